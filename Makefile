@@ -1,0 +1,204 @@
+# sockleak. `make help` lists the targets. Nothing is written outside $(BUILD) but by install and format.
+
+BUILD ?= build
+PREFIX ?= /usr
+DESTDIR ?=
+ifeq ($(origin CC),default)
+CC = gcc
+endif
+CFLAGS ?= -O2 -g
+CLANG_FORMAT ?= clang-format
+TSAN_TESTS ?= test_fdtable test_sites test_intern test_peers
+export BUILD CC CFLAGS LDFLAGS TSAN_TESTS CLANG_FORMAT
+
+# ---- what there is: found by looking, so that a new file needs no edit here ----
+
+DIRS := src src/base src/ledger src/stack src/watch src/reclaim src/report src/control src/hooks
+SOURCES := $(sort $(wildcard $(addsuffix /*.c,$(DIRS))))
+LOWER_SOURCES := $(filter-out src/preload.c src/hooks/%,$(SOURCES))
+UNIT_TESTS := $(sort $(patsubst test/unit/%.c,%,$(wildcard test/unit/test_*.c)))
+HOOK_TESTS := $(sort $(patsubst test/unit/%.c,%,$(wildcard test/unit/hooks_*.c)))
+UNIT_HELPERS := $(filter-out test/unit/test_%.c test/unit/hooks_%.c,$(wildcard test/unit/*.c))
+FUZZERS := $(sort $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c)))
+VICTIMS := $(sort $(patsubst test/victims/%.c,$(BUILD)/victims/%,\
+	$(filter-out test/victims/so_%.c,$(wildcard test/victims/*.c)))) \
+	$(sort $(patsubst test/victims/%.c,$(BUILD)/victims/%.so,$(wildcard test/victims/so_*.c)))
+JAVA_SOURCES := $(wildcard test/java/*.java)
+FORMATTED := $(sort $(wildcard $(addsuffix /*.[ch],$(DIRS) src/cli include test/*)))
+
+JAVA_JARS := httpclient httpcore commons-logging commons-codec
+empty :=
+JAVA_CLASSPATH := $(subst $(empty) ,:,$(patsubst %,/usr/share/java/%.jar,$(JAVA_JARS)))
+
+# A JDK: $JAVA_HOME, else the one of javac, else any. Only headers are taken from it.
+JDK := $(firstword $(foreach home,$(JAVA_HOME) \
+	$(patsubst %/bin/javac,%,$(shell readlink -f "$$(command -v javac)")) $(wildcard /usr/lib/jvm/*),\
+	$(if $(wildcard $(home)/include/jvmti.h),$(home))))
+JDK_NEEDED = $(if $(JDK),$(JDK),$(error no JDK found (include/jvmti.h is in neither JAVA_HOME, \
+	nor beside javac, nor under /usr/lib/jvm): set JAVA_HOME or run scripts/install-deps))
+
+# ---- how it is compiled ----
+
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+INCLUDES = -Isrc -Iinclude -isystem $(JDK_NEEDED)/include -isystem $(JDK_NEEDED)/include/linux
+COMMON = $(CFLAGS) -std=gnu11 -D_GNU_SOURCE= $(WARNINGS) $(INCLUDES) -MMD -MP
+
+# initial-exec: no call of __tls_get_addr, which may allocate. exceptions: a cancelled thread unwinds
+# through our frames. No fortify, no stack protector: their failure path is abort(), in the host.
+OBJECT = $(COMMON) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptions \
+	-U_FORTIFY_SOURCE -fno-stack-protector
+# now: no symbol is resolved in a signal handler. nodelete: a handler or thread may be in our code.
+SHARED = -shared $(LDFLAGS) -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,-z,defs -Wl,--as-needed
+
+# Says what is made in a word; V=1 shows the commands.
+quiet = $(if $(V),,@echo '  $(1)  $@';)
+
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+TSAN := -fsanitize=thread
+
+.PHONY: all check demo bench install uninstall clean format lint help unit asan tsan e2e \
+	build-unit build-asan build-tsan build-e2e FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BUILD)/libsockleak.so ## build the library
+
+# Rebuilds everything when the compiler or its flags change.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) | $(OBJECT) | $(SHARED)' | cmp -s - $@ || \
+		echo '$(CC) | $(OBJECT) | $(SHARED)' > $@
+
+$(BUILD)/libsockleak.so: $(SOURCES:src/%.c=$(BUILD)/obj/%.o)
+	$(call quiet,CC)$(CC) $(OBJECT) -o $@ $^ $(SHARED)
+
+# objects VARIANT FLAGS: the library's objects, the test helpers and the test programs of one variant.
+define objects
+$(BUILD)/$(1)/%.o: src/%.c $(BUILD)/flags
+	@mkdir -p $$(@D)
+	$$(call quiet,CC)$$(CC) $$(OBJECT) $(2) -c -o $$@ $$<
+endef
+
+# programs VARIANT OBJECTS FLAGS. A test of a module is linked with what lies below the hooks, a hooks_*
+# program with everything: there the hooks interpose in the program itself.
+define programs
+$(BUILD)/$(1)/libsockleak.a: $(LOWER_SOURCES:src/%.c=$(BUILD)/$(2)/%.o)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(call quiet,AR)$$(AR) rcs $$@ $$^
+
+$(BUILD)/$(1)/helpers.a: $(UNIT_HELPERS:test/unit/%.c=$(BUILD)/$(1)/test/%.o)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(call quiet,AR)$$(AR) rcs $$@ $$^
+
+$(BUILD)/$(1)/test/%.o: test/unit/%.c $(BUILD)/flags
+	@mkdir -p $$(@D)
+	$$(call quiet,CC)$$(CC) $$(COMMON) -Itest/unit -ftls-model=initial-exec $(3) -c -o $$@ $$<
+
+$(BUILD)/$(1)/test/%.o: test/fuzz/%.c $(BUILD)/flags
+	@mkdir -p $$(@D)
+	$$(call quiet,CC)$$(CC) $$(COMMON) -DSL_FUZZ_MAIN -ftls-model=initial-exec $(3) -c -o $$@ $$<
+
+$(BUILD)/$(1)/test_%: $(BUILD)/$(1)/test/test_%.o $(BUILD)/$(1)/helpers.a $(BUILD)/$(1)/libsockleak.a
+	$$(call quiet,CC)$$(CC) $(3) -o $$@ $$^ -lcmocka -pthread
+
+$(BUILD)/$(1)/fuzz_%: $(BUILD)/$(1)/test/fuzz_%.o $(BUILD)/$(1)/libsockleak.a
+	$$(call quiet,CC)$$(CC) $(3) -o $$@ $$^ -pthread
+
+$(BUILD)/$(1)/hooks_%: $(BUILD)/$(1)/test/hooks_%.o $(BUILD)/$(1)/helpers.a $(SOURCES:src/%.c=$(BUILD)/$(2)/%.o)
+	$$(call quiet,CC)$$(CC) $(3) -o $$@ $$(filter-out %.a,$$^) $$(filter %.a,$$^) -lcmocka -pthread
+endef
+
+$(eval $(call objects,obj,))
+$(eval $(call objects,asan/obj,$(ASAN)))
+$(eval $(call objects,tsan/obj,$(TSAN)))
+$(eval $(call programs,unit,obj,))
+$(eval $(call programs,asan,asan/obj,$(ASAN)))
+$(eval $(call programs,tsan,tsan/obj,$(TSAN)))
+
+build-unit: $(addprefix $(BUILD)/unit/,$(UNIT_TESTS) $(HOOK_TESTS))
+build-asan: $(addprefix $(BUILD)/asan/,$(UNIT_TESTS) $(FUZZERS))
+build-tsan: $(addprefix $(BUILD)/tsan/,$(filter $(TSAN_TESTS),$(UNIT_TESTS)))
+build-e2e: all $(VICTIMS) $(if $(JAVA_SOURCES),$(BUILD)/java/.compiled)
+
+# A program under test is plain code. Its own flags, if any, stand in its first line: /* Build: FLAGS */
+victim_flags = $(shell sed -n '1s|^/\* Build: \(.*\) \*/$$|\1|p' $<)
+
+$(BUILD)/victims/%: test/victims/%.c
+	@mkdir -p $(@D)
+	$(call quiet,CC)$(CC) -O1 -g -std=gnu11 -Wall -Wextra -Werror -Iinclude -MMD -MP -o $@ $< -pthread $(victim_flags)
+
+$(BUILD)/bench/%: test/bench/%.c
+	@mkdir -p $(@D)
+	$(call quiet,CC)$(CC) -O2 -g -std=gnu11 -Wall -Wextra -Werror -MMD -MP -o $@ $<
+
+$(BUILD)/victims/so_%.so: test/victims/so_%.c
+	@mkdir -p $(@D)
+	$(call quiet,CC)$(CC) -O1 -g -std=gnu11 -Wall -Wextra -Werror -fPIC -shared -MMD -MP -o $@ $< -pthread $(victim_flags)
+
+$(BUILD)/java/.compiled: $(JAVA_SOURCES)
+	@mkdir -p $(@D)
+	$(call quiet,JAVAC)$(JDK_NEEDED)/bin/javac --release 11 -Xlint:all,-path -Werror -g -cp $(JAVA_CLASSPATH) -d $(@D) $(JAVA_SOURCES)
+	@touch $@
+
+-include $(wildcard $(BUILD)/victims/*.d) $(shell find $(BUILD) -path '*obj/*.d' -o -path '*/test/*.d' 2>/dev/null)
+
+# ---- checks ----
+
+check: ## run every check and test; the last line counts them
+	@scripts/check-all
+
+unit: ## run the unit tests
+	@scripts/check-all unit
+
+asan: ## run the unit tests and the fuzz corpus under ASan and UBSan
+	@scripts/check-all asan fuzz
+
+tsan: ## run the tests of what threads share under TSan
+	@scripts/check-all tsan
+
+e2e: ## run real programs under the library
+	@scripts/check-all e2e
+
+lint: ## clang-format, cppcheck, clang-tidy, shellcheck
+	@scripts/check-all lint
+
+format: ## lay the C code out as .clang-format says
+	$(CLANG_FORMAT) -i $(FORMATTED)
+
+demo: all $(BUILD)/java/.compiled ## show the outage, then the report, in a private network namespace
+	@scripts/run-demo
+
+bench: all $(BUILD)/bench/calls ## measure what the library costs (needs valgrind for the instruction counts)
+	@scripts/bench
+
+# ---- install ----
+
+LIB_DIR = $(DESTDIR)$(PREFIX)/lib/sockleak
+INCLUDE_DIR = $(DESTDIR)$(PREFIX)/include
+DOC_DIR = $(DESTDIR)$(PREFIX)/share/doc/sockleak
+HEADERS = $(wildcard include/sockleak.h)
+DOCS = $(wildcard README.md CHANGELOG.md LICENSE docs/*.md docs/*.json)
+
+# put MODE FILE FOLDER: by rename. Writing into a mapped object crashes the programs that run on it.
+put = install -m $(1) $(2) $(3)/.$(notdir $(2)).new && mv -f $(3)/.$(notdir $(2)).new $(3)/$(notdir $(2))
+
+install: all ## install under $(DESTDIR)$(PREFIX)
+	install -d $(LIB_DIR) $(INCLUDE_DIR) $(DOC_DIR)
+	$(call put,755,$(BUILD)/libsockleak.so,$(LIB_DIR))
+	$(foreach f,$(HEADERS),$(call put,644,$(f),$(INCLUDE_DIR)) &&) true
+	$(foreach f,$(DOCS),$(call put,644,$(f),$(DOC_DIR)) &&) true
+
+uninstall: ## remove what install put there
+	rm -f $(LIB_DIR)/libsockleak.so $(INCLUDE_DIR)/sockleak.h $(addprefix $(DOC_DIR)/,$(notdir $(DOCS)))
+	-rmdir --ignore-fail-on-non-empty $(wildcard $(LIB_DIR)) $(wildcard $(DOC_DIR))
+
+clean: ## remove $(BUILD)
+	rm -rf $(BUILD)
+
+help: ## this list
+	@echo 'Targets:'
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  \1 \2/p' Makefile | \
+		while read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
+	@echo 'Variables: CC, CFLAGS, LDFLAGS, BUILD, PREFIX, DESTDIR, JAVA_HOME; V=1 shows the commands'

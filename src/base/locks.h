@@ -1,0 +1,27 @@
+/* locks.h - the few locks there are, from one table, and their order around fork.
+ *
+ * None is ever held across the program's real call or anything that waits for the program. Hooks only try.
+ *
+ * Layer: base. Fork: see sl_locks_fork_*. errno: untouched.
+ * Async-signal-safe: sl_lock_try() and sl_lock_release(); sl_lock_take() is not: the interrupted thread may hold it.
+ */
+#ifndef SL_BASE_LOCKS_H
+#define SL_BASE_LOCKS_H
+
+#include <stdbool.h>
+
+enum sl_lock {
+#define SL_LOCK_ROW(name, what) SL_LOCK_##name,
+#include "base/locks.def"
+#undef SL_LOCK_ROW
+	SL_LOCK_COUNT,
+};
+
+bool sl_lock_try(enum sl_lock lock);
+void sl_lock_take(enum sl_lock lock); /* Blocks: as long as another thread holds it */
+void sl_lock_release(enum sl_lock lock);
+
+void sl_locks_fork_prepare(void); /* takes all, in order */
+void sl_locks_fork_done(void);    /* frees all: in the parent and in the child */
+
+#endif

@@ -1,0 +1,218 @@
+#include "base/options.h"
+
+#include <string.h>
+
+#include "base/option.h"
+
+#include "base/poison.h"
+
+#define SL_INTERVAL_LEAST_MS 250
+#define SL_INTERVAL_MOST_MS 5000
+
+#define SL_SHOWN_BYTES 64 /* of a key or value, in a complaint */
+#define SL_COMPLAINTS_SHOWN 16
+#define SL_HELP_COLUMNS 100
+#define SL_HELP_INDENT 24
+
+void sl_options_defaults(struct sl_options *options)
+{
+	memcpy(options, &sl_option_defaults, sizeof(*options));
+}
+
+/* Text from outside, n bytes of it: escaped and bounded. */
+static void put_clipped(struct sl_out *out, const char *text, size_t n)
+{
+	char raw[SL_SHOWN_BYTES + 8];
+	if (n > sizeof(raw) - 1)
+		n = sizeof(raw) - 1;
+	memcpy(raw, text, n);
+	raw[n] = '\0';
+	char shown[SL_SHOWN_BYTES];
+	struct sl_out clip;
+	sl_out_init(&clip, shown, sizeof(shown), NULL, NULL);
+	sl_out_terminal(&clip, raw);
+	sl_out_bytes(out, shown, clip.length);
+	sl_out_text(out, clip.is_cut ? "..." : "");
+}
+
+struct complaints {
+	sl_options_complain_fn *tell; /* NULL: only count */
+	unsigned count;
+	struct sl_out out;
+	char line[600];
+};
+
+static struct sl_out *complaint_begin(struct complaints *complaints)
+{
+	sl_out_init(&complaints->out, complaints->line, sizeof(complaints->line) - 1, NULL, NULL);
+	return &complaints->out;
+}
+
+static void complaint_tell(struct complaints *complaints)
+{
+	complaints->line[complaints->out.length] = '\0';
+	if (complaints->tell)
+		complaints->tell(complaints->line);
+}
+
+/* Counts one; true where it is to be told: a variable full of nonsense must not fill a log. */
+static bool complaint_counts(struct complaints *complaints)
+{
+	return ++complaints->count <= SL_COMPLAINTS_SHOWN;
+}
+
+static void complain_of_value(struct complaints *complaints, const struct sl_option *option,
+                              const char *value, size_t length, const char *refusal,
+                              const struct sl_options *options)
+{
+	if (!complaint_counts(complaints))
+		return;
+	struct sl_out *out = complaint_begin(complaints);
+	sl_out_text(out, option->key);
+	sl_out_char(out, '=');
+	put_clipped(out, value, length);
+	sl_out_text(out, ": ");
+	sl_out_text(out, refusal);
+	sl_out_text(out, "; allowed: ");
+	sl_option_write_allowed_with_example(out, option);
+	sl_out_text(out, "; keeping ");
+	char kept[SL_OPTION_TEXT_MAX];
+	struct sl_out keep;
+	sl_out_init(&keep, kept, sizeof(kept), NULL, NULL);
+	sl_option_write(&keep, option, options);
+	put_clipped(out, kept, keep.length);
+	sl_out_text(out, keep.length ? "" : "none");
+	complaint_tell(complaints);
+}
+
+static void complain_of_pair(struct complaints *complaints, const char *before, const char *text,
+                             size_t length, const char *after)
+{
+	if (!complaint_counts(complaints))
+		return;
+	struct sl_out *out = complaint_begin(complaints);
+	sl_out_text(out, before);
+	put_clipped(out, text, length);
+	sl_out_text(out, after);
+	complaint_tell(complaints);
+}
+
+static void complain_of_rest(struct complaints *complaints)
+{
+	if (complaints->count <= SL_COMPLAINTS_SHOWN)
+		return;
+	struct sl_out *out = complaint_begin(complaints);
+	sl_out_unsigned(out, complaints->count - SL_COMPLAINTS_SHOWN);
+	sl_out_text(out, " more options were not understood; see help=1");
+	complaint_tell(complaints);
+}
+
+static void take_pair(struct sl_options *options, const char *pair, size_t length,
+                      struct complaints *complaints)
+{
+	const char *equals = memchr(pair, '=', length);
+	if (!equals) {
+		complain_of_pair(complaints, "'", pair, length, "' is not key=value; see help=1");
+		return;
+	}
+	const struct sl_option *option = sl_option_find(pair, (size_t)(equals - pair));
+	if (!option) {
+		complain_of_pair(complaints, "unknown option '", pair, (size_t)(equals - pair),
+		                 "'; see help=1");
+		return;
+	}
+	char value[SL_OPTION_TEXT_MAX];
+	size_t value_length = length - (size_t)(equals + 1 - pair);
+	const char *refusal = "too long";
+	if (value_length < sizeof(value)) {
+		memcpy(value, equals + 1, value_length);
+		value[value_length] = '\0';
+		refusal = sl_option_read(option, value, options);
+	}
+	if (refusal)
+		complain_of_value(complaints, option, equals + 1, value_length, refusal, options);
+}
+
+unsigned sl_options_parse(struct sl_options *options, const char *text,
+                          sl_options_complain_fn *complain)
+{
+	static const char separators[] = " ,\t\r\n";
+	struct complaints complaints = {.tell = complain};
+	size_t length;
+	const char *pair = sl_option_piece(text ? text : "", separators, &length);
+	while (length > 0) {
+		take_pair(options, pair, length, &complaints);
+		pair = sl_option_piece(pair + length, separators, &length);
+	}
+	complain_of_rest(&complaints);
+	return complaints.count;
+}
+
+unsigned sl_options_start(const char *text, sl_options_complain_fn *complain)
+{
+	sl_options_defaults(&sl_options);
+	return sl_options_parse(&sl_options, text, complain);
+}
+
+/* The words of `text` on lines that begin at the indent. */
+static void put_wrapped(struct sl_out *out, const char *text)
+{
+	size_t column = SL_HELP_COLUMNS;
+	size_t length;
+	const char *word = sl_option_piece(text, " ", &length);
+	while (length > 0) {
+		if (column + 1 + length > SL_HELP_COLUMNS) {
+			sl_out_char(out, '\n');
+			sl_out_padded(out, "", SL_HELP_INDENT);
+			column = SL_HELP_INDENT;
+		} else {
+			sl_out_char(out, ' ');
+			column++;
+		}
+		sl_out_bytes(out, word, length);
+		column += length;
+		word = sl_option_piece(word + length, " ", &length);
+	}
+	sl_out_char(out, '\n');
+}
+
+void sl_options_print_help(struct sl_out *out)
+{
+	sl_out_text(out,
+	            "SOCKLEAK_OPTIONS=\"key=value key=value\", separated by spaces or commas:\n"
+	            "  key          default  allowed, meaning\n");
+	for (size_t i = 0; i < sl_option_row_count; i++) {
+		char value[32]; /* defaults are short */
+		struct sl_out text;
+		sl_out_init(&text, value, sizeof(value) - 1, NULL, NULL);
+		sl_option_write(&text, &sl_option_rows[i], &sl_option_defaults);
+		value[text.length] = '\0';
+		sl_out_text(out, "  ");
+		sl_out_padded(out, sl_option_rows[i].key, 13);
+		sl_out_padded(out, text.length ? value : "(none)", 9);
+		sl_option_write_allowed(out, &sl_option_rows[i]);
+		put_wrapped(out, sl_option_rows[i].help);
+	}
+}
+
+void sl_options_each(const struct sl_options *options, sl_options_each_fn *each, void *context)
+{
+	for (size_t i = 0; i < sl_option_row_count; i++) {
+		char value[SL_OPTION_TEXT_MAX];
+		struct sl_out text;
+		sl_out_init(&text, value, sizeof(value) - 1, NULL, NULL);
+		sl_option_write(&text, &sl_option_rows[i], options);
+		value[text.length] = '\0';
+		each(context, sl_option_rows[i].key, value);
+	}
+}
+
+uint64_t sl_options_interval_ms(const struct sl_options *options)
+{
+	if (options->interval_ms != SL_AUTO)
+		return (uint64_t)options->interval_ms;
+	int64_t quarter = options->deadline_ms / 4;
+	if (quarter < SL_INTERVAL_LEAST_MS)
+		quarter = SL_INTERVAL_LEAST_MS;
+	return (uint64_t)(quarter > SL_INTERVAL_MOST_MS ? SL_INTERVAL_MOST_MS : quarter);
+}

@@ -1,0 +1,32 @@
+/* process.h - whose memory is this, and may we make system calls?
+ *
+ * A child of vfork() shares our memory until it execs: its close() must not touch the ledger. A child of
+ * fork() owns a copy. Children of _Fork() or clone() own a copy as well, but no fork handler told us. The
+ * pid says that we are a child; a page that the kernel wipes at fork (MADV_WIPEONFORK, madvise(2)) says
+ * whether the memory is our own.
+ *
+ * Layer: base. Locks: none (atomics). errno: untouched. Async-signal-safe: everything here.
+ */
+#ifndef SL_BASE_PROCESS_H
+#define SL_BASE_PROCESS_H
+
+#include <stdbool.h>
+
+/* Called in a child that owns its memory, before anything else of ours runs there. */
+typedef void sl_process_child_fn(void);
+
+/* Remember this process. Called once at start. */
+void sl_process_start(sl_process_child_fn *in_child);
+
+/* Is this memory this process's own? In a forked child that nobody told us of, the child function runs
+ * first. One system call, none once the process is sandboxed. */
+bool sl_process_is_ours(void);
+
+/* For the fork handler: this is a forked child. The child function runs, once. */
+void sl_process_forked(void);
+
+/* From now on system calls of ours may end the process (seccomp): hooks make none any more. */
+void sl_process_sandboxed(void);
+bool sl_process_is_sandboxed(void);
+
+#endif

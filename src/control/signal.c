@@ -1,0 +1,166 @@
+#include "control/signal.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/locks.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "base/process.h"
+#include "base/sys.h"
+#include "watch/worker.h"
+
+#include "base/poison.h"
+
+/* The program's disposition is read in the handler while other threads may change it: each change goes to the next of these,
+ * so that a reader's copy is overwritten only after that many more changes. */
+#define SL_DISPOSITIONS 64
+
+static sl_sigaction_fn *real;              /* constant after start */
+static bool is_auto;                       /* constant after start */
+static _Atomic int held;                   /* signal number; 0: none */
+static struct sigaction dispositions[SL_DISPOSITIONS];
+static _Atomic unsigned current;           /* index of the program's disposition */
+
+static const struct sigaction *programs_disposition(void)
+{
+	return &dispositions[atomic_load(&current) % SL_DISPOSITIONS];
+}
+
+/* The lock is held, or no other thread runs yet. */
+static void remember_locked(const struct sigaction *action)
+{
+	unsigned next = atomic_load(&current) + 1;
+	dispositions[next % SL_DISPOSITIONS] = *action;
+	atomic_store(&current, next);
+}
+
+static bool is_handler(const struct sigaction *action)
+{
+	return (action->sa_flags & SA_SIGINFO) ||
+	       (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
+}
+
+/* The program's own handler, as the kernel would have called it. */
+static void chain(int number, siginfo_t *info, void *context)
+{
+	struct sigaction action = *programs_disposition();
+	if (!is_handler(&action))
+		return;
+	if (action.sa_flags & (int)SA_RESETHAND) {
+		struct sigaction reset = {.sa_handler = SIG_DFL};
+		remember_locked(&reset);
+	}
+	if (action.sa_flags & SA_SIGINFO)
+		action.sa_sigaction(number, info, context);
+	else
+		action.sa_handler(number);
+}
+
+/* A child of vfork, clone or _Fork has our handler and none of the rest: the signal does what it would have done. */
+static void act_as_default(int number)
+{
+	struct sigaction initial = {.sa_handler = SIG_DFL};
+	(void)real(number, &initial, NULL);
+	(void)SL_SYS3(SYS_tgkill, sl_sys_getpid(), sl_sys_gettid(), number);
+}
+
+static void handle_from_kernel(int number, siginfo_t *info, void *context)
+{
+	int saved_errno = errno;
+	if (!sl_process_is_ours() && is_auto)
+		act_as_default(number);
+	else if (sl_worker_is_running())
+		sl_worker_want(SL_WANTED_BY_SIGNAL);
+	else
+		sl_log("no TCP socket was opened in this process yet: nothing to report", NULL);
+	errno = saved_errno;
+	if (!is_auto)
+		chain(number, info, context);
+}
+
+/* Our handler, with what the program asked for as far as it concerns both. */
+static int install(int number, const struct sigaction *action)
+{
+	const int shared = SA_RESTART | SA_ONSTACK | SA_NODEFER;
+	struct sigaction ours = {.sa_sigaction = handle_from_kernel, .sa_flags = SA_SIGINFO | SA_RESTART};
+	if (action && is_handler(action)) {
+		ours.sa_flags = SA_SIGINFO | (action->sa_flags & shared);
+		ours.sa_mask = action->sa_mask;
+	}
+	return real(number, &ours, NULL);
+}
+
+void sl_signal_start(sl_sigaction_fn *real_sigaction)
+{
+	struct sigaction before;
+	real = real_sigaction;
+	is_auto = sl_options.signal == SL_AUTO;
+	int number = is_auto ? SIGUSR1 : (int)sl_options.signal;
+	if (sl_options.signal == SL_OFF || real(number, NULL, &before) != 0)
+		return;
+	if (is_auto && (is_handler(&before) || before.sa_handler != SIG_DFL))
+		return;
+	remember_locked(&before);
+	if (install(number, &before) == 0)
+		atomic_store(&held, number);
+}
+
+bool sl_signal_is_held(int number)
+{
+	return number != 0 && atomic_load_explicit(&held, memory_order_relaxed) == number;
+}
+
+static int step_aside_locked(int number, const struct sigaction *action)
+{
+	int result = real(number, action, NULL);
+	if (result != 0)
+		return result;
+	atomic_store(&held, 0);
+	if (!sl_process_is_sandboxed())
+		sl_log("the program uses SIGUSR1 itself: no reports by signal; signal=RTMIN+5 names another",
+		       NULL);
+	return result;
+}
+
+static int change_locked(int number, const struct sigaction *action)
+{
+	if (is_auto && (is_handler(action) || action->sa_handler == SIG_IGN))
+		return step_aside_locked(number, action);
+	remember_locked(action);
+	return is_auto ? 0 : install(number, action);
+}
+
+int sl_signal_act(int number, const struct sigaction *action, struct sigaction *old)
+{
+	struct sigaction wanted, before;
+	uint64_t all = ~0ULL, mask = 0;
+	int result = 0;
+	if (action)
+		wanted = *action; /* may be the same memory as *old */
+	/* sigaction() may be called from a handler: none of them may interrupt the holder of the lock. */
+	(void)SL_SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &all, &mask, sizeof(all));
+	sl_lock_take(SL_LOCK_DISPOSITION);
+	before = *programs_disposition();
+	if (atomic_load(&held) != number) /* another thread made us step aside meanwhile */
+		result = real(number, action ? &wanted : NULL, &before);
+	else if (action)
+		result = change_locked(number, &wanted);
+	sl_lock_release(SL_LOCK_DISPOSITION);
+	(void)SL_SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
+	if (result == 0 && old)
+		*old = before;
+	return result;
+}
+
+void sl_signal_forked(void)
+{
+	int number = atomic_load(&held);
+	if (number == 0 || !is_auto)
+		return;
+	(void)real(number, programs_disposition(), NULL);
+	atomic_store(&held, 0);
+}

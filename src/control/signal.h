@@ -1,0 +1,29 @@
+/* signal.h - the report signal, and how it stays out of the program's sight.
+ *
+ * signal=auto takes SIGUSR1 while its disposition is the default, and steps aside for good as soon as the program
+ * installs a handler or ignores it. A named signal is shared instead: our handler reports, then calls the program's. In
+ * both cases the program is told of its own disposition only.
+ *
+ * Layer: control. Locks: SL_LOCK_DISPOSITION, while the program changes it. Fork: sl_signal_forked().
+ */
+#ifndef SL_CONTROL_SIGNAL_H
+#define SL_CONTROL_SIGNAL_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+typedef int sl_sigaction_fn(int number, const struct sigaction *action, struct sigaction *old);
+
+/* Install the handler that the options ask for. Called once at start. */
+void sl_signal_start(sl_sigaction_fn *real);
+
+/* Is this signal's real disposition ours at present? */
+bool sl_signal_is_held(int number);
+
+/* What sigaction(2) would do, for a signal that is held. Returns what it returns, errno set. */
+int sl_signal_act(int number, const struct sigaction *action, struct sigaction *old);
+
+/* In a forked child: under auto the default comes back. Async-signal-safe. */
+void sl_signal_forked(void);
+
+#endif

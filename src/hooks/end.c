@@ -1,0 +1,105 @@
+/* end.c - a socket is closed, or shut: close, close_range, closefrom, shutdown.
+ *
+ * Forget first, then close. The other way round, another thread could be given the number between the two, record
+ * its socket, and lose that record to us.
+ */
+#include <errno.h>
+
+#include "base/ownfd.h"
+#include "hooks/entry.h"
+#include "hooks/real.h"
+
+#include "base/poison.h"
+
+#define SL_CLOSE_RANGE_CLOEXEC 4u /* linux/close_range.h */
+
+/* Before the real call. */
+static struct sl_fd_forgotten closing(int fd)
+{
+	struct sl_fd_forgotten none = {.fd = -1};
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	/* The pid is asked for only where there is a record to lose. */
+	if (!slot || sl_fd_state_of(atomic_load(&slot->head)) != SL_FD_OPEN || !sl_entry_is_ours())
+		return none;
+	return sl_fdtable_forget(fd);
+}
+
+int sl_hook_close(int fd)
+{
+	if (sl_ownfd_is(fd)) {
+		errno = EBADF;
+		return -1;
+	}
+	struct sl_fd_forgotten forgotten = closing(fd);
+	int result = sl_real.close(fd);
+	/* Whatever close() says, the number is gone: EINTR and EIO come after it was freed (close(2)). */
+	sl_fdtable_commit(&forgotten);
+	return result;
+}
+
+int sl_hook___close(int fd)
+{
+	return sl_hook_close(fd);
+}
+
+/* Close first..last, in which no number is ours. The whole range is forgotten before and settled after. */
+static int close_plain_range(unsigned first, unsigned last, int flags, bool is_ours)
+{
+	if (first > last)
+		return 0;
+	if (is_ours)
+		sl_fdtable_forget_range(first, last);
+	int result = sl_real.close_range(first, last, flags);
+	if (is_ours)
+		sl_fdtable_settle_range(first, last, result == 0);
+	return result;
+}
+
+int sl_hook_close_range(unsigned int first, unsigned int last, int flags)
+{
+	if (first > last || ((unsigned)flags & SL_CLOSE_RANGE_CLOEXEC))
+		return sl_real.close_range(first, last, flags); /* an error, or nothing is closed */
+	bool is_ours = sl_entry_is_ours();
+	int own;
+	while ((own = sl_ownfd_first_in(first, last)) >= 0) {
+		int result = (unsigned)own == first
+		                 ? 0
+		                 : close_plain_range(first, (unsigned)own - 1, flags, is_ours);
+		if (result < 0 || (unsigned)own == last)
+			return result;
+		first = (unsigned)own + 1;
+	}
+	return close_plain_range(first, last, flags, is_ours);
+}
+
+void sl_hook_closefrom(int first)
+{
+	bool is_ours = sl_entry_is_ours();
+	unsigned from = first < 0 ? 0 : (unsigned)first;
+	int own;
+	while ((own = sl_ownfd_first_in(from, INT32_MAX)) >= 0) {
+		/* A kernel without close_range(): number by number. */
+		if ((unsigned)own > from &&
+		    close_plain_range(from, (unsigned)own - 1, 0, is_ours) < 0)
+			for (unsigned fd = from; fd < (unsigned)own; fd++)
+				(void)sl_hook_close((int)fd);
+		from = (unsigned)own + 1;
+	}
+	if (is_ours)
+		sl_fdtable_forget_range(from, INT32_MAX);
+	sl_real.closefrom((int)from);
+	if (is_ours)
+		sl_fdtable_settle_range(from, INT32_MAX, true);
+}
+
+int sl_hook_shutdown(int fd, int how)
+{
+	int result = sl_real.shutdown(fd, how);
+	if (result == 0) {
+		uint32_t flags = how == SHUT_RD   ? SL_FD_SHUT_READ
+		                 : how == SHUT_WR ? SL_FD_SHUT_WRITE
+		                                  : SL_FD_SHUT_READ | SL_FD_SHUT_WRITE;
+		(void)sl_fdtable_mark_now(fd, flags, 0);
+	}
+	return result;
+}

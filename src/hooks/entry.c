@@ -1,0 +1,61 @@
+#include "hooks/entry.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/process.h"
+#include "ledger/sites.h"
+#include "watch/worker.h"
+
+#include "base/poison.h"
+
+_Atomic bool sl_hooks_are_live;
+
+bool sl_entry_is_ours(void)
+{
+	return atomic_load_explicit(&sl_hooks_are_live, memory_order_relaxed) &&
+	       sl_process_is_ours();
+}
+
+bool sl_entry_opening(const void *caller, bool is_tcp, struct sl_origin *origin)
+{
+	*origin = (struct sl_origin){.site = SL_SITE_NO_STACK};
+	if (!sl_entry_is_ours())
+		return false;
+	if (sl_process_is_sandboxed())
+		return true; /* nothing below does without system calls */
+	struct sl_guard g;
+	if (sl_guard_enter(&g)) {
+		sl_fdtable_prepare();
+		if (is_tcp) {
+			sl_worker_ensure(&g);
+			*origin = sl_stack_origin(&g, caller, true);
+		}
+	}
+	sl_guard_leave(&g);
+	return true;
+}
+
+void sl_entry_opened(int fd, enum sl_kind kind, uint32_t flags, const struct sl_origin *origin)
+{
+	struct sl_fd_opening opening = {
+	    .kind = kind,
+	    .flags = flags,
+	    .site = origin->site,
+	    .thread = origin->thread,
+	    .opened_at_ms = sl_clock_ms(),
+	};
+	if (sl_fdtable_open(fd, &opening) && kind == SL_KIND_TCP)
+		sl_site_count_opened(origin->site, origin->thread);
+}
+
+void sl_entry_failed(int error, int fd)
+{
+	struct sl_fd_record record;
+	if (!atomic_load_explicit(&sl_hooks_are_live, memory_order_relaxed))
+		return;
+	if (error == EMFILE || error == ENFILE)
+		sl_worker_note_pressure(error, 0);
+	else if (error == EADDRNOTAVAIL && sl_fdtable_get(fd, &record) && record.kind == SL_KIND_TCP)
+		sl_worker_note_pressure(error, record.dest);
+}

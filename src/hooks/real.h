@@ -1,0 +1,39 @@
+/* real.h - the functions behind the doors.
+ *
+ * sl_real.name is libc's name (or that of the next library in line). Until sl_real_start() each pointer leads to a small
+ * function that looks its own name up and calls on, so a call that comes before our constructor works too.
+ *
+ * Layer: hooks. Locks: none. Fork: the child keeps all. errno: as the real function leaves it.
+ */
+#ifndef SL_HOOKS_REAL_H
+#define SL_HOOKS_REAL_H
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+
+typedef void sl_signal_fn(int number);
+
+struct sl_real {
+#define SL_HOOK(type, missing, name, parameters, arguments) type(*name) parameters;
+#include "hooks/hooks.def"
+#undef SL_HOOK
+};
+
+/* Written at start, or by the first call of each function before it; then constant. */
+extern struct sl_real sl_real;
+
+/* The doors themselves: sl_hook_close() is what the program calls as close(). */
+#define SL_HOOK(type, missing, name, parameters, arguments)                                        \
+	__attribute__((visibility("default"))) type sl_hook_##name parameters __asm__(#name);
+#include "hooks/hooks.def"
+#undef SL_HOOK
+
+/* Look all of them up. Context: the constructor: takes the loader's lock. */
+void sl_real_start(void);
+
+#endif

@@ -1,0 +1,59 @@
+/* stdio.c - sockets behind FILEs. fclose() and freopen() close inside libc, where no symbol is looked up; reads and
+ * writes of a FILE pass the hooks too, and show only in what the kernel counts. */
+#include <errno.h>
+
+#include "hooks/entry.h"
+#include "hooks/real.h"
+
+/* A FILE's number: the only stdio call of the library, and one that neither locks nor allocates. */
+static int number_of(FILE *file)
+{
+	int saved_errno = errno;
+	int fd = file ? fileno_unlocked(file) : -1; /* -1: a FILE in memory */
+	errno = saved_errno;
+	return fd;
+}
+
+#include "base/poison.h"
+
+FILE *sl_hook_fdopen(int fd, const char *mode)
+{
+	FILE *file = sl_real.fdopen(fd, mode);
+	if (file)
+		(void)sl_fdtable_mark_now(fd, SL_FD_STDIO, 0);
+	return file;
+}
+
+/* Before the real call. */
+static struct sl_fd_forgotten closing(FILE *file)
+{
+	struct sl_fd_forgotten none = {.fd = -1};
+	if (!sl_fdtable_is_used() || !sl_entry_is_ours())
+		return none;
+	return sl_fdtable_forget(number_of(file));
+}
+
+int sl_hook_fclose(FILE *file)
+{
+	struct sl_fd_forgotten forgotten = closing(file);
+	int result = sl_real.fclose(file);
+	/* An error is one of the last write: the fd is closed all the same. */
+	sl_fdtable_commit(&forgotten);
+	return result;
+}
+
+FILE *sl_hook_freopen(const char *path, const char *mode, FILE *file)
+{
+	struct sl_fd_forgotten forgotten = closing(file);
+	FILE *result = sl_real.freopen(path, mode, file);
+	sl_fdtable_commit(&forgotten);
+	return result;
+}
+
+FILE *sl_hook_freopen64(const char *path, const char *mode, FILE *file)
+{
+	struct sl_fd_forgotten forgotten = closing(file);
+	FILE *result = sl_real.freopen64(path, mode, file);
+	sl_fdtable_commit(&forgotten);
+	return result;
+}

@@ -1,0 +1,192 @@
+/* fdtable.h - what is known of each open socket, addressed by its fd number.
+ *
+ * Two levels: an array of pointers to chunks of 1,024 slots, each slot one cache line. Chunks are added and
+ * never moved or freed, so a slot's address holds for ever and the data path needs no lock and no hash.
+ *
+ * An fd number is not an identity: the kernel gives it out again at once. Each slot counts generations, and a
+ * record is {fd, generation}. Whatever is written from outside the hook that opened the record carries the
+ * generation in the same word, so that a late writer cannot soil the next record.
+ *
+ * A record ends in two phases: forget before the program's real close() (else another thread could get the
+ * number, record it, and lose it to our late forgetting), then commit, or put back where the close failed.
+ *
+ * Layer: ledger. Locks: none. Fork: the child keeps all. errno: untouched.
+ * Async-signal-safe: everything here; only sl_fdtable_prepare() makes a system call.
+ */
+#ifndef SL_LEDGER_FDTABLE_H
+#define SL_LEDGER_FDTABLE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ledger/kinds.h"
+
+#define SL_FD_CHUNK_SLOTS 1024u
+#define SL_FD_CHUNKS 16384u /* fds up to 16,777,215; beyond: dropped, and counted */
+
+enum sl_fd_state {
+	SL_FD_FREE,
+	SL_FD_OPENING, /* its fields are being written: nobody reads them */
+	SL_FD_OPEN,
+	SL_FD_CLOSING, /* forgotten: the program's close is under way */
+};
+
+/* What happened to the socket since it was opened. */
+enum sl_fd_flag {
+	SL_FD_CONNECTING = 1 << 0,  /* connect() is under way */
+	SL_FD_CONNECTED = 1 << 1,   /* was ESTABLISHED at some time */
+	SL_FD_OUT = 1 << 2,         /* connect() was called */
+	SL_FD_IN = 1 << 3,          /* came from accept() */
+	SL_FD_LISTENING = 1 << 4,
+	SL_FD_EOF = 1 << 5,         /* a read of non-zero length returned 0 */
+	SL_FD_SHUT_READ = 1 << 6,   /* the program shut it down */
+	SL_FD_SHUT_WRITE = 1 << 7,
+	SL_FD_DUPED = 1 << 8,       /* another fd has, or had, the same description */
+	SL_FD_ADOPTED = 1 << 9,     /* nobody saw it open */
+	SL_FD_STDIO = 1 << 10,      /* fdopen() was called: I/O may pass the hooks */
+	SL_FD_EPOLL = 1 << 11,      /* is, or was, in an epoll set */
+};
+
+/* The last I/O call, in the low bits of last_io. */
+enum sl_io {
+	SL_IO_NONE,
+	SL_IO_READ,
+	SL_IO_WRITE,
+};
+#define SL_IO_BITS 2
+
+/* One fd. 64 bytes: one cache line, shared with no other fd. */
+struct sl_fd_slot {
+	_Atomic uint64_t head;     /* generation << 32 | kind << 8 | state */
+	_Atomic uint64_t flags;    /* generation << 32 | sl_fd_flag bits */
+	_Atomic uint64_t peer_tag; /* generation << 32 | peer id; written by the worker */
+	_Atomic uint64_t cookie;   /* SO_COOKIE; the worker's, true if peer_tag has the generation */
+	_Atomic uint64_t opened_at_ms;
+	_Atomic uint32_t site;
+	_Atomic uint32_t dest;     /* peer id that connect() named; 0: none */
+	_Atomic uint32_t thread;   /* name id of the thread that opened it; 0: unknown */
+	_Atomic uint32_t last_io;  /* tick << SL_IO_BITS | enum sl_io; 0: none yet */
+	_Atomic uint64_t reserved;
+};
+_Static_assert(sizeof(struct sl_fd_slot) == 64, "a slot is one cache line");
+
+/* A record to open. */
+struct sl_fd_opening {
+	enum sl_kind kind;
+	uint32_t flags;
+	uint32_t site;
+	uint32_t thread;
+	uint64_t opened_at_ms;
+};
+
+/* A consistent copy of one record. */
+struct sl_fd_record {
+	int fd;
+	uint32_t generation;
+	enum sl_kind kind;
+	uint32_t flags;
+	uint32_t site;
+	uint32_t dest;
+	uint32_t thread;
+	uint32_t last_io;
+	uint32_t peer;    /* 0: not identified yet; then cookie is 0 too */
+	uint64_t cookie;
+	uint64_t opened_at_ms;
+};
+
+/* A record between forget and commit. */
+struct sl_fd_forgotten {
+	int fd; /* -1: there was none */
+	uint64_t head;
+};
+
+extern _Atomic(struct sl_fd_slot *) sl_fd_chunks[SL_FD_CHUNKS];
+
+/* Advanced by the worker once a sweep: the data path's only clock. Never 0. */
+extern _Atomic uint32_t sl_fd_tick;
+
+/* The slot of this number, or NULL where no socket was ever seen near it. Any int will do. */
+static inline struct sl_fd_slot *sl_fdtable_slot(int fd)
+{
+	unsigned chunk = (unsigned)fd / SL_FD_CHUNK_SLOTS;
+	if (chunk >= SL_FD_CHUNKS)
+		return NULL;
+	struct sl_fd_slot *slots = atomic_load_explicit(&sl_fd_chunks[chunk], memory_order_acquire);
+	return slots ? &slots[(unsigned)fd % SL_FD_CHUNK_SLOTS] : NULL;
+}
+
+static inline enum sl_fd_state sl_fd_state_of(uint64_t head)
+{
+	return (enum sl_fd_state)(head & 0xff);
+}
+
+static inline enum sl_kind sl_fd_kind_of(uint64_t head)
+{
+	return (enum sl_kind)(head >> 8 & 0xff);
+}
+
+static inline uint32_t sl_fd_generation_of(uint64_t head)
+{
+	return (uint32_t)(head >> 32);
+}
+
+/* The data path: note one I/O call. Writes only when the tick or the kind of call changed, so a busy socket's
+ * line stays clean in its reader's cache. */
+static inline void sl_fd_touch(struct sl_fd_slot *slot, enum sl_io io)
+{
+	uint32_t now = atomic_load_explicit(&sl_fd_tick, memory_order_relaxed) << SL_IO_BITS | io;
+	if (atomic_load_explicit(&slot->last_io, memory_order_relaxed) != now)
+		atomic_store_explicit(&slot->last_io, now, memory_order_relaxed);
+}
+
+/* Before the real call that may open an fd: see to it that memory for its chunk is at hand. */
+void sl_fdtable_prepare(void);
+
+/* After the real call: record fd, whatever was there before. False: no room, counted as dropped. */
+bool sl_fdtable_open(int fd, const struct sl_fd_opening *opening);
+
+/* Record fd only if nothing is there: for sockets that nobody saw open. False: something is, or no room. */
+bool sl_fdtable_adopt(int fd, const struct sl_fd_opening *opening);
+
+/* Record that `to` now is the same description as `from`; both are marked SL_FD_DUPED. False: from is not
+ * recorded, nothing was done. */
+bool sl_fdtable_dup(int from, int to);
+
+/* Two phases. Forget returns what commit or put back need; nothing recorded is fine. */
+struct sl_fd_forgotten sl_fdtable_forget(int fd);
+void sl_fdtable_commit(const struct sl_fd_forgotten *forgotten);
+void sl_fdtable_put_back(const struct sl_fd_forgotten *forgotten);
+
+/* The two phases for all of first..last at once. Settling commits what is between the phases there, or puts it back: another
+ * thread's close of one of these numbers too, which the worker's next sweep sets right. */
+void sl_fdtable_forget_range(unsigned first, unsigned last);
+void sl_fdtable_settle_range(unsigned first, unsigned last, bool is_closed);
+
+/* Worker: the record of a number that the kernel says is not open; ends it, if it is still this generation. */
+void sl_fdtable_drop(int fd, uint32_t generation);
+
+/* Set flags, if fd still has this generation; clear some in the same step. */
+void sl_fdtable_mark(int fd, uint32_t generation, uint32_t set, uint32_t clear);
+/* The same for whatever is recorded at fd now, if it is open. Returns false if nothing is. */
+bool sl_fdtable_mark_now(int fd, uint32_t set, uint32_t clear);
+/* The destination of a connect(). */
+void sl_fdtable_set_dest(int fd, uint32_t peer);
+/* Worker: the identity of the socket. */
+void sl_fdtable_identify(int fd, uint32_t generation, uint64_t cookie, uint32_t peer);
+
+/* A consistent copy. False: nothing is open there. */
+bool sl_fdtable_get(int fd, struct sl_fd_record *record);
+
+/* The first open record at `fd` or above; false: no more. For walks: start at 0, go on at record->fd + 1. */
+bool sl_fdtable_next(int fd, struct sl_fd_record *record);
+
+/* Sockets recorded since start, of each kind; descriptors that found no room. */
+uint64_t sl_fdtable_opened(enum sl_kind kind);
+uint64_t sl_fdtable_adopted(void);
+uint64_t sl_fdtable_dropped(void);
+/* Has any socket been recorded yet? */
+bool sl_fdtable_is_used(void);
+
+#endif

@@ -1,0 +1,153 @@
+/* preload.c - the order in which the library starts, forks and stops. Stands above all folders.
+ *
+ * Start: the constructor, in the thread that loads us, before main(). Nothing is started that the program could see
+ * but, under signal=auto, a handler of SIGUSR1: the worker waits for the first TCP socket.
+ * Stop: there is none. The object is never unloaded (-z nodelete), hooks go on working in destructors and atexit
+ * handlers; only an exit report is written, if it was asked for.
+ */
+#include <fnmatch.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#include "base/clock.h"
+#include "base/locks.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "base/process.h"
+#include "control/signal.h"
+#include "hooks/entry.h"
+#include "hooks/real.h"
+#include "ledger/sites.h"
+#include "report/self.h"
+#include "report/sinks.h"
+#include "report/triggers.h"
+#include "stack/java.h"
+#include "stack/native.h"
+#include "watch/adopt.h"
+#include "watch/growth.h"
+#include "watch/suspects.h"
+#include "watch/worker.h"
+
+#include "watch/table.h"
+
+#include "base/poison.h"
+
+#define SL_EXIT_WAIT_MS 5000
+#define SL_LIST_TEXT_BYTES 64
+
+static void complain(const char *line)
+{
+	sl_log(line, NULL);
+}
+
+static void print_help(void)
+{
+	char text[16384];
+	struct sl_out out;
+	sl_out_init(&out, text, sizeof(text), NULL, NULL);
+	sl_options_print_help(&out);
+	(void)sl_log_write(2, out.bytes, out.length, 1000);
+}
+
+/* Does one of the comma separated globs fit this program? An empty list fits all. */
+static bool is_in_scope(void)
+{
+	char program[256], glob[SL_OPTION_TEXT_MAX];
+	const char *list = sl_options.programs;
+	if (!*list)
+		return true;
+	sl_self_program(program, sizeof(program));
+	while (*list) {
+		size_t n = strcspn(list, ",");
+		memcpy(glob, list, n);
+		glob[n] = 0;
+		if (n > 0 && fnmatch(glob, program, 0) == 0)
+			return true;
+		list += n + (list[n] == ',');
+	}
+	return false;
+}
+
+/* The VM suspends its threads with SIGUSR2. */
+static void refuse_usr2_in_a_jvm(void)
+{
+	char program[256];
+	sl_self_program(program, sizeof(program));
+	if (sl_options.signal != SIGUSR2 || strcmp(program, "java") != 0)
+		return;
+	sl_log("signal=USR2: the Java VM needs that signal itself; keeping auto", NULL);
+	sl_options.signal = SL_AUTO;
+}
+
+static void worker_start(void)
+{
+	sl_native_start();
+	sl_java_look();
+}
+
+/* In a child that owns its memory: of the library only the ledger is left. */
+static void in_child(void)
+{
+	sl_worker_forked();
+	sl_pool_reset(&sl_worker_pool);
+	sl_suspects_forked();
+	sl_growth_forked();
+	sl_adopt_forked();
+	sl_java_forget();
+	sl_signal_forked();
+	sl_sinks_forked();
+	sl_triggers_forked();
+}
+
+static void fork_prepare(void)
+{
+	sl_locks_fork_prepare();
+}
+
+static void fork_parent(void)
+{
+	sl_locks_fork_done();
+}
+
+static void fork_child(void)
+{
+	sl_locks_fork_done();
+	sl_process_forked();
+}
+
+__attribute__((constructor)) static void start(void)
+{
+	sl_real_start();
+	sl_log_start();
+	if (getauxval(AT_SECURE))
+		return; /* set-user-ID: the environment is not the owner's */
+	(void)sl_options_start(getenv("SOCKLEAK_OPTIONS"), complain);
+	if (!sl_options.enabled || !is_in_scope())
+		return;
+	if (sl_options.help)
+		print_help();
+	refuse_usr2_in_a_jvm();
+	static const struct sl_worker_duties duties = {.start = worker_start, .turn = sl_triggers_turn};
+	sl_sites_start();
+	sl_process_start(in_child);
+	sl_worker_prepare(&duties);
+	(void)pthread_atfork(fork_prepare, fork_parent, fork_child);
+	sl_signal_start(sl_real.sigaction);
+	atomic_store(&sl_hooks_are_live, true);
+	if (sl_adopt_at_start(sl_clock_ms()) > 0) {
+		struct sl_guard g;
+		(void)sl_guard_enter(&g);
+		sl_worker_ensure(&g);
+		sl_guard_leave(&g);
+	}
+}
+
+__attribute__((destructor)) static void stop(void)
+{
+	if (!sl_options.exit_report || !atomic_load(&sl_hooks_are_live) || !sl_worker_is_running())
+		return;
+	sl_worker_want(SL_WANTED_BY_EXIT);
+	sl_worker_wait(SL_WANTED_BY_EXIT, SL_EXIT_WAIT_MS);
+}

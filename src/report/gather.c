@@ -1,0 +1,151 @@
+#include "report/gather.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "report/self.h"
+#include "stack/java.h"
+#include "stack/names.h"
+#include "watch/adopt.h"
+#include "watch/growth.h"
+
+#include "base/poison.h"
+
+#define SL_MINUTE_MS 60000
+
+int sl_gather_worse(const uint64_t a[3], const uint64_t b[3])
+{
+	for (int i = 0; i < 3; i++)
+		if (a[i] != b[i])
+			return a[i] > b[i] ? -1 : 1;
+	return 0;
+}
+
+const char *sl_gather_endpoint(struct sl_arena *arena, const struct sl_endpoint *endpoint)
+{
+	char text[64];
+	struct sl_out out;
+	sl_out_init(&out, text, sizeof(text), NULL, NULL);
+	sl_endpoint_print(&out, endpoint);
+	return sl_arena_text(arena, text, out.length);
+}
+
+static void count_row(const struct sl_survey_row *row, struct sl_snapshot *snapshot)
+{
+	const struct sl_judgement *judgement = &row->suspicion.judgement;
+	snapshot->totals.open++;
+	snapshot->totals.by_state[row->tcp.state & 15]++;
+	if (row->tcp.state == TCP_LISTEN)
+		snapshot->totals.backlog += row->tcp.backlog;
+	if (!row->is_suspect)
+		return;
+	snapshot->totals.close_wait += judgement->is_close_wait;
+	snapshot->totals.dead += judgement->is_dead;
+	snapshot->totals.stuck += judgement->is_stuck;
+	snapshot->totals.dead_stuck += judgement->is_stuck && judgement->is_dead;
+	if (judgement->is_stuck && (int64_t)judgement->quiet_ms > snapshot->totals.oldest_stuck_ms)
+		snapshot->totals.oldest_stuck_ms = (int64_t)judgement->quiet_ms;
+}
+
+/* From the process's start to the first FIN of those CLOSE_WAITs that are open now. */
+static int64_t began_after_ms(const struct sl_gathering *from, const struct sl_snapshot *snapshot)
+{
+	uint64_t oldest_ms = 0;
+	for (uint32_t i = 0; i < from->survey->count; i++) {
+		const struct sl_judgement *judgement = &from->survey->rows[i].suspicion.judgement;
+		if (judgement->is_close_wait && judgement->close_wait_ms >= oldest_ms)
+			oldest_ms = judgement->close_wait_ms;
+	}
+	if (snapshot->totals.close_wait == 0 || oldest_ms > snapshot->process.uptime_ms)
+		return SL_UNKNOWN;
+	return (int64_t)(snapshot->process.uptime_ms - oldest_ms);
+}
+
+static void gather_totals(const struct sl_gathering *from, struct sl_snapshot *snapshot)
+{
+	snapshot->totals.oldest_stuck_ms = SL_UNKNOWN;
+	for (uint32_t i = 0; i < from->survey->count; i++)
+		if (!from->survey->rows[i].is_duplicate)
+			count_row(&from->survey->rows[i], snapshot);
+	memcpy(snapshot->totals.by_kind, from->survey->by_kind, sizeof(snapshot->totals.by_kind));
+	snapshot->totals.by_kind[SL_KIND_TCP] = snapshot->totals.open;
+	/* Read after the count: what was opened meanwhile counts as closed for this once, never as less than none. */
+	snapshot->totals.opened = sl_fdtable_opened(SL_KIND_TCP);
+	snapshot->totals.closed = snapshot->totals.opened - snapshot->totals.open;
+	snapshot->totals.adopted = sl_fdtable_adopted();
+	snapshot->totals.dropped = sl_fdtable_dropped() + sl_suspects_dropped() + from->survey->is_cut;
+	snapshot->totals.retracted = sl_suspects_retracted();
+	snapshot->totals.began_after_ms = began_after_ms(from, snapshot);
+	snapshot->totals.held_back_bytes = sl_log_held_back_bytes();
+	if (!sl_growth_of_peer(0, from->now_ms, (uint32_t)snapshot->totals.close_wait,
+	                       &snapshot->totals.growth_per_min))
+		snapshot->totals.growth_per_min = SL_UNKNOWN;
+}
+
+static void gather_limits(const struct sl_gathering *from, int64_t fds, struct sl_snapshot *snapshot)
+{
+	int64_t per_min, soft = from->limits.nofile_soft;
+	snapshot->limits.nofile_soft = soft < 0 ? SL_UNKNOWN : soft;
+	snapshot->limits.nofile_used = fds < 0 ? SL_UNKNOWN : fds;
+	snapshot->limits.port_low = from->limits.port_low < 0 ? SL_UNKNOWN : from->limits.port_low;
+	snapshot->limits.port_high = from->limits.port_high < 0 ? SL_UNKNOWN : from->limits.port_high;
+	snapshot->limits.fds_exhausted_in_ms = SL_UNKNOWN;
+	if (fds >= 0 && soft >= fds && sl_growth_of_fds(from->now_ms, (uint32_t)fds, &per_min) &&
+	    per_min > 0)
+		snapshot->limits.fds_exhausted_in_ms = (soft - fds) * SL_MINUTE_MS / per_min;
+}
+
+static const char *name_of_error(int error)
+{
+	switch (error) {
+	case EADDRNOTAVAIL:
+		return "EADDRNOTAVAIL";
+	case EMFILE:
+		return "EMFILE";
+	default:
+		return "ENFILE";
+	}
+}
+
+static const char *describe_pressure(struct sl_arena *arena, const struct sl_pressure *pressure)
+{
+	char text[128];
+	struct sl_out out;
+	const struct sl_peer *dest = sl_peer_get(pressure->dest);
+	sl_out_init(&out, text, sizeof(text), NULL, NULL);
+	sl_out_text(&out, name_of_error(pressure->error));
+	if (dest) {
+		sl_out_text(&out, " connecting to ");
+		sl_endpoint_print(&out, &dest->at);
+	}
+	return sl_arena_text(arena, text, out.length);
+}
+
+void sl_gather(struct sl_arena *arena, enum sl_trigger trigger, const struct sl_pressure *pressure,
+               struct sl_snapshot *snapshot)
+{
+	uint64_t now_ms = sl_clock_ms();
+	uint64_t deadline_ms = (uint64_t)sl_options.deadline_ms;
+	struct sl_survey survey;
+	memset(snapshot, 0, sizeof(*snapshot));
+	int64_t fds = sl_adopt_scan(now_ms);
+	sl_sweep_survey(deadline_ms, now_ms, arena, &survey);
+	sl_names_native();
+	struct sl_gathering from = {.arena = arena, .survey = &survey, .now_ms = now_ms};
+	sl_limits_read(&from.limits);
+	snapshot->trigger = trigger;
+	snapshot->deadline_ms = deadline_ms;
+	snapshot->taken_wall_ms = sl_clock_wall_ms();
+	if (pressure->error)
+		snapshot->pressure = describe_pressure(arena, pressure);
+	sl_self_describe(arena, sl_java_is_present(), snapshot);
+	gather_totals(&from, snapshot);
+	gather_limits(&from, fds, snapshot);
+	sl_gather_peers(&from, snapshot);
+	sl_gather_sites(&from, snapshot);
+	sl_gather_sockets(&from, snapshot);
+}

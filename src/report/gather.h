@@ -1,0 +1,38 @@
+/* gather.h - makes the snapshot: looks at every socket, then sums by peer and by site.
+ *
+ * Layer: report. Locks: none: the worker only. Owner: everything lies in the arena given. Fork: nothing outlives a
+ * report. errno: untouched.
+ */
+#ifndef SL_REPORT_GATHER_H
+#define SL_REPORT_GATHER_H
+
+#include "base/arena.h"
+#include "report/snapshot.h"
+#include "watch/limits.h"
+#include "watch/sweep.h"
+#include "watch/worker.h"
+
+/* What a snapshot is made from; now_ms is the clock of its survey. */
+struct sl_gathering {
+	struct sl_arena *arena;
+	const struct sl_survey *survey;
+	struct sl_limits limits;
+	uint64_t now_ms;
+};
+
+/* Blocks: as long as a survey takes. Errors: what memory does not allow is left out and counted in totals.dropped. */
+void sl_gather(struct sl_arena *arena, enum sl_trigger trigger, const struct sl_pressure *pressure,
+               struct sl_snapshot *snapshot);
+
+/* The parts, each in a file of its own. */
+void sl_gather_peers(const struct sl_gathering *from, struct sl_snapshot *snapshot);
+void sl_gather_sites(const struct sl_gathering *from, struct sl_snapshot *snapshot);
+void sl_gather_sockets(const struct sl_gathering *from, struct sl_snapshot *snapshot);
+
+/* "1.2.3.4:80" from the arena; NULL: no memory. */
+const char *sl_gather_endpoint(struct sl_arena *arena, const struct sl_endpoint *endpoint);
+
+/* The order of peers and sites: stuck, then CLOSE_WAIT, then open, most first; as sl_sort_fn wants it. */
+int sl_gather_worse(const uint64_t a[3], const uint64_t b[3]);
+
+#endif

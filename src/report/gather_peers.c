@@ -1,0 +1,147 @@
+/* gather_peers.c - the connections of a survey, summed by peer. */
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include "base/sort.h"
+#include "report/gather.h"
+#include "watch/growth.h"
+
+#include "base/poison.h"
+
+#define SL_MINUTE_MS 60000
+
+/* Sums of one peer, by id; 0: connections whose peer is not known. */
+struct sum {
+	uint64_t open, close_wait, stuck, established;
+	uint64_t holding; /* a local port: every state but CLOSE */
+	uint32_t peer;
+	uint32_t first_idle; /* into the sorted idle times */
+	uint32_t idles;
+};
+
+/* Idle time before the FIN, of one CLOSE_WAIT. */
+struct idle {
+	uint32_t peer;
+	int64_t ms;
+};
+
+static uint32_t peer_id(const struct sl_survey_row *row)
+{
+	return row->record.peer ? row->record.peer : row->record.dest;
+}
+
+static bool has_peer(const struct sl_survey_row *row)
+{
+	return !row->is_duplicate && (peer_id(row) != 0 || row->is_suspect);
+}
+
+static void add(struct sum *sum, const struct sl_survey_row *row)
+{
+	sum->open++;
+	sum->holding += row->tcp.state != TCP_CLOSE;
+	sum->established += row->tcp.state == TCP_ESTABLISHED;
+	sum->close_wait += row->suspicion.judgement.is_close_wait;
+	sum->stuck += row->suspicion.judgement.is_stuck;
+}
+
+static int by_peer_then_ms(const void *a, const void *b)
+{
+	const struct idle *x = a, *y = b;
+	if (x->peer != y->peer)
+		return x->peer < y->peer ? -1 : 1;
+	return x->ms < y->ms ? -1 : x->ms > y->ms;
+}
+
+static int worse(const void *a, const void *b)
+{
+	const struct sum *x = a, *y = b;
+	return sl_gather_worse((const uint64_t[]){x->stuck, x->close_wait, x->open},
+	                       (const uint64_t[]){y->stuck, y->close_wait, y->open});
+}
+
+/* The idle times, sorted by peer and length; each sum is told where its own lie. */
+static struct idle *gather_idles(const struct sl_gathering *from, struct sum *sums)
+{
+	struct idle *idles =
+	    sl_arena_alloc(from->arena, (from->survey->count + 1) * sizeof(*idles));
+	uint32_t n = 0;
+	if (!idles)
+		return NULL;
+	for (uint32_t i = 0; i < from->survey->count; i++) {
+		const struct sl_survey_row *row = &from->survey->rows[i];
+		if (!row->is_duplicate && row->suspicion.judgement.is_close_wait &&
+		    row->suspicion.idle_before_fin_ms >= 0)
+			idles[n++] = (struct idle){peer_id(row), row->suspicion.idle_before_fin_ms};
+	}
+	sl_sort(idles, n, sizeof(*idles), by_peer_then_ms);
+	for (uint32_t i = n; i > 0; i--) {
+		struct sum *sum = &sums[idles[i - 1].peer];
+		sum->first_idle = i - 1;
+		sum->idles++;
+	}
+	return idles;
+}
+
+static void foresee_ports(const struct sl_gathering *from, const struct sum *sum,
+                          struct sl_snapshot_peer *peer)
+{
+	peer->ports_left = peer->exhausted_in_ms = SL_UNKNOWN;
+	if (peer->direction != SL_DIRECTION_OUT || from->limits.port_low < 0 || !peer->address)
+		return;
+	int64_t range = from->limits.port_high - from->limits.port_low + 1 - from->limits.ports_reserved;
+	peer->ports_left = range > (int64_t)sum->holding ? range - (int64_t)sum->holding : 0;
+	if (peer->growth_per_min != SL_UNKNOWN && peer->growth_per_min > 0)
+		peer->exhausted_in_ms = peer->ports_left * SL_MINUTE_MS / peer->growth_per_min;
+}
+
+static void describe(const struct sl_gathering *from, const struct sum *sum,
+                     const struct idle *idles, struct sl_snapshot_peer *peer)
+{
+	const struct sl_peer *known = sl_peer_get(sum->peer);
+	char text[64];
+	struct sl_out out;
+	sl_out_init(&out, text, sizeof(text), NULL, NULL);
+	*peer = (struct sl_snapshot_peer){
+	    .direction = known ? known->direction : SL_DIRECTION_UNKNOWN,
+	    .port = known ? known->at.port : SL_UNKNOWN,
+	    .open = sum->open,
+	    .close_wait = sum->close_wait,
+	    .stuck = sum->stuck,
+	    .established = sum->established,
+	    .growth_per_min = SL_UNKNOWN,
+	    .idle_before_fin_ms_p50 = SL_UNKNOWN,
+	};
+	if (known) {
+		sl_endpoint_print_address(&out, &known->at);
+		peer->address = sl_arena_text(from->arena, text, out.length);
+	}
+	if (!sl_growth_of_peer(sum->peer, from->now_ms, (uint32_t)sum->close_wait,
+	                       &peer->growth_per_min))
+		peer->growth_per_min = SL_UNKNOWN;
+	if (idles && sum->idles)
+		peer->idle_before_fin_ms_p50 = idles[sum->first_idle + sum->idles / 2].ms;
+	foresee_ports(from, sum, peer);
+}
+
+void sl_gather_peers(const struct sl_gathering *from, struct sl_snapshot *snapshot)
+{
+	uint32_t ids = SL_PEER_OVERFLOW + 1, n = 0;
+	struct sum *sums = sl_arena_alloc(from->arena, ids * sizeof(*sums));
+	if (!sums)
+		return;
+	for (uint32_t i = 0; i < from->survey->count; i++)
+		if (has_peer(&from->survey->rows[i]))
+			add(&sums[peer_id(&from->survey->rows[i])], &from->survey->rows[i]);
+	const struct idle *idles = gather_idles(from, sums);
+	for (uint32_t id = 0; id < ids; id++)
+		if (sums[id].open) {
+			sums[id].peer = id;
+			sums[n++] = sums[id];
+		}
+	sl_sort(sums, n, sizeof(*sums), worse);
+	struct sl_snapshot_peer *peers = sl_arena_alloc(from->arena, (n + 1) * sizeof(*peers));
+	for (uint32_t i = 0; peers && i < n; i++)
+		describe(from, &sums[i], idles, &peers[i]);
+	snapshot->peers = peers;
+	snapshot->peer_count = peers ? n : 0;
+}

@@ -1,0 +1,133 @@
+/* gather_sites.c - the connections of a survey, summed by the stack that opened them. */
+#include <stdatomic.h>
+
+#include "base/sort.h"
+#include "ledger/sites.h"
+#include "report/gather.h"
+#include "stack/blame.h"
+
+#include "base/poison.h"
+
+#define SL_SITE_THREADS 8
+
+static void add(struct sl_snapshot_site *site, const struct sl_survey_row *row, uint32_t *directions)
+{
+	const struct sl_judgement *judgement = &row->suspicion.judgement;
+	site->open++;
+	directions[row->direction]++;
+	if (!row->is_suspect)
+		return;
+	site->close_wait += judgement->is_close_wait;
+	site->stuck += judgement->is_stuck;
+	site->causes[judgement->cause]++;
+	if (judgement->is_close_wait && (int64_t)judgement->close_wait_ms > site->oldest_close_wait_ms)
+		site->oldest_close_wait_ms = (int64_t)judgement->close_wait_ms;
+}
+
+static int worse(const void *a, const void *b)
+{
+	const struct sl_snapshot_site *x = a, *y = b;
+	return sl_gather_worse((const uint64_t[]){x->stuck, x->close_wait, x->open},
+	                       (const uint64_t[]){y->stuck, y->close_wait, y->open});
+}
+
+static void name_threads(struct sl_arena *arena, const struct sl_site *known,
+                         struct sl_snapshot_site *site)
+{
+	const char **names = sl_arena_alloc(arena, SL_SITE_THREADS * sizeof(*names));
+	for (uint32_t id = 1; id < SL_THREADS_MAX; id++) {
+		if (!(atomic_load(&known->threads[id / 64]) >> (id % 64) & 1))
+			continue;
+		const char *name = sl_thread_name(id);
+		if (names && name && site->thread_names < SL_SITE_THREADS)
+			names[site->thread_names++] = name;
+		site->thread_count++;
+	}
+	site->threads = names;
+}
+
+/* "Class.method(File.java:11)", or "module+0x12f" where no line is known. */
+static void name_blame(struct sl_arena *arena, struct sl_snapshot_site *site)
+{
+	char text[1024];
+	struct sl_out out;
+	sl_out_init(&out, text, sizeof(text), NULL, NULL);
+	if (site->blame_frame == SL_BLAME_NONE)
+		return;
+	const struct sl_frame *frame = site->frames[site->blame_frame];
+	if (!frame->module) {
+		site->blame = frame->text;
+		if (!frame->file || frame->line <= 0)
+			return;
+		sl_out_text(&out, frame->file);
+		sl_out_char(&out, ':');
+		sl_out_unsigned(&out, (uint64_t)frame->line);
+		site->blame_where = sl_arena_text(arena, text, out.length);
+		return;
+	}
+	sl_out_text(&out, sl_file_name_of(frame->module));
+	sl_out_text(&out, "+0x");
+	sl_out_hex(&out, frame->offset);
+	site->blame = sl_arena_text(arena, text, out.length);
+}
+
+static void describe(const struct sl_gathering *from, struct sl_snapshot_site *site,
+                     const uint32_t directions[SL_DIRECTION_COUNT])
+{
+	const struct sl_site *known = sl_site_get(site->id);
+	const struct sl_site_frames *named = atomic_load(&known->named);
+	site->kind = known->kind;
+	site->opened = atomic_load(&known->opened);
+	/* Connections that opened while the rows were counted. */
+	if (site->opened < site->open)
+		site->opened = site->open;
+	site->closed = site->opened - site->open;
+	site->retracted = known->retracted;
+	site->direction = directions[SL_DIRECTION_IN] > directions[SL_DIRECTION_OUT] ? SL_DIRECTION_IN
+	                  : directions[SL_DIRECTION_OUT] ? SL_DIRECTION_OUT
+	                                                 : SL_DIRECTION_UNKNOWN;
+	site->verdict = sl_verdict_of_site(site->close_wait, site->stuck);
+	site->frames = named ? named->frames : NULL;
+	site->frame_count = named ? named->count : 0;
+	site->blame_frame = named ? named->blame : SL_BLAME_NONE;
+	site->frames_cut = known->is_cut;
+	name_threads(from->arena, known, site);
+	name_blame(from->arena, site);
+}
+
+static bool is_listed(const struct sl_snapshot_site *site)
+{
+	const struct sl_site *known = sl_site_get(site->id);
+	return known && (site->open > 0 || atomic_load(&known->opened) > 0);
+}
+
+void sl_gather_sites(const struct sl_gathering *from, struct sl_snapshot *snapshot)
+{
+	uint32_t ids = sl_site_last() + 1, n = 0;
+	struct sl_snapshot_site *sites = sl_arena_alloc(from->arena, ids * sizeof(*sites));
+	uint32_t(*directions)[SL_DIRECTION_COUNT] =
+	    sl_arena_alloc(from->arena, ids * sizeof(*directions));
+	snapshot->sites_cut = (uint32_t)sl_sites_dropped();
+	if (!sites || !directions)
+		return;
+	for (uint32_t id = 0; id < ids; id++) {
+		sites[id].id = id;
+		sites[id].oldest_close_wait_ms = SL_UNKNOWN;
+	}
+	for (uint32_t i = 0; i < from->survey->count; i++) {
+		const struct sl_survey_row *row = &from->survey->rows[i];
+		uint32_t id = row->record.site;
+		if (!row->is_duplicate && id < ids)
+			add(&sites[id], row, directions[id]);
+	}
+	for (uint32_t id = 0; id < ids; id++) {
+		if (!is_listed(&sites[id]))
+			continue;
+		describe(from, &sites[id], directions[id]);
+		snapshot->verdict = sl_verdict_of_process(snapshot->verdict, sites[id].verdict);
+		sites[n++] = sites[id];
+	}
+	sl_sort(sites, n, sizeof(*sites), worse);
+	snapshot->sites = sites;
+	snapshot->site_count = n;
+}

@@ -1,0 +1,167 @@
+#include "report/self.h"
+
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "base/clock.h"
+#include "base/options.h"
+#include "base/out.h"
+#include "base/sys.h"
+#include "stack/blame.h"
+
+#include "base/poison.h"
+
+#define SL_CMDLINE_BYTES 16384
+#define SL_ARGV_MAX 1024
+#define SL_TICKS_PER_SECOND 100 /* USER_HZ: what /proc/PID/stat counts in, on every Linux (proc(5)) */
+#define SL_STAT_STARTTIME 22    /* its field */
+
+static size_t read_file(const char *path, char *bytes, size_t n)
+{
+	int fd = sl_sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return 0;
+	long got = sl_sys_read(fd, bytes, n);
+	(void)sl_sys_close(fd);
+	return got > 0 ? (size_t)got : 0;
+}
+
+static const char *exe_path(struct sl_arena *arena)
+{
+	char path[4096];
+	long n = SL_SYS4(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", path, sizeof(path));
+	const char *copy = n > 0 ? sl_arena_text(arena, path, (size_t)n) : NULL;
+	return copy ? copy : "";
+}
+
+void sl_self_program(char *name, size_t n)
+{
+	char path[4096];
+	long got = SL_SYS4(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", path, sizeof(path) - 1);
+	path[got > 0 ? got : 0] = 0;
+	const char *file = sl_file_name_of(path);
+	size_t length = strnlen(file, n - 1);
+	memcpy(name, file, length);
+	name[length] = 0;
+}
+
+/* The arguments, NULL-terminated. */
+static const char *const *read_argv(struct sl_arena *arena)
+{
+	char bytes[SL_CMDLINE_BYTES];
+	const char **argv = sl_arena_alloc(arena, (SL_ARGV_MAX + 1) * sizeof(*argv));
+	size_t n = read_file("/proc/self/cmdline", bytes, sizeof(bytes));
+	const char *text = argv && n ? sl_arena_text(arena, bytes, n) : NULL;
+	unsigned count = 0;
+	if (!argv)
+		return NULL;
+	for (size_t at = 0; text && at < n && count < SL_ARGV_MAX; at += strlen(text + at) + 1)
+		argv[count++] = text + at;
+	argv[count] = NULL;
+	return argv;
+}
+
+/* Options of the java launcher whose value is the next argument (java(1)). */
+static bool takes_value(const char *option)
+{
+	static const char *const options[] = {
+	    "-cp", "-classpath", "--class-path", "-p", "--module-path", "--upgrade-module-path",
+	    "--add-modules", "--add-exports", "--add-opens", "--add-reads", "--limit-modules",
+	    "--patch-module", "--source",
+	};
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (strcmp(option, options[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool names_main(const char *option)
+{
+	return strcmp(option, "-jar") == 0 || strcmp(option, "-m") == 0 ||
+	       strcmp(option, "--module") == 0;
+}
+
+const char *sl_self_java_main(const char *const *argv)
+{
+	for (unsigned i = 1; argv && argv[0] && argv[i]; i++) {
+		if (names_main(argv[i]))
+			return argv[i + 1];
+		if (argv[i][0] != '-' && argv[i][0] != '@')
+			return argv[i];
+		if (takes_value(argv[i]) && argv[i + 1])
+			i++;
+	}
+	return NULL;
+}
+
+/* argv= short: the program and, of a JVM, the main class or jar. */
+static const char *const *shorten(struct sl_arena *arena, const char *const *argv,
+                                  const char *java_main)
+{
+	const char **kept = sl_arena_alloc(arena, 3 * sizeof(*kept));
+	if (!kept || !argv)
+		return NULL;
+	kept[0] = argv[0];
+	kept[1] = argv[0] ? java_main : NULL;
+	return kept;
+}
+
+static const char *join(struct sl_arena *arena, const char *first, const char *second)
+{
+	char text[512];
+	struct sl_out out;
+	sl_out_init(&out, text, sizeof(text), NULL, NULL);
+	sl_out_text(&out, first);
+	if (second)
+		sl_out_char(&out, ' ');
+	sl_out_text(&out, second);
+	const char *copy = sl_arena_text(arena, text, out.length);
+	return copy ? copy : "";
+}
+
+/* Milliseconds since this process was made; 0 if /proc does not say. */
+static uint64_t uptime_ms(void)
+{
+	char stat[1024];
+	struct timespec now;
+	size_t n = read_file("/proc/self/stat", stat, sizeof(stat) - 1);
+	stat[n] = 0;
+	/* Field 2 is the name in parentheses, and may hold both of them and spaces. */
+	const char *at = strrchr(stat, ')');
+	for (int field = 2; at && field < SL_STAT_STARTTIME; field++)
+		at = strchr(at + 1, ' ');
+	if (!at)
+		return 0;
+	uint64_t ticks = 0;
+	for (at++; *at >= '0' && *at <= '9'; at++)
+		ticks = ticks * 10 + (uint64_t)(*at - '0');
+	(void)clock_gettime(CLOCK_BOOTTIME, &now);
+	uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	uint64_t started_ms = ticks * 1000 / SL_TICKS_PER_SECOND;
+	return now_ms > started_ms ? now_ms - started_ms : 0;
+}
+
+static const char *host_name(struct sl_arena *arena)
+{
+	struct utsname names;
+	if (SL_SYS1(SYS_uname, &names) < 0)
+		return "";
+	const char *copy = sl_arena_text(arena, names.nodename, strlen(names.nodename));
+	return copy ? copy : "";
+}
+
+void sl_self_describe(struct sl_arena *arena, bool is_jvm, struct sl_snapshot *snapshot)
+{
+	const char *const *argv = read_argv(arena);
+	const char *java_main = is_jvm ? sl_self_java_main(argv) : NULL;
+	const char *main_name = java_main ? sl_file_name_of(java_main) : NULL;
+	snapshot->process.pid = sl_sys_getpid();
+	snapshot->process.exe = exe_path(arena);
+	snapshot->process.name = join(arena, sl_file_name_of(snapshot->process.exe), main_name);
+	snapshot->process.argv =
+	    sl_options.argv == SL_ARGV_FULL ? argv : shorten(arena, argv, java_main);
+	snapshot->process.uptime_ms = uptime_ms();
+	snapshot->process.started_wall_ms = sl_clock_wall_ms() - snapshot->process.uptime_ms;
+	snapshot->process.hostname = host_name(arena);
+	snapshot->process.is_jvm = is_jvm;
+}

@@ -1,0 +1,27 @@
+/* text_head.h - the header of a text report, its verdict line, and the one line of a healthy process.
+ *
+ * Layer: report. Locks: none. Fork: no state. errno: untouched. Async-signal-safe: everything here, if the
+ * flush function of the writer is.
+ */
+#ifndef SL_REPORT_TEXT_HEAD_H
+#define SL_REPORT_TEXT_HEAD_H
+
+#include <stdbool.h>
+
+#include "base/out.h"
+#include "report/snapshot.h"
+
+/* Nothing to tell: verdict OK, nothing stuck, no backlog, no call failed for want of ports or fds, nothing
+ * dropped or held back. */
+bool sl_text_head_is_healthy(const struct sl_snapshot *s);
+
+/* Something to answer for: in CLOSE_WAIT, dead-but-open, or stuck. */
+bool sl_text_head_has_suspects(const struct sl_snapshot *s);
+bool sl_text_head_is_suspect(const struct sl_snapshot_site *site);
+
+/* Each writes one line of at most SL_TEXT_COLUMNS. */
+void sl_text_head(struct sl_out *out, const struct sl_snapshot *s, bool colour);
+void sl_text_head_verdict(struct sl_out *out, const struct sl_snapshot *s, bool colour);
+void sl_text_head_healthy(struct sl_out *out, const struct sl_snapshot *s, bool colour);
+
+#endif

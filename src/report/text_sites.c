@@ -1,0 +1,229 @@
+/* text_sites.c - see text_sites.h. */
+#include "report/text_sites.h"
+
+#include "report/text.h"
+#include "report/text_head.h"
+#include "report/text_lead.h"
+#include "report/text_line.h"
+#include "report/words.h"
+
+#include "base/poison.h"
+
+static void put_counted(struct sl_out *out, const char *before, uint64_t count, const char *after)
+{
+	sl_out_text(out, before);
+	sl_out_unsigned(out, count);
+	sl_out_text(out, after);
+}
+
+static enum sl_text_paint paint_of(enum sl_site_verdict verdict)
+{
+	if (verdict == SL_SITE_OK)
+		return SL_PAINT_GOOD;
+	return verdict == SL_SITE_LEAK ? SL_PAINT_BAD : SL_PAINT_DOUBT;
+}
+
+/* "SITE 7  leak  out, java  12622 stuck, 12640 CLOSE_WAIT of 12650 open, oldest 1h58m" */
+static void put_site_head(struct sl_out *out, const struct sl_snapshot_site *site, bool colour)
+{
+	const char *kind = sl_words_stack_kind(site->kind);
+	const char *direction = sl_words_direction(site->direction);
+	put_counted(out, "SITE ", site->id, "  ");
+	sl_text_paint(out, colour, paint_of(site->verdict));
+	sl_out_text(out, sl_words_site_verdict(site->verdict));
+	sl_text_paint(out, colour, SL_PAINT_RESET);
+	sl_out_text(out, "  ");
+	sl_out_text(out, direction);
+	sl_out_text(out, direction ? ", " : "");
+	sl_out_text(out, kind ? kind : "no stack");
+	put_counted(out, "  ", site->stuck, " stuck, ");
+	put_counted(out, "", site->close_wait, " CLOSE_WAIT of ");
+	put_counted(out, "", site->open, " open");
+	if (site->oldest_close_wait_ms != SL_UNKNOWN && site->oldest_close_wait_ms >= 0) {
+		sl_out_text(out, ", oldest ");
+		sl_out_duration(out, (uint64_t)site->oldest_close_wait_ms);
+	}
+	sl_out_char(out, '\n');
+}
+
+/* "  cause    never-looked 12600, unread-data 22" */
+static void put_causes(struct sl_out *out, const struct sl_snapshot_site *site)
+{
+	const char *separator = "";
+	sl_out_text(out, "  cause    ");
+	for (int cause = SL_CAUSE_NONE + 1; cause < SL_CAUSE_COUNT; cause++) {
+		if (!site->causes[cause])
+			continue;
+		sl_out_text(out, separator);
+		sl_out_text(out, sl_words_cause((enum sl_cause)cause));
+		put_counted(out, " ", site->causes[cause], "");
+		separator = ", ";
+	}
+	sl_out_text(out, separator[0] ? "\n" : "none\n");
+}
+
+static void put_lifetime(struct sl_out *out, const struct sl_snapshot_site *site)
+{
+	put_counted(out, "  opened   ", site->opened, ", ");
+	put_counted(out, "closed ", site->closed, ", ");
+	put_counted(out, "retracted ", site->retracted, ", ");
+	put_counted(out, "regretted ", site->regretted, "\n");
+}
+
+static void put_threads(struct sl_out *out, const struct sl_snapshot_site *site)
+{
+	if (!site->thread_names)
+		return;
+	sl_out_text(out, "  threads  ");
+	for (uint32_t i = 0; i < site->thread_names; i++) {
+		sl_out_text(out, i ? ", " : "");
+		sl_text_name(out, site->threads[i]);
+	}
+	if (site->thread_count > site->thread_names)
+		put_counted(out, " and ", site->thread_count - site->thread_names, " more");
+	sl_out_char(out, '\n');
+}
+
+static enum sl_text_paint paint_of_frame(const struct sl_snapshot_site *site, uint32_t frame)
+{
+	if (frame == site->blame_frame)
+		return SL_PAINT_BLAME;
+	return site->frames[frame]->role == SL_ROLE_RUNTIME ? SL_PAINT_DIM : SL_PAINT_RESET;
+}
+
+/* What a frame is called where it has no text. */
+static const char *text_of(const struct sl_frame *frame)
+{
+	if (frame->text)
+		return frame->text;
+	return frame->function ? frame->function : frame->module;
+}
+
+/* One line of a stack. */
+static void put_frame(struct sl_out *out, const struct sl_snapshot_site *site, uint32_t frame,
+                      bool is_bounded, bool colour)
+{
+	enum sl_text_paint paint = paint_of_frame(site, frame);
+	const char *mark = frame == site->blame_frame ? "    > " : "      ";
+	struct sl_text_line line;
+	sl_text_line_start(&line, colour);
+	if (paint != SL_PAINT_RESET)
+		sl_text_line_paint(&line, paint);
+	sl_out_text(&line.out, mark);
+	if (is_bounded) {
+		sl_text_line_name(&line, text_of(site->frames[frame]),
+		                  sl_text_line_left(&line, NULL));
+		sl_out_bytes(out, line.bytes, line.out.length);
+	} else {
+		sl_out_bytes(out, line.bytes, line.out.length);
+		sl_text_name(out, text_of(site->frames[frame]));
+	}
+	if (paint != SL_PAINT_RESET)
+		sl_text_paint(out, colour, SL_PAINT_RESET);
+	sl_out_char(out, '\n');
+}
+
+static void put_no_stack(struct sl_out *out, const struct sl_snapshot_site *site)
+{
+	if (!site->frame_count)
+		sl_out_text(out, "      no stack was kept\n");
+}
+
+static void put_frames_cut(struct sl_out *out, const struct sl_snapshot_site *site)
+{
+	if (site->frames_cut)
+		sl_out_text(out, "      ... the stack was deeper than depth=\n");
+}
+
+static void put_full_stack(struct sl_out *out, const struct sl_snapshot_site *site, bool colour)
+{
+	put_no_stack(out, site);
+	for (uint32_t i = 0; i < site->frame_count; i++)
+		put_frame(out, site, i, false, colour);
+	put_frames_cut(out, site);
+}
+
+void sl_text_sites_full(struct sl_out *out, const struct sl_snapshot *s, bool colour)
+{
+	for (uint32_t i = 0; i < s->site_count && i < SL_TEXT_FULL_SITES; i++) {
+		const struct sl_snapshot_site *site = &s->sites[i];
+		sl_out_char(out, '\n');
+		put_site_head(out, site, colour);
+		sl_out_text(out, "  blame    ");
+		sl_text_name(out, site->blame ? site->blame : "not known");
+		sl_out_char(out, '\n');
+		put_causes(out, site);
+		put_lifetime(out, site);
+		put_threads(out, site);
+		put_full_stack(out, site, colour);
+	}
+	if (s->site_count > SL_TEXT_FULL_SITES) {
+		sl_out_text(out, "\n... ");
+		sl_text_count(out, s->site_count - SL_TEXT_FULL_SITES, "more site");
+		sl_out_text(out, ", see json=FILE\n");
+	}
+}
+
+static void put_frames_left_out(struct sl_out *out, uint32_t inner, uint32_t outer)
+{
+	if (inner)
+		put_counted(out, "      ... ", inner, " more within");
+	if (outer)
+		put_counted(out, inner ? ", " : "      ... ", outer, " more around");
+	sl_out_text(out, inner || outer ? "\n" : "");
+}
+
+/* The frames around the blame, and one line for those left out on both sides. */
+static void put_short_stack(struct sl_out *out, const struct sl_snapshot_site *site, bool colour)
+{
+	uint32_t first = 0;
+	uint32_t shown = site->frame_count;
+	if (shown > SL_TEXT_SHORT_FRAMES) {
+		shown = SL_TEXT_SHORT_FRAMES;
+		if (site->blame_frame < site->frame_count && site->blame_frame > 0)
+			first = site->blame_frame - 1; /* the call that the blamed line made */
+		if (first > site->frame_count - shown)
+			first = site->frame_count - shown;
+	}
+	put_no_stack(out, site);
+	for (uint32_t i = first; i < first + shown; i++)
+		put_frame(out, site, i, true, colour);
+	put_frames_left_out(out, first, site->frame_count - shown - first);
+	put_frames_cut(out, site);
+}
+
+/* "... 5 more sites" or ", 2 more peers": a part of one line that names all that is left out. */
+static bool put_left_out_part(struct sl_out *out, uint32_t count, const char *noun, bool is_first)
+{
+	if (!count)
+		return is_first;
+	sl_out_text(out, is_first ? "\n... " : ", ");
+	sl_text_count(out, count, noun);
+	return false;
+}
+
+static void put_left_out(struct sl_out *out, const struct sl_snapshot *s, uint32_t sites)
+{
+	uint32_t peers = s->peer_count;
+	if (peers && sl_text_lead_peer_is_suspect(&s->peers[0]))
+		peers--; /* the TO line has it */
+	bool is_first = put_left_out_part(out, sites, "more site", true);
+	is_first = put_left_out_part(out, peers, "more peer", is_first);
+	is_first = put_left_out_part(out, s->listener_count, "listener", is_first);
+	if (!is_first)
+		sl_out_text(out, ", see report=FILE or json=FILE\n");
+}
+
+void sl_text_sites_short(struct sl_out *out, const struct sl_snapshot *s, bool colour)
+{
+	uint32_t shown = 0;
+	while (shown < s->site_count && shown < SL_TEXT_SHORT_SITES &&
+	       sl_text_head_is_suspect(&s->sites[shown])) {
+		const struct sl_snapshot_site *site = &s->sites[shown++];
+		sl_out_char(out, '\n');
+		put_site_head(out, site, colour);
+		put_causes(out, site);
+		put_short_stack(out, site, colour);
+	}
+	put_left_out(out, s, s->site_count - shown);
+}

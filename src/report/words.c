@@ -1,0 +1,118 @@
+/* words.c - see words.h. */
+#include "report/words.h"
+
+#include <netinet/tcp.h>
+#include <stddef.h>
+
+#include "base/poison.h"
+
+/* The word of `value` in a table that may have holes. The cast makes a negative enum a large number. */
+#define WORD(table, value) \
+	((size_t)(value) < sizeof(table) / sizeof(*(table)) ? (table)[(size_t)(value)] : NULL)
+
+const char *sl_words_verdict(enum sl_verdict verdict)
+{
+	static const char *const words[SL_VERDICT_COUNT] = {
+		[SL_VERDICT_OK] = "OK",
+		[SL_VERDICT_UNKNOWN] = "UNKNOWN",
+		[SL_VERDICT_LEAK] = "LEAK",
+	};
+	return WORD(words, verdict);
+}
+
+const char *sl_words_site_verdict(enum sl_site_verdict verdict)
+{
+	static const char *const words[SL_SITE_VERDICT_COUNT] = {
+		[SL_SITE_OK] = "ok",
+		[SL_SITE_UNKNOWN] = "unknown",
+		[SL_SITE_LEAK] = "leak",
+	};
+	return WORD(words, verdict);
+}
+
+const char *sl_words_cause(enum sl_cause cause)
+{
+	static const char *const words[SL_CAUSE_COUNT] = {
+		[SL_CAUSE_EOF_IGNORED] = "eof-ignored",
+		[SL_CAUSE_NEVER_LOOKED] = "never-looked",
+		[SL_CAUSE_UNREAD_DATA] = "unread-data",
+		[SL_CAUSE_DEAD_BUT_OPEN] = "dead-but-open",
+	};
+	return WORD(words, cause);
+}
+
+const char *sl_words_cause_phrase(enum sl_cause cause)
+{
+	static const char *const words[SL_CAUSE_COUNT] = {
+		[SL_CAUSE_EOF_IGNORED] = "read to its end, not closed",
+		[SL_CAUSE_NEVER_LOOKED] = "never looked at again",
+		[SL_CAUSE_UNREAD_DATA] = "left with data unread",
+		[SL_CAUSE_DEAD_BUT_OPEN] = "dead, but not closed",
+	};
+	return WORD(words, cause);
+}
+
+const char *sl_words_state(unsigned tcp_state)
+{
+	static const char *const words[SL_WORDS_STATES] = {
+		[TCP_ESTABLISHED] = "ESTABLISHED",
+		[TCP_SYN_SENT] = "SYN_SENT",
+		[TCP_SYN_RECV] = "SYN_RECV",
+		[TCP_FIN_WAIT1] = "FIN_WAIT1",
+		[TCP_FIN_WAIT2] = "FIN_WAIT2",
+		[TCP_TIME_WAIT] = "TIME_WAIT",
+		[TCP_CLOSE] = "CLOSE",
+		[TCP_CLOSE_WAIT] = "CLOSE_WAIT",
+		[TCP_LAST_ACK] = "LAST_ACK",
+		[TCP_LISTEN] = "LISTEN",
+		[TCP_CLOSING] = "CLOSING",
+	};
+	return WORD(words, tcp_state);
+}
+
+const char *sl_words_trigger(enum sl_trigger trigger)
+{
+	static const char *const words[SL_TRIGGER_COUNT] = {
+		[SL_TRIGGER_SIGNAL] = "signal",     [SL_TRIGGER_EXIT] = "exit",
+		[SL_TRIGGER_INTERVAL] = "interval", [SL_TRIGGER_THRESHOLD] = "threshold",
+		[SL_TRIGGER_PRESSURE] = "pressure", [SL_TRIGGER_COMMAND] = "command",
+	};
+	return WORD(words, trigger);
+}
+
+const char *sl_words_direction(enum sl_direction direction)
+{
+	static const char *const words[SL_DIRECTION_COUNT] = {
+		[SL_DIRECTION_OUT] = "out",
+		[SL_DIRECTION_IN] = "in",
+	};
+	return WORD(words, direction);
+}
+
+const char *sl_words_kind(enum sl_kind kind)
+{
+	static const char *const words[SL_KIND_COUNT] = {
+		[SL_KIND_TCP] = "tcp",         [SL_KIND_UDP] = "udp",     [SL_KIND_UNIX] = "unix",
+		[SL_KIND_NETLINK] = "netlink", [SL_KIND_OTHER] = "other",
+	};
+	return WORD(words, kind);
+}
+
+const char *sl_words_stack_kind(enum sl_stack_kind kind)
+{
+	static const char *const words[] = {
+		[SL_STACK_NATIVE] = "native",
+		[SL_STACK_JAVA] = "java",
+	};
+	return WORD(words, kind);
+}
+
+const char *sl_words_role(enum sl_role role)
+{
+	static const char *const words[SL_ROLE_COUNT] = {
+		[SL_ROLE_RUNTIME] = "runtime",
+		[SL_ROLE_LIBRARY] = "library",
+		[SL_ROLE_APPLICATION] = "application",
+	};
+	return WORD(words, role);
+}

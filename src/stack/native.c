@@ -1,0 +1,57 @@
+#include "stack/native.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "base/log.h"
+#include "ledger/sites.h"
+
+#include "base/poison.h"
+
+/* Frames of our own between the walker and the hook's caller, at most. */
+#define SL_OWN_FRAMES 12
+
+typedef int walk_fn(void **frames, int size);
+
+static _Atomic(walk_fn *) walk; /* NULL until opened */
+
+void sl_native_start(void)
+{
+	if (atomic_load(&walk))
+		return;
+	void *libunwind = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
+	walk_fn *found = libunwind ? (walk_fn *)dlsym(libunwind, "unw_backtrace") : NULL;
+	if (!found) {
+		sl_log("libunwind.so.8 cannot be opened: going on without native stacks", NULL);
+		return;
+	}
+	void *frames[SL_OWN_FRAMES];
+	(void)found(frames, SL_OWN_FRAMES);
+	atomic_store(&walk, found);
+}
+
+uint32_t sl_native_capture(const struct sl_guard *g, const void *caller, uint64_t *words,
+                           uint32_t limit, bool *is_cut)
+{
+	(void)g;
+	walk_fn *walker = atomic_load_explicit(&walk, memory_order_acquire);
+	if (!walker)
+		return 0;
+	void *frames[SL_STACK_MAX + SL_OWN_FRAMES];
+	int saved_errno = errno;
+	int found = walker(frames, (int)limit + SL_OWN_FRAMES);
+	errno = saved_errno;
+	int first = 0;
+	while (first < found && frames[first] != caller)
+		first++;
+	if (first == found) /* a frame pointer too odd to meet the caller: show what there is */
+		first = 0;
+	uint32_t n = 0;
+	for (; first < found && n < limit; first++)
+		if (frames[first])
+			words[n++] = (uint64_t)(uintptr_t)frames[first];
+	*is_cut = first < found;
+	return n;
+}

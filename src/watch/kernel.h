@@ -1,0 +1,49 @@
+/* kernel.h - what the kernel says of one socket.
+ *
+ * Only questions that change nothing: never SO_ERROR, never MSG_PEEK, which take away what the program should see.
+ *
+ * Layer: watch. Locks: none. Fork: no state. errno: untouched. Async-signal-safe: everything here.
+ * Source: tcp_get_info() in net/ipv4/tcp.c; socket(7), tcp(7).
+ */
+#ifndef SL_WATCH_KERNEL_H
+#define SL_WATCH_KERNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ledger/kinds.h"
+#include "ledger/peers.h"
+
+/* TCP_INFO, as far as it is used. Ages are ms before the call. */
+struct sl_kernel_tcp {
+	uint8_t state; /* TCP_* of netinet/tcp.h */
+	uint8_t retransmits;
+	uint8_t probes;
+	uint32_t backlog; /* of a listener: connections that wait to be accepted */
+	uint32_t backlog_limit;
+	uint32_t last_data_sent_ms;
+	uint32_t last_data_recv_ms;
+	uint32_t last_ack_recv_ms;
+	uint64_t bytes_sent;
+	uint64_t bytes_acked;
+};
+
+/* 0, or -errno: -ENOTSOCK and -EOPNOTSUPP where fd is something else by now. */
+int sl_kernel_tcp(int fd, struct sl_kernel_tcp *tcp);
+
+/* SIOCINQ and SIOCOUTQ. 0 where the kernel does not say. */
+uint32_t sl_kernel_unread_bytes(int fd);
+uint32_t sl_kernel_unsent_bytes(int fd);
+
+/* SO_COOKIE: one number for one socket, for as long as the machine runs. 0: not to be had. */
+uint64_t sl_kernel_cookie(int fd);
+
+bool sl_kernel_local(int fd, struct sl_endpoint *endpoint);
+bool sl_kernel_peer(int fd, struct sl_endpoint *endpoint);
+
+/* The kind of socket that socket(domain, type, protocol) makes, or that fd is; SL_KIND_NONE: no socket. */
+enum sl_kind sl_kernel_kind_of(int domain, int type, int protocol);
+enum sl_kind sl_kernel_kind(int fd);
+bool sl_kernel_is_listener(int fd);
+
+#endif

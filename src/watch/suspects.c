@@ -1,0 +1,232 @@
+#include "watch/suspects.h"
+
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include "ledger/sites.h"
+
+#include "watch/table.h"
+
+#include "base/poison.h"
+
+/* The kernel's window probes are never further apart than this (TCP_RTO_MAX, include/net/tcp.h): a peer that has
+ * acknowledged anything since then is alive, whether its window is open or not. */
+#define SL_PEER_SILENCE_MS 125000u
+#define SL_NEVER_MS (30u * 24 * 3600 * 1000) /* an age beyond this means that it never happened */
+
+#define SL_NOTIFY_TLS12_BYTES 31u
+#define SL_NOTIFY_TLS13_BYTES 24u
+
+struct sl_suspect {
+	uint64_t cookie; /* the key */
+	uint32_t site;
+	uint32_t peer;
+	uint32_t last_io;
+	uint32_t unread_bytes;
+	uint32_t met_at_tick;
+	uint64_t bytes_sent;
+	uint64_t bytes_acked;
+	uint64_t fin_at_ms;
+	uint64_t activity_at_ms; /* 0: none seen since the FIN */
+	int64_t idle_before_fin_ms;
+	bool eof_seen;
+	bool is_stuck;
+	bool is_close_wait;
+	UT_hash_handle hh;
+};
+
+struct sl_pool sl_worker_pool = SL_POOL(64u << 10, 0);
+
+static struct sl_suspect *suspects; /* uthash */
+static uint32_t tick;
+static uint32_t stuck;
+static uint32_t close_wait;
+static uint64_t retracted;
+static uint64_t dropped;
+
+void sl_suspects_begin(uint32_t now_tick)
+{
+	tick = now_tick;
+}
+
+static uint64_t before(uint64_t now_ms, uint32_t age_ms)
+{
+	return age_ms < now_ms ? now_ms - age_ms : 0;
+}
+
+/* A socket that is met for the first time: its FIN came at its last acknowledgement, if nothing was sent since. */
+static struct sl_suspect *suspect_new(const struct sl_fd_record *record,
+                                      const struct sl_kernel_tcp *tcp, uint64_t cookie,
+                                      uint64_t now_ms)
+{
+	struct sl_suspect *suspect = sl_pool_alloc(&sl_worker_pool, sizeof(*suspect));
+	if (!suspect) {
+		dropped++;
+		return NULL;
+	}
+	memset(suspect, 0, sizeof(*suspect));
+	suspect->cookie = cookie;
+	suspect->site = record->site;
+	suspect->idle_before_fin_ms = -1;
+	suspect->fin_at_ms = now_ms;
+	if (tcp->state == TCP_CLOSE_WAIT) {
+		suspect->fin_at_ms = before(now_ms, tcp->last_ack_recv_ms);
+		if (tcp->last_data_recv_ms >= tcp->last_ack_recv_ms &&
+		    tcp->last_data_recv_ms < SL_NEVER_MS)
+			suspect->idle_before_fin_ms =
+			    (int64_t)tcp->last_data_recv_ms - tcp->last_ack_recv_ms;
+	}
+	HASH_ADD(hh, suspects, cookie, sizeof(suspect->cookie), suspect);
+	if (!suspect->hh.tbl) {
+		sl_pool_free(&sl_worker_pool, suspect, sizeof(*suspect));
+		dropped++;
+		return NULL;
+	}
+	return suspect;
+}
+
+/* The latest activity since the last sweep, as the hooks and as the kernel saw it. */
+static void note_activity(struct sl_suspect *suspect, bool is_new,
+                          const struct sl_fd_record *record, const struct sl_kernel_tcp *tcp,
+                          uint32_t unread_bytes, uint64_t now_ms)
+{
+	uint64_t at_ms = 0;
+	bool has_sent = tcp->bytes_sent > 0 && tcp->last_data_sent_ms < SL_NEVER_MS;
+	if (is_new) {
+		/* Only what came in the tick that just ended can be later than the FIN. */
+		if (record->last_io >> SL_IO_BITS == tick - 1 && (record->flags & SL_FD_EOF))
+			at_ms = now_ms;
+	} else if (record->last_io != suspect->last_io || unread_bytes < suspect->unread_bytes ||
+	           tcp->bytes_acked != suspect->bytes_acked) {
+		at_ms = now_ms;
+	}
+	uint64_t sent_at_ms = has_sent ? before(now_ms, tcp->last_data_sent_ms) : 0;
+	if (sent_at_ms > at_ms && sent_at_ms > suspect->fin_at_ms)
+		at_ms = sent_at_ms;
+	if (at_ms > suspect->activity_at_ms)
+		suspect->activity_at_ms = at_ms;
+	suspect->last_io = record->last_io;
+	suspect->bytes_acked = tcp->bytes_acked;
+	suspect->bytes_sent = tcp->bytes_sent;
+	suspect->unread_bytes = unread_bytes;
+}
+
+static void count_retracted(const struct sl_suspect *suspect)
+{
+	struct sl_site *site = sl_site_get(suspect->site);
+	retracted++;
+	if (site)
+		site->retracted++;
+}
+
+static void judge(struct sl_suspect *suspect, const struct sl_fd_record *record,
+                  const struct sl_kernel_tcp *tcp, uint64_t deadline_ms, uint64_t now_ms,
+                  struct sl_suspicion *suspicion)
+{
+	struct sl_observation seen = {
+	    .state = tcp->state,
+	    .was_established = true,
+	    .shut_write = record->flags & SL_FD_SHUT_WRITE,
+	    .eof_seen = suspect->eof_seen,
+	    .touched_since_fin = suspect->activity_at_ms > suspect->fin_at_ms,
+	    .retransmits = tcp->retransmits,
+	    .keepalive_probes = tcp->probes,
+	    .fin_at_ms = suspect->fin_at_ms,
+	    .activity_at_ms = suspect->activity_at_ms,
+	    .unread_bytes = suspect->unread_bytes,
+	    .unread_is_close_notify = suspect->unread_bytes == SL_NOTIFY_TLS12_BYTES ||
+	                              suspect->unread_bytes == SL_NOTIFY_TLS13_BYTES,
+	    .unsent_bytes = tcp->state == TCP_CLOSE_WAIT ? sl_kernel_unsent_bytes(record->fd) : 0,
+	    .peer_answers = tcp->last_ack_recv_ms < SL_PEER_SILENCE_MS,
+	};
+	sl_judge(&seen, deadline_ms, now_ms, &suspicion->judgement);
+	suspicion->unread_bytes = seen.unread_bytes;
+	suspicion->unsent_bytes = seen.unsent_bytes;
+	suspicion->fin_at_ms = suspect->fin_at_ms;
+	suspicion->idle_before_fin_ms = suspect->idle_before_fin_ms;
+}
+
+bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_tcp *tcp,
+                      uint64_t deadline_ms, uint64_t now_ms, struct sl_suspicion *suspicion)
+{
+	uint64_t cookie = record->cookie ? record->cookie : sl_kernel_cookie(record->fd);
+	struct sl_suspect *suspect = NULL;
+	HASH_FIND(hh, suspects, &cookie, sizeof(cookie), suspect);
+	memset(suspicion, 0, sizeof(*suspicion));
+	suspicion->is_new = !suspect;
+	if (!suspect)
+		suspect = suspect_new(record, tcp, cookie, now_ms);
+	if (!suspect)
+		return false;
+	suspicion->is_shared = !suspicion->is_new && suspect->met_at_tick == tick;
+	suspect->met_at_tick = tick;
+	suspect->peer = record->peer;
+	suspect->eof_seen |= (record->flags & SL_FD_EOF) != 0;
+	/* A second descriptor keeps an account of its own in last_io: it may only add activity, not hide it. */
+	if (!suspicion->is_shared)
+		note_activity(suspect, suspicion->is_new, record, tcp,
+		              sl_kernel_unread_bytes(record->fd), now_ms);
+	else if (record->last_io >> SL_IO_BITS == tick - 1)
+		suspect->activity_at_ms = now_ms;
+	judge(suspect, record, tcp, deadline_ms, now_ms, suspicion);
+	if (suspect->is_stuck && !suspicion->judgement.is_stuck)
+		count_retracted(suspect);
+	suspect->is_stuck = suspicion->judgement.is_stuck;
+	suspect->is_close_wait = suspicion->judgement.is_close_wait;
+	return true;
+}
+
+void sl_suspects_end(void)
+{
+	struct sl_suspect *suspect, *next;
+	stuck = close_wait = 0;
+	HASH_ITER(hh, suspects, suspect, next)
+	{
+		if (suspect->met_at_tick == tick) {
+			stuck += suspect->is_stuck;
+			close_wait += suspect->is_close_wait;
+			continue;
+		}
+		if (suspect->is_stuck)
+			count_retracted(suspect);
+		HASH_DEL(suspects, suspect);
+		sl_pool_free(&sl_worker_pool, suspect, sizeof(*suspect));
+	}
+}
+
+void sl_suspects_each_close_wait(sl_suspects_each_fn *each)
+{
+	struct sl_suspect *suspect, *next;
+	HASH_ITER(hh, suspects, suspect, next)
+	{
+		if (suspect->is_close_wait)
+			each(suspect->peer);
+	}
+}
+
+uint32_t sl_suspects_stuck(void)
+{
+	return stuck;
+}
+
+uint32_t sl_suspects_close_wait(void)
+{
+	return close_wait;
+}
+
+uint64_t sl_suspects_retracted(void)
+{
+	return retracted;
+}
+
+uint64_t sl_suspects_dropped(void)
+{
+	return dropped;
+}
+
+void sl_suspects_forked(void)
+{
+	suspects = NULL;
+	stuck = close_wait = 0;
+	retracted = 0;
+}

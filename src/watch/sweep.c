@@ -1,0 +1,243 @@
+#include "watch/sweep.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include "base/sys.h"
+
+#include "watch/table.h"
+
+#include "base/poison.h"
+
+#define SL_BATCH 1024
+
+/* What a sweep carries along. The batch is the worker's own. */
+struct sweep {
+	uint64_t deadline_ms;
+	uint64_t now_ms;
+	struct sl_survey *survey; /* NULL: not a survey */
+	struct seen_cookie *seen; /* uthash: connections met in this survey */
+	unsigned batched;
+};
+
+struct seen_cookie {
+	uint64_t cookie;
+	uint32_t row;
+	UT_hash_handle hh;
+};
+
+static struct pollfd batch[SL_BATCH];
+static struct sl_fd_record batch_records[SL_BATCH];
+
+/* Ports of this process's listeners, to tell the direction of sockets that nobody saw connect; the worker's. */
+#define SL_LISTEN_PORTS 64
+static uint16_t listen_ports[SL_LISTEN_PORTS];
+static unsigned listen_port_count;
+
+static void note_listener(int fd)
+{
+	struct sl_endpoint local;
+	if (listen_port_count < SL_LISTEN_PORTS && sl_kernel_local(fd, &local))
+		listen_ports[listen_port_count++] = local.port;
+}
+
+static bool is_listen_port(uint16_t port)
+{
+	for (unsigned i = 0; i < listen_port_count; i++)
+		if (listen_ports[i] == port)
+			return true;
+	return false;
+}
+
+static enum sl_direction direction_of(const struct sl_fd_record *record)
+{
+	struct sl_endpoint local;
+	if (record->flags & SL_FD_IN)
+		return SL_DIRECTION_IN;
+	if (record->flags & SL_FD_OUT)
+		return SL_DIRECTION_OUT;
+	if ((record->flags & (SL_FD_LISTENING | SL_FD_CONNECTED)) != SL_FD_CONNECTED)
+		return SL_DIRECTION_UNKNOWN;
+	/* Nobody saw it connect: inbound if it is at a port that this process listens on. */
+	if (!sl_kernel_local(record->fd, &local))
+		return SL_DIRECTION_UNKNOWN;
+	return is_listen_port(local.port) ? SL_DIRECTION_IN : SL_DIRECTION_OUT;
+}
+
+/* The peer's id, from the kernel; 0: it has none. */
+static uint32_t peer_of(const struct sl_fd_record *record, enum sl_direction direction)
+{
+	struct sl_endpoint peer, local;
+	if (direction == SL_DIRECTION_UNKNOWN || !sl_kernel_peer(record->fd, &peer))
+		return direction == SL_DIRECTION_OUT ? record->dest : 0;
+	if (direction == SL_DIRECTION_IN) {
+		if (!sl_kernel_local(record->fd, &local))
+			return 0;
+		peer.port = local.port;
+	}
+	return sl_peer_intern(direction, &peer);
+}
+
+static enum sl_direction identify(struct sl_fd_record *record)
+{
+	if (record->peer) {
+		const struct sl_peer *known = sl_peer_get(record->peer);
+		if (known)
+			return known->direction;
+	}
+	enum sl_direction direction = direction_of(record);
+	uint32_t peer = peer_of(record, direction);
+	uint64_t cookie = sl_kernel_cookie(record->fd);
+	if (peer && cookie) {
+		record->peer = peer;
+		record->cookie = cookie;
+		sl_fdtable_identify(record->fd, record->generation, cookie, peer);
+	}
+	return direction;
+}
+
+/* A row of the survey for this socket; NULL: no survey, or no memory. */
+static struct sl_survey_row *row_for(struct sweep *sweep, const struct sl_fd_record *record)
+{
+	struct sl_survey *survey = sweep->survey;
+	if (!survey)
+		return NULL;
+	if (survey->count == survey->capacity) {
+		survey->is_cut = true;
+		return NULL;
+	}
+	struct sl_survey_row *row = &survey->rows[survey->count++];
+	memset(row, 0, sizeof(*row));
+	row->record = *record;
+	return row;
+}
+
+/* Has this connection been met in this survey under another number? */
+static void note_sharing(struct sweep *sweep, struct sl_survey_row *row)
+{
+	uint64_t cookie = row->record.cookie ? row->record.cookie : sl_kernel_cookie(row->record.fd);
+	struct seen_cookie *seen = NULL;
+	if (!(row->record.flags & (SL_FD_DUPED | SL_FD_ADOPTED)))
+		return;
+	HASH_FIND(hh, sweep->seen, &cookie, sizeof(cookie), seen);
+	if (seen) {
+		row->is_shared = row->is_duplicate = true;
+		sweep->survey->rows[seen->row].is_shared = true;
+		return;
+	}
+	seen = sl_pool_alloc(&sl_worker_pool, sizeof(*seen));
+	if (!seen)
+		return;
+	seen->cookie = cookie;
+	seen->row = (uint32_t)(row - sweep->survey->rows);
+	HASH_ADD(hh, sweep->seen, cookie, sizeof(seen->cookie), seen);
+}
+
+/* Ask the kernel about one socket, and act on what it says. */
+static void look(struct sweep *sweep, struct sl_fd_record *record)
+{
+	struct sl_kernel_tcp tcp;
+	int error = sl_kernel_tcp(record->fd, &tcp);
+	if (error == -EBADF || error == -ENOTSOCK || error == -EOPNOTSUPP) {
+		sl_fdtable_drop(record->fd, record->generation);
+		return;
+	}
+	if (error < 0)
+		return;
+	bool is_connected = tcp.state != TCP_CLOSE && tcp.state != TCP_SYN_SENT && tcp.state != TCP_LISTEN;
+	if (is_connected && !(record->flags & SL_FD_CONNECTED)) {
+		sl_fdtable_mark(record->fd, record->generation, SL_FD_CONNECTED, SL_FD_CONNECTING);
+		record->flags |= SL_FD_CONNECTED;
+	}
+	enum sl_direction direction = identify(record);
+	struct sl_survey_row *row = row_for(sweep, record);
+	struct sl_suspicion suspicion = {0};
+	bool is_suspect = tcp.state == TCP_CLOSE_WAIT ||
+	                  (tcp.state == TCP_CLOSE && (record->flags & SL_FD_CONNECTED));
+	if (is_suspect)
+		is_suspect = sl_suspects_meet(record, &tcp, sweep->deadline_ms, sweep->now_ms, &suspicion);
+	if (!row)
+		return;
+	row->tcp = tcp;
+	row->direction = direction;
+	row->is_suspect = is_suspect;
+	row->suspicion = suspicion;
+	note_sharing(sweep, row);
+}
+
+/* Does poll()'s answer, or what is known so far, call for a closer look? */
+static bool is_worth_a_look(const struct sweep *sweep, const struct pollfd *answer,
+                            const struct sl_fd_record *record)
+{
+	return sweep->survey || (answer->revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) ||
+	       (record->flags & SL_FD_CONNECTING) ||
+	       (!record->peer && (record->flags & SL_FD_CONNECTED));
+}
+
+static void end_batch(struct sweep *sweep)
+{
+	if (!sweep->survey)
+		(void)sl_sys_poll(batch, sweep->batched, 0);
+	for (unsigned i = 0; i < sweep->batched; i++)
+		if (is_worth_a_look(sweep, &batch[i], &batch_records[i]))
+			look(sweep, &batch_records[i]);
+	sweep->batched = 0;
+}
+
+static void run(struct sweep *sweep)
+{
+	struct sl_fd_record record;
+	/* What the program does from here on counts for the next sweep. */
+	sl_suspects_begin(atomic_fetch_add(&sl_fd_tick, 1) + 1);
+	listen_port_count = 0;
+	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1)
+		if (record.flags & SL_FD_LISTENING && record.kind == SL_KIND_TCP)
+			note_listener(record.fd);
+	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1) {
+		if (sweep->survey)
+			sweep->survey->by_kind[record.kind]++;
+		if (record.kind != SL_KIND_TCP)
+			continue;
+		batch[sweep->batched] = (struct pollfd){.fd = record.fd, .events = POLLRDHUP};
+		batch_records[sweep->batched] = record;
+		if (++sweep->batched == SL_BATCH)
+			end_batch(sweep);
+	}
+	end_batch(sweep);
+	sl_suspects_end();
+}
+
+void sl_sweep(uint64_t deadline_ms, uint64_t now_ms)
+{
+	struct sweep sweep = {.deadline_ms = deadline_ms, .now_ms = now_ms};
+	run(&sweep);
+}
+
+static uint32_t count_records(void)
+{
+	struct sl_fd_record record;
+	uint32_t count = 0;
+	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1)
+		count++;
+	return count;
+}
+
+void sl_sweep_survey(uint64_t deadline_ms, uint64_t now_ms, struct sl_arena *arena,
+                     struct sl_survey *survey)
+{
+	struct sweep sweep = {.deadline_ms = deadline_ms, .now_ms = now_ms, .survey = survey};
+	memset(survey, 0, sizeof(*survey));
+	/* Room for those that open meanwhile. */
+	survey->capacity = count_records() + 256;
+	survey->rows = sl_arena_alloc(arena, survey->capacity * sizeof(*survey->rows));
+	if (!survey->rows)
+		survey->capacity = 0;
+	run(&sweep);
+	struct seen_cookie *seen, *next;
+	HASH_ITER(hh, sweep.seen, seen, next)
+	{
+		HASH_DEL(sweep.seen, seen);
+		sl_pool_free(&sl_worker_pool, seen, sizeof(*seen));
+	}
+}

@@ -1,0 +1,59 @@
+/* worker.h - the one thread of the library: it alone looks, judges, acts and reports.
+ *
+ * Started by the first TCP socket, with all signals blocked, named "sockleak". It sleeps on a futex: no fd of ours. What
+ * it does at each turn is handed to it by preload.c, so that nothing here reaches up to the reports.
+ *
+ * Layer: watch. Locks: SL_LOCK_WORKER, tried by hooks, while the thread is started. errno: untouched.
+ * Fork: the child has no worker; its next TCP socket starts one.
+ */
+#ifndef SL_WATCH_WORKER_H
+#define SL_WATCH_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/guard.h"
+
+/* Why somebody wants a report; bits. */
+enum sl_wanted {
+	SL_WANTED_BY_SIGNAL = 1 << 0,
+	SL_WANTED_BY_EXIT = 1 << 1,
+	SL_WANTED_BY_PRESSURE = 1 << 2,
+};
+
+/* Out of ports or fds: what the hooks noted since the last turn. */
+struct sl_pressure {
+	int error;     /* EADDRNOTAVAIL, EMFILE, ENFILE; 0: none */
+	uint32_t dest; /* peer id of the destination; 0: none */
+};
+
+struct sl_worker_duties {
+	void (*start)(void); /* once, before the first turn: what takes the loader's lock */
+	/* Each turn; returns how many ms the worker may sleep. */
+	uint64_t (*turn)(unsigned wanted, const struct sl_pressure *pressure);
+};
+
+/* Hand over the duties. Called once at start; starts no thread. */
+void sl_worker_prepare(const struct sl_worker_duties *duties);
+
+/* See to it that the worker runs, and wait, 50 ms at most in a process's life, until it has done its start: then the
+ * first socket has its stack too. Waiting longer could be a deadlock: the caller may hold the loader's lock.
+ * Context: hooks before the real call. pthread_create() allocates: one of the two exceptions named in
+ * docs/architecture.md. Errors: no thread to be had: tried again at the next socket. */
+void sl_worker_ensure(const struct sl_guard *g);
+
+bool sl_worker_is_running(void);
+
+/* Ask for a report and wake the worker. Async-signal-safe; one system call. */
+void sl_worker_want(unsigned wanted);
+
+/* The same without a system call: seen at the next turn. */
+void sl_worker_note_pressure(int error, uint32_t dest);
+
+/* Wait until the report asked for by `wanted` is written, at most that long. */
+void sl_worker_wait(unsigned wanted, uint64_t timeout_ms);
+
+/* In a forked child: the thread is gone. */
+void sl_worker_forked(void);
+
+#endif

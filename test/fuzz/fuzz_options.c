@@ -1,0 +1,118 @@
+/* fuzz_options.c - any text as SOCKLEAK_OPTIONS: nothing breaks, every complaint is one short printable line, and what was
+ * understood reads back as the same set.
+ *
+ * A libFuzzer entry; with -DSL_FUZZ_MAIN a program that replays the files named as arguments.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/options.h"
+
+#define SL_FUZZ_TEXT_MAX 65536
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool condition)
+{
+	if (!condition)
+		__builtin_trap();
+}
+
+static unsigned told;
+
+static void check_line(const char *line)
+{
+	told++;
+	size_t length = strlen(line);
+	require(length > 0 && length < 500);
+	for (size_t i = 0; i < length; i++)
+		require((unsigned char)line[i] >= ' ' && line[i] != 0x7f);
+}
+
+/* The set as a text that means the same. */
+struct spelled {
+	char text[16384];
+	size_t length;
+};
+
+static void spell(void *context, const char *key, const char *value)
+{
+	struct spelled *spelled = context;
+	require(strlen(value) < SL_OPTION_TEXT_MAX);
+	/* A list's members go one by one; no other value can have a comma. */
+	while (*value) {
+		size_t part = strcspn(value, ",");
+		int n = snprintf(spelled->text + spelled->length,
+		                 sizeof(spelled->text) - spelled->length, "%s=%.*s ", key,
+		                 (int)part, value);
+		require(n > 0 && (size_t)n < sizeof(spelled->text) - spelled->length);
+		spelled->length += (size_t)n;
+		value += part + (value[part] == ',');
+	}
+}
+
+static void check_ranges(const struct sl_options *o)
+{
+	require(o->deadline_ms >= 100 && o->deadline_ms <= 86400000);
+	require(o->interval_ms == SL_AUTO || (o->interval_ms >= 50 && o->interval_ms <= 3600000));
+	require(o->every_ms == SL_OFF || (o->every_ms >= 1000 && o->every_ms <= 86400000));
+	require(o->depth >= 1 && o->depth <= 256);
+	require(o->max_output_bytes >= 4096 && o->max_output_bytes <= 1 << 30);
+	require(o->mode >= 0400 && o->mode <= 0777);
+	require(o->warn_at == SL_AUTO || o->warn_at == SL_OFF ||
+	        (o->warn_at >= 1 && o->warn_at <= 1000000000));
+	require(o->stacks >= SL_STACKS_AUTO && o->stacks <= SL_STACKS_NONE);
+	require(o->argv >= SL_ARGV_SHORT && o->argv <= SL_ARGV_FULL);
+	require(o->signal == SL_AUTO || o->signal == SL_OFF || (o->signal > 0 && o->signal < 65));
+	require(*o->report);
+	uint64_t interval_ms = sl_options_interval_ms(o);
+	require(interval_ms >= 50 && interval_ms <= 3600000);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static char text[SL_FUZZ_TEXT_MAX];
+	if (size >= sizeof(text))
+		return 0;
+	memcpy(text, data, size);
+	text[size] = '\0';
+
+	struct sl_options options, again;
+	sl_options_defaults(&options);
+	told = 0;
+	unsigned complaints = sl_options_parse(&options, text, check_line);
+	require(told == (complaints > 16 ? 17 : complaints));
+	check_ranges(&options);
+
+	static struct spelled first, second;
+	first = (struct spelled){.length = 0};
+	sl_options_each(&options, spell, &first);
+	sl_options_defaults(&again);
+	require(sl_options_parse(&again, first.text, check_line) == 0);
+	second = (struct spelled){.length = 0};
+	sl_options_each(&again, spell, &second);
+	require(strcmp(first.text, second.text) == 0);
+	return 0;
+}
+
+#ifdef SL_FUZZ_MAIN
+int main(int argc, char **argv)
+{
+	static uint8_t data[SL_FUZZ_TEXT_MAX];
+	for (int i = 1; i < argc; i++) {
+		FILE *file = fopen(argv[i], "rb");
+		if (!file) {
+			perror(argv[i]);
+			return 1;
+		}
+		size_t size = fread(data, 1, sizeof(data), file);
+		fclose(file);
+		LLVMFuzzerTestOneInput(data, size);
+	}
+	printf("%d inputs replayed\n", argc - 1);
+	return argc > 1 ? 0 : 1;
+}
+#endif

@@ -1,0 +1,57 @@
+#include "rendered.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "report/json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+static void take(struct sl_out *out)
+{
+	struct rendered *to = out->context;
+	assert_true(out->length <= out->capacity);
+	assert_true(to->length + out->length < RENDERED_BYTES);
+	memcpy(to->text + to->length, out->bytes, out->length);
+	to->length += out->length;
+	to->flushes++;
+}
+
+/* The buffer comes from malloc: a sanitizer sees the first byte past it. */
+static struct sl_out begin(struct rendered *to, size_t buffer_bytes)
+{
+	struct sl_out out;
+	char *buffer = malloc(buffer_bytes);
+	assert_non_null(buffer);
+	to->length = 0;
+	to->flushes = 0;
+	sl_out_init(&out, buffer, buffer_bytes, take, to);
+	return out;
+}
+
+static void end(struct sl_out *out)
+{
+	struct rendered *to = out->context;
+	sl_out_flush(out);
+	assert_false(out->is_cut);
+	free(out->bytes);
+	to->text[to->length] = '\0';
+	assert_int_equal(strlen(to->text), to->length);
+}
+
+void render_text(struct rendered *to, const struct sl_snapshot *s, enum sl_text_form form,
+                 bool colour, size_t buffer_bytes)
+{
+	struct sl_out out = begin(to, buffer_bytes);
+	sl_text_render(&out, s, form, colour);
+	end(&out);
+}
+
+void render_json(struct rendered *to, const struct sl_snapshot *s, size_t buffer_bytes)
+{
+	struct sl_out out = begin(to, buffer_bytes);
+	sl_json_render(&out, s);
+	end(&out);
+}

@@ -1,0 +1,17 @@
+/* sample_snapshot.h - fabricated snapshots for the tests of the renderers.
+ *
+ * Each call returns a fresh copy of the struct; what it points to is shared and constant.
+ */
+#ifndef SL_TEST_SAMPLE_SNAPSHOT_H
+#define SL_TEST_SAMPLE_SNAPSHOT_H
+
+#include "report/snapshot.h"
+
+/* The incident: a JVM with 12,719 CLOSE_WAIT of 14,786 connections, and two listeners. Every sum over its peers, sites and states is
+ * right. Names of threads, frames, hosts and arguments are as hostile as they can be. */
+struct sl_snapshot sample_rich(void);
+
+/* A native process with nothing to tell. */
+struct sl_snapshot sample_healthy(void);
+
+#endif
