@@ -1,7 +1,8 @@
 /* json.h - the report for a program: a snapshot as JSON, schema "sockleak-snapshot/1".
  *
- * docs/snapshot.md describes each member, docs/snapshot.schema.json is the schema: members are added there,
- * never renamed. What is not known is null. Valid UTF-8 and valid JSON whatever the strings hold.
+ * docs/snapshot.md describes each member, docs/snapshot.schema.json is the schema: members are
+ * added there, never renamed. What is not known is null. Valid UTF-8 and valid JSON whatever the
+ * strings hold.
  *
  * Layer: report. Locks: none. Fork: no state. errno: untouched.
  * Async-signal-safe: everything here, if the writer's flush function is.

@@ -2,8 +2,8 @@
  *
  * A writer appends to an sl_out as it goes and keeps one bit: whether a comma is due.
  *
- * Layer: report. Locks: none. Fork: no state. errno: untouched. Async-signal-safe: everything here, if the
- * flush function of the writer is.
+ * Layer: report. Locks: none. Fork: no state. errno: untouched. Async-signal-safe: everything here,
+ * if the flush function of the writer is.
  */
 #ifndef SL_REPORT_JSON_WRITE_H
 #define SL_REPORT_JSON_WRITE_H

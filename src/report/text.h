@@ -1,9 +1,11 @@
 /* text.h - the report for a person: a snapshot as text.
  *
- * What an engineer needs first comes first: a header and eight lines with fixed labels, at most 100 columns wide. A
- * healthy process gets one line. Then, in the short form, the worst sites; in the full form every state, peer and site.
+ * What an engineer needs first comes first: a header and eight lines with fixed labels, at most 100
+ * columns wide. A healthy process gets one line. Then, in the short form, the worst sites; in the
+ * full form every state, peer and site.
  *
- * Everything that came from outside is escaped for the terminal; nothing is cut without a line that says how much.
+ * Everything that came from outside is escaped for the terminal; nothing is cut without a line that
+ * says how much.
  *
  * Layer: report. Locks: none. Fork: no state. errno: untouched.
  * Async-signal-safe: everything here, if the writer's flush function is.

@@ -38,8 +38,8 @@ static void put_verdict(struct sl_text_line *line, enum sl_verdict verdict)
 	sl_text_line_paint(line, SL_PAINT_RESET);
 }
 
-/* Program and host into the columns that head, pid and tail leave: the program's name has the first claim,
- * but the host keeps up to a third. */
+/* Program and host into the columns that head, pid and tail leave: the program's name has the first
+ * claim, but the host keeps up to a third. */
 static void put_who(struct sl_text_line *line, const struct sl_snapshot *s,
                     const struct sl_text_line *tail)
 {

@@ -1,7 +1,8 @@
-/* text_head.h - the header of a text report, its verdict line, and the one line of a healthy process.
+/* text_head.h - the header of a text report, its verdict line, and the one line of a healthy
+ * process.
  *
- * Layer: report. Locks: none. Fork: no state. errno: untouched. Async-signal-safe: everything here, if the
- * flush function of the writer is.
+ * Layer: report. Locks: none. Fork: no state. errno: untouched. Async-signal-safe: everything here,
+ * if the flush function of the writer is.
  */
 #ifndef SL_REPORT_TEXT_HEAD_H
 #define SL_REPORT_TEXT_HEAD_H
@@ -11,8 +12,8 @@
 #include "base/out.h"
 #include "report/snapshot.h"
 
-/* Nothing to tell: verdict OK, nothing stuck, no backlog, no call failed for want of ports or fds, nothing
- * dropped or held back. */
+/* Nothing to tell: verdict OK, nothing stuck, no backlog, no call failed for want of ports or fds,
+ * nothing dropped or held back. */
 bool sl_text_head_is_healthy(const struct sl_snapshot *s);
 
 /* Something to answer for: in CLOSE_WAIT, dead-but-open, or stuck. */

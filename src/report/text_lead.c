@@ -136,7 +136,8 @@ static void put_to(struct sl_out *out, const struct sl_snapshot *s, bool colour)
 	const char *shown = is_in ? peer->address : name;
 	unsigned left = sl_text_line_left(&line, &idle);
 	unsigned wanted = sl_text_name_columns(shown) + sl_text_line_columns(&cause);
-	/* The cause stands in the site's own lines as well: it gives way before an address is shortened. */
+	/* The cause stands in the site's own lines as well: it gives way before an address is
+	 * shortened. */
 	sl_text_line_name(&line, shown, left);
 	sl_text_line_append(&line, &idle);
 	if (wanted <= left)

@@ -16,8 +16,8 @@ static bool starts_character(unsigned char byte)
 	return (byte & 0xc0) != 0x80;
 }
 
-/* Columns of the character that begins with this byte; no terminal's table is at hand, so the wide scripts are
- * told by their range. */
+/* Columns of the character that begins with this byte; no terminal's table is at hand, so the wide
+ * scripts are told by their range. */
 static unsigned width_of(unsigned char first_byte)
 {
 	return first_byte >= 0xe1 ? 2 : 1;
@@ -73,8 +73,8 @@ void sl_text_line_paint(struct sl_text_line *line, enum sl_text_paint paint)
 	sl_text_paint(&line->out, line->has_colour, paint);
 }
 
-/* Escaped bytes pass through here on their way into a line; all but the first `head` columns and those from
- * `tail_from` on become "..". */
+/* Escaped bytes pass through here on their way into a line; all but the first `head` columns and
+ * those from `tail_from` on become "..". */
 struct squeeze {
 	struct sl_out *to; /* NULL: only count */
 	unsigned column;

@@ -1,12 +1,12 @@
 /* text_line.h - one line of a text report that must fit a width.
  *
- * A line is put together in its own buffer, so that names of any length can be shortened in the middle to
- * what the rest of the line leaves them. Columns are counted, not bytes; characters from U+1000 on count as
- * two, which is never too few.
+ * A line is put together in its own buffer, so that names of any length can be shortened in the
+ * middle to what the rest of the line leaves them. Columns are counted, not bytes; characters from
+ * U+1000 on count as two, which is never too few.
  *
- * Layer: report. Locks: none. Owner: the line holds its bytes; it must not be copied or moved. Fork: no state.
- * errno: untouched. Async-signal-safe: everything here, if the flush function of the writer is.
- * Units: columns.
+ * Layer: report. Locks: none. Owner: the line holds its bytes; it must not be copied or moved.
+ * Fork: no state. errno: untouched. Async-signal-safe: everything here, if the flush function of
+ * the writer is. Units: columns.
  */
 #ifndef SL_REPORT_TEXT_LINE_H
 #define SL_REPORT_TEXT_LINE_H
@@ -43,8 +43,8 @@ unsigned sl_text_line_left(const struct sl_text_line *line, const struct sl_text
 void sl_text_line_append(struct sl_text_line *line, const struct sl_text_line *tail);
 /* The same, where it fits into SL_TEXT_COLUMNS; else nothing and false. */
 bool sl_text_line_append_if_fits(struct sl_text_line *line, const struct sl_text_line *tail);
-/* Adds text, a duration, text, where they fit; else nothing and false. A duration below 0, unknown, adds nothing and
- * is true. */
+/* Adds text, a duration, text, where they fit; else nothing and false. A duration below 0, unknown,
+ * adds nothing and is true. */
 bool sl_text_line_add_duration(struct sl_text_line *line, const char *before, int64_t ms,
                                const char *after);
 void sl_text_line_paint(struct sl_text_line *line, enum sl_text_paint paint);

@@ -1,7 +1,7 @@
 /* text_sites.h - the sites of a text report: counts, cause, threads, stack with the blame marked.
  *
- * Layer: report. Locks: none. Fork: no state. errno: untouched. Async-signal-safe: everything here, if the
- * flush function of the writer is.
+ * Layer: report. Locks: none. Fork: no state. errno: untouched. Async-signal-safe: everything here,
+ * if the flush function of the writer is.
  */
 #ifndef SL_REPORT_TEXT_SITES_H
 #define SL_REPORT_TEXT_SITES_H
@@ -14,8 +14,9 @@
 /* All of them, worst first, up to SL_TEXT_FULL_SITES, with their whole stacks. */
 void sl_text_sites_full(struct sl_out *out, const struct sl_snapshot *s, bool colour);
 
-/* Of the worst SL_TEXT_SHORT_SITES those that have something to answer for: SL_TEXT_SHORT_FRAMES frames each, lines of
- * at most SL_TEXT_COLUMNS. Then one line that says what the short form leaves out. */
+/* Of the worst SL_TEXT_SHORT_SITES those that have something to answer for: SL_TEXT_SHORT_FRAMES
+ * frames each, lines of at most SL_TEXT_COLUMNS. Then one line that says what the short form leaves
+ * out. */
 void sl_text_sites_short(struct sl_out *out, const struct sl_snapshot *s, bool colour);
 
 #endif

@@ -2,8 +2,8 @@
  *
  * Each part writes a heading and rows; a part with no row writes nothing.
  *
- * Layer: report. Locks: none. Fork: no state. errno: untouched. Async-signal-safe: everything here, if the
- * flush function of the writer is.
+ * Layer: report. Locks: none. Fork: no state. errno: untouched. Async-signal-safe: everything here,
+ * if the flush function of the writer is.
  */
 #ifndef SL_REPORT_TEXT_TABLES_H
 #define SL_REPORT_TEXT_TABLES_H

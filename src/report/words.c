@@ -6,7 +6,8 @@
 
 #include "base/poison.h"
 
-/* The word of `value` in a table that may have holes. The cast makes a negative enum a large number. */
+/* The word of `value` in a table that may have holes. The cast makes a negative enum a large
+ * number. */
 #define WORD(table, value) \
 	((size_t)(value) < sizeof(table) / sizeof(*(table)) ? (table)[(size_t)(value)] : NULL)
 

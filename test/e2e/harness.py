@@ -372,8 +372,8 @@ def ss_sockets(pid, network=None):
 class Peer:
     """The other side of a victim's connections, in the test itself: one listener on 127.0.0.1."""
 
-    def __init__(self, backlog=128):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=backlog)
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self.port = self.listener.getsockname()[1]
         self.connections = []
 

@@ -68,6 +68,7 @@ def test_a_program_that_closes_everything(start, peer, how):
     assert (totals["opened"], totals["closed"], totals["open"]) == (7, 2, 5)
     ask("nop")
     assert program.stderr() == ""
+    stream.close()
     far.close()
     assert program.end() == 0
 

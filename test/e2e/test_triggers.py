@@ -57,7 +57,9 @@ def test_warning_when_descriptors_run_short(puppet, peer):
     program.report()
     assert not program.stderr_lines("sockleak:")
     program.ask(f"connect 127.0.0.1 {peer.port} 15")
-    (line,) = harness.wait_until(lambda: program.stderr_lines("sockleak:"), "a warning at 50 %")
+    (line,) = harness.wait_until(
+        lambda: program.stderr_lines("sockleak:"), "a warning at 50 %", patience_s=45
+    )
     assert "50 %" in line and "100" in line
 
 
@@ -125,7 +127,10 @@ def test_out_of_ports(start, networks):
 @pytest.mark.parametrize("limit", [64, 2048])
 def test_out_of_descriptors(puppet, peer, limit):
     program = puppet(nofile=limit)
-    assert program.ask_error(f"connect 127.0.0.1 {peer.port} {limit}")[0] == "EMFILE"
+    error, _, opened = program.ask_error(f"connect 127.0.0.1 {peer.port} {limit}")
+    assert error == "EMFILE"
+    # The program's limit is as it was, and the numbers below 1,024 are all its own.
+    assert int(opened) == limit - 3 if limit < 1024 else 1021 < int(opened) <= limit - 3
     snapshot = program.new_report("pressure")
     for _ in range(3):
         assert program.ask_error(f"connect 127.0.0.1 {peer.port}")[0] == "EMFILE"
@@ -133,9 +138,7 @@ def test_out_of_descriptors(puppet, peer, limit):
     (text,) = program.full_reports("pressure")
     assert any("EMFILE" in line for line in text)
     assert snapshot["limits"]["nofile_soft"] == limit
-    # The library has taken none of the program's own numbers: 0, 1, 2 and the sockets fill those
-    # below 1,024.
-    assert snapshot["totals"]["open"] >= min(limit, 1024) - 3
+    assert snapshot["totals"]["open"] == int(opened)
     assert program.ask("nop") == []
 
 

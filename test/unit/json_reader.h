@@ -12,9 +12,9 @@
 #define JSON_READER_PATH 160
 
 struct json_value {
-	char path
-		[JSON_READER_PATH]; /* "sites[0].frames[2].line"; an empty object or array: its own path */
-	const char *raw;            /* as it stands in the text, a string with its quotes */
+	char path[JSON_READER_PATH]; /* "sites[0].frames[2].line"; an empty object or array: its own
+	                                path */
+	const char *raw;             /* as it stands in the text, a string with its quotes */
 	size_t length;
 };
 

@@ -55,3 +55,26 @@ void render_json(struct rendered *to, const struct sl_snapshot *s, size_t buffer
 	sl_json_render(&out, s);
 	end(&out);
 }
+
+unsigned rendered_lines(const char *text)
+{
+	unsigned lines = 0;
+	for (; *text; text++)
+		lines += *text == '\n';
+	return lines;
+}
+
+unsigned rendered_widest(const char *text, unsigned lines)
+{
+	unsigned most = 0;
+	for (unsigned columns = 0; *text && lines; text++) {
+		if (*text == '\n') {
+			columns = 0;
+			lines--;
+		} else if (((unsigned char)*text & 0xc0) != 0x80) {
+			columns += (unsigned char)*text >= 0xe1 ? 2 : 1;
+		}
+		most = columns > most ? columns : most;
+	}
+	return most;
+}

@@ -21,4 +21,11 @@ void render_text(struct rendered *to, const struct sl_snapshot *s, enum sl_text_
                  bool colour, size_t buffer_bytes);
 void render_json(struct rendered *to, const struct sl_snapshot *s, size_t buffer_bytes);
 
+unsigned rendered_lines(const char *text);
+
+/* Columns of the widest of the first `lines` lines; characters from U+1000 on count two. */
+unsigned rendered_widest(const char *text, unsigned lines);
+
+#define RENDERED_LEAD 10 /* lines: header, empty line, the eight */
+
 #endif

@@ -7,7 +7,8 @@
 #define FRAMES(array) .frames = (array), .frame_count = COUNT(array)
 #define THREADS(array) .threads = (array), .thread_names = COUNT(array)
 
-/* Escape sequences, quotes, line ends, a C1 CSI, a change of direction, bytes that are not UTF-8. */
+/* Escape sequences, quotes, line ends, a C1 CSI, a change of direction, bytes that are not UTF-8.
+ */
 #define HOSTILE                                    \
 	"evil\033[2J\"quoted\\\r\nWHERE\t\xc2\x9b" \
 	"31m \xe2\x80\xae\xff\xc3(\x7f"
@@ -353,5 +354,26 @@ struct sl_snapshot sample_healthy(void)
 	                   .port_high = SL_UNKNOWN,
 	                   .fds_exhausted_in_ms = SL_UNKNOWN},
 	};
+	return s;
+}
+
+struct sl_snapshot sample_many(uint32_t n)
+{
+	static struct sl_snapshot_peer many_peers[SAMPLE_MANY];
+	static struct sl_snapshot_site many_sites[SAMPLE_MANY];
+	static struct sl_snapshot_listener many_listeners[SAMPLE_MANY];
+	struct sl_snapshot s = sample_rich();
+	for (uint32_t i = 0; i < n && i < SAMPLE_MANY; i++) {
+		many_peers[i] = s.peers[0];
+		many_sites[i] = s.sites[0];
+		many_listeners[i] = s.listeners[0];
+		many_sites[i].frames_cut = 1;
+		for (int cause = SL_CAUSE_NONE + 1; cause < SL_CAUSE_COUNT; cause++)
+			many_sites[i].causes[cause] = 12345;
+	}
+	s.peers = many_peers;
+	s.sites = many_sites;
+	s.listeners = many_listeners;
+	s.peer_count = s.site_count = s.listener_count = n;
 	return s;
 }

@@ -1,5 +1,5 @@
-/* The text report: against golden files, through buffers of every size, and line by line where the wording
- * depends on the snapshot. `test_text update` writes the golden files anew. */
+/* The text report as a whole: against golden files, through buffers of every size, at its bounds.
+ * `test_text update` writes the golden files anew. */
 #include "report/text.h"
 
 #include <errno.h>
@@ -171,63 +171,13 @@ static void test_colour_changes_nothing_else(void **state)
 
 /* ---- bounds ---- */
 
-static unsigned count_lines(const char *text)
-{
-	unsigned lines = 0;
-	for (; *text; text++)
-		lines += *text == '\n';
-	return lines;
-}
-
-/* Columns of the widest of the first `lines` lines; multi-byte characters count one. */
-static unsigned widest(const char *text, unsigned lines)
-{
-	unsigned most = 0;
-	for (unsigned columns = 0; *text && lines; text++) {
-		if (*text == '\n') {
-			columns = 0;
-			lines--;
-		} else if (((unsigned char)*text & 0xc0) != 0x80) {
-			columns++;
-		}
-		most = columns > most ? columns : most;
-	}
-	return most;
-}
-
-#define LEAD_LINES 10 /* header, empty line, the eight */
-
-/* A snapshot with as much as a process can have: n peers, sites and listeners, each the worst of the sample. */
-#define MANY 300
-static struct sl_snapshot sample_many(uint32_t n)
-{
-	static struct sl_snapshot_peer peers[MANY];
-	static struct sl_snapshot_site sites[MANY];
-	static struct sl_snapshot_listener listeners[MANY];
-	struct sl_snapshot s = sample_rich();
-	assert_true(n <= MANY);
-	for (uint32_t i = 0; i < n; i++) {
-		peers[i] = s.peers[0];
-		sites[i] = s.sites[0];
-		listeners[i] = s.listeners[0];
-		sites[i].frames_cut = 1;
-		for (int cause = SL_CAUSE_NONE + 1; cause < SL_CAUSE_COUNT; cause++)
-			sites[i].causes[cause] = 12345;
-	}
-	s.peers = peers;
-	s.sites = sites;
-	s.listeners = listeners;
-	s.peer_count = s.site_count = s.listener_count = n;
-	return s;
-}
-
 static void test_short_form_has_forty_lines_at_most(void **state)
 {
 	(void)state;
-	struct sl_snapshot s = sample_many(MANY);
+	struct sl_snapshot s = sample_many(SAMPLE_MANY);
 	render_text(&got, &s, SL_TEXT_SHORT, false, 4096);
-	assert_true(count_lines(got.text) <= SL_TEXT_SHORT_LINES);
-	assert_true(widest(got.text, UINT32_MAX) <= 100);
+	assert_true(rendered_lines(got.text) <= SL_TEXT_SHORT_LINES);
+	assert_true(rendered_widest(got.text, UINT32_MAX) <= 100);
 	assert_non_null(strstr(got.text, "\n... 297 more sites, 299 more peers, 300 listeners, see "
 	                                 "report=FILE or json=FILE\n"));
 	s = sample_many(1);
@@ -239,6 +189,40 @@ static void test_short_form_has_forty_lines_at_most(void **state)
 	s.peer_count = 1;
 	render_text(&got, &s, SL_TEXT_SHORT, false, 4096);
 	assert_non_null(strstr(got.text, "\n... 1 more site, see report=FILE or json=FILE\n"));
+}
+
+/* The blame, the call it made, and two callers; all others are counted. */
+static void test_short_form_shows_the_frames_around_the_blame(void **state)
+{
+	(void)state;
+	static struct sl_frame frames[20];
+	static const struct sl_frame *stack[20];
+	static char texts[20][16];
+	struct sl_snapshot s = sample_many(1);
+	struct sl_snapshot_site *site = (struct sl_snapshot_site *)s.sites;
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(texts[i], sizeof(texts[i]), "frame%u()", i);
+		frames[i].text = texts[i];
+		stack[i] = &frames[i];
+	}
+	site->frames = stack;
+	site->frame_count = 20;
+	site->frames_cut = 0;
+	site->blame_frame = 10;
+	render_text(&got, &s, SL_TEXT_SHORT, false, 4096);
+	assert_non_null(strstr(got.text,
+	                       "\n      frame9()\n    > frame10()\n      frame11()\n"
+	                       "      frame12()\n      ... 9 more within, 7 more around\n"));
+	site->blame_frame = 0;
+	site->frames_cut = 1;
+	render_text(&got, &s, SL_TEXT_SHORT, false, 4096);
+	assert_non_null(strstr(got.text, "\n    > frame0()\n      frame1()\n      frame2()\n"
+	                                 "      frame3()\n      ... 16 more around\n"
+	                                 "      ... the stack was deeper than depth=\n"));
+	site->blame_frame = UINT32_MAX;
+	render_text(&got, &s, SL_TEXT_SHORT, false, 4096);
+	assert_non_null(strstr(got.text, "\n      frame0()\n"));
+	assert_null(strstr(got.text, "    > "));
 }
 
 static unsigned count_of(const char *text, const char *what)
@@ -254,7 +238,7 @@ static unsigned count_of(const char *text, const char *what)
 static void test_full_form_says_what_it_cuts(void **state)
 {
 	(void)state;
-	struct sl_snapshot s = sample_many(MANY);
+	struct sl_snapshot s = sample_many(SAMPLE_MANY);
 	render_text(&got, &s, SL_TEXT_FULL, false, 4096);
 	assert_int_equal(count_of(got.text, "\nSITE 7 "), SL_TEXT_FULL_SITES);
 	assert_int_equal(count_of(got.text, "\n  out "), SL_TEXT_FULL_PEERS);
@@ -294,7 +278,7 @@ static void test_long_names_are_shortened_in_the_middle(void **state)
 			s.process.name = s.process.hostname = name;
 			for (int pass = 0; pass < 2; pass++) {
 				render_text(&got, &s, SL_TEXT_SHORT, false, 4096);
-				assert_true(widest(got.text, LEAD_LINES) <= 100);
+				assert_true(rendered_widest(got.text, RENDERED_LEAD) <= 100);
 				assert_harmless(got.text);
 				s.pressure = name;
 				((struct sl_snapshot_peer *)s.peers)[0] = s.peers[1];
@@ -303,8 +287,8 @@ static void test_long_names_are_shortened_in_the_middle(void **state)
 			s.process.name = s.process.hostname = name;
 			s.totals.open = 99999;
 			render_text(&got, &s, SL_TEXT_SHORT, false, 4096);
-			assert_int_equal(count_lines(got.text), 1);
-			assert_true(widest(got.text, 1) <= 100);
+			assert_int_equal(rendered_lines(got.text), 1);
+			assert_true(rendered_widest(got.text, 1) <= 100);
 		}
 	}
 	struct sl_snapshot s = sample_many(1);
@@ -318,344 +302,6 @@ static void test_long_names_are_shortened_in_the_middle(void **state)
 	                       "UploadClientFactory.java:1234)  91 %\n"));
 }
 
-/* ---- wording ---- */
-
-/* The line of the report that begins with `label`. */
-static const char *line_of(const struct sl_snapshot *s, const char *label)
-{
-	static char line[4096];
-	render_text(&got, s, SL_TEXT_SHORT, false, 4096);
-	const char *at = strncmp(got.text, label, strlen(label)) ? got.text : NULL;
-	if (at) {
-		char needle[64];
-		snprintf(needle, sizeof(needle), "\n%s", label);
-		at = strstr(got.text, needle);
-		assert_non_null(at);
-		at++;
-	} else {
-		at = got.text;
-	}
-	snprintf(line, sizeof(line), "%.*s", (int)strcspn(at, "\n"), at);
-	assert_true(widest(line, 1) <= 100);
-	return line;
-}
-
-static void test_verdict_counts_each_kind_apart(void **state)
-{
-	(void)state;
-	struct sl_snapshot s = sample_rich();
-	s.totals.dead = s.totals.dead_stuck = 0;
-	assert_string_equal(line_of(&s, "LEAK"),
-	                    "LEAK, growing: 12622 of 12719 CLOSE_WAIT stuck, the oldest for 1h58m; "
-	                    "began 8min after start");
-	s.totals.growth_per_min = 0;
-	s.totals.oldest_stuck_ms = 61000;
-	assert_string_equal(
-		line_of(&s, "LEAK"),
-		"LEAK, not growing: 12622 of 12719 CLOSE_WAIT stuck, the oldest for 1min; "
-		"began 8min after start");
-	s.totals.growth_per_min = -1;
-	s.totals.began_after_ms = SL_UNKNOWN;
-	assert_string_equal(
-		line_of(&s, "LEAK"),
-		"LEAK, shrinking: 12622 of 12719 CLOSE_WAIT stuck, the oldest for 1min; "
-		"42 not accepted yet");
-	s.totals.growth_per_min = SL_UNKNOWN;
-	s.totals.oldest_stuck_ms = SL_UNKNOWN;
-	s.totals.dead = 30;
-	s.totals.dead_stuck = 22;
-	assert_string_equal(line_of(&s, "LEAK"),
-	                    "LEAK: 12600 of 12719 CLOSE_WAIT and 22 of 30 dead-but-open stuck; "
-	                    "42 not accepted yet");
-	s.totals.close_wait = 0;
-	s.totals.stuck = 22;
-	s.totals.backlog = 0;
-	assert_string_equal(line_of(&s, "LEAK"), "LEAK: 22 of 30 dead-but-open stuck");
-	s.totals.dead_stuck = 0;
-	s.totals.close_wait = 50;
-	assert_string_equal(line_of(&s, "LEAK"),
-	                    "LEAK: 22 of 50 CLOSE_WAIT and 0 of 30 dead-but-open stuck");
-}
-
-static void test_verdict_gives_way_in_width_but_keeps_its_counts(void **state)
-{
-	(void)state;
-	struct sl_snapshot s = sample_rich();
-	s.totals.close_wait = s.totals.stuck = 1234567;
-	s.totals.dead = s.totals.dead_stuck = 123456;
-	assert_string_equal(line_of(&s, "LEAK"),
-	                    "LEAK, growing: 1111111 of 1234567 CLOSE_WAIT and 123456 of 123456 "
-	                    "dead-but-open stuck, oldest 1h58m");
-}
-
-static void test_unknown_says_why(void **state)
-{
-	(void)state;
-	struct sl_snapshot s = sample_rich();
-	s.verdict = SL_VERDICT_UNKNOWN;
-	s.totals.close_wait = 5;
-	s.totals.stuck = 3;
-	s.totals.dead = s.totals.dead_stuck = s.totals.backlog = 0;
-	s.totals.oldest_stuck_ms = 130000;
-	s.totals.began_after_ms = 0;
-	assert_string_equal(
-		line_of(&s, "UNKNOWN"),
-		"UNKNOWN: 3 of 5 CLOSE_WAIT stuck, under 10 at each site, the oldest for "
-		"2min; began 0ms after start");
-	s.totals.stuck = 0;
-	s.totals.close_wait = 14;
-	s.totals.open = 20;
-	s.deadline_ms = 90000;
-	assert_string_equal(
-		line_of(&s, "UNKNOWN"),
-		"UNKNOWN: 20 open, 14 CLOSE_WAIT, none quiet for the deadline of 90s yet");
-	s.totals.dead = 3;
-	s.deadline_ms = 1500;
-	assert_string_equal(line_of(&s, "UNKNOWN"),
-	                    "UNKNOWN: 20 open, 14 CLOSE_WAIT, 3 dead-but-open, none "
-	                    "quiet for the deadline of 1500ms yet");
-	assert_string_equal(line_of(&s, "NOW"),
-	                    "NOW       ask for another report later, to see whether they "
-	                    "stay and grow in number");
-	assert_string_equal(line_of(&s, "FIX"),
-	                    "FIX       if they stay: close the client or its response at "
-	                    "LeakyClient.java:11");
-}
-
-static void test_ok_with_something_to_tell_gets_all_lines(void **state)
-{
-	(void)state;
-	struct sl_snapshot s = sample_healthy();
-	s.totals.backlog = 5;
-	assert_string_equal(line_of(&s, "OK"), "OK: 12 open, 0 CLOSE_WAIT; 5 not accepted yet");
-	assert_string_equal(line_of(&s, "WHERE"), "WHERE     nothing suspect");
-	assert_string_equal(line_of(&s, "TO"), "TO        nothing suspect");
-	assert_string_equal(line_of(&s, "RUNS OUT"), "RUNS OUT  not foreseen; fds not known");
-	assert_string_equal(line_of(&s, "DONE"),
-	                    "DONE      nothing (report only); rescued 0, regretted 0");
-	assert_string_equal(line_of(&s, "NOT SEEN"), "NOT SEEN  adopted 0, dropped 0");
-	assert_string_equal(line_of(&s, "NOW"),
-	                    "NOW       nothing to free: no connection waits for a close");
-	assert_string_equal(line_of(&s, "FIX"), "FIX       nothing to close");
-	assert_int_equal(count_lines(got.text), LEAD_LINES);
-	assert_string_equal(line_of(&s, "sockleak"),
-	                    "sockleak 1.0.0  upload  pid 1234567 on web-17  up 7.9s  "
-	                    "2026-11-22T06:03:07Z  (interval)");
-}
-
-static void test_one_line_only_where_there_is_nothing_to_tell(void **state)
-{
-	(void)state;
-	struct sl_snapshot s = sample_healthy();
-	s.totals.close_wait = 3;
-	s.totals.dead = 1;
-	render_text(&got, &s, SL_TEXT_FULL, false, 4096);
-	assert_string_equal(got.text,
-	                    "sockleak  upload  pid 1234567 on web-17  2026-11-22T06:03:07Z  "
-	                    "OK: 12 open, 3 CLOSE_WAIT\n");
-	struct sl_snapshot worse[7];
-	for (size_t i = 0; i < 7; i++)
-		worse[i] = sample_healthy();
-	worse[0].verdict = SL_VERDICT_UNKNOWN;
-	worse[1].totals.stuck = 1;
-	worse[2].totals.backlog = 1;
-	worse[3].pressure = "EMFILE in socket";
-	worse[4].totals.dropped = 1;
-	worse[5].totals.held_back_bytes = 1;
-	worse[6].sites_cut = 1;
-	for (size_t i = 0; i < 7; i++) {
-		render_text(&got, &worse[i], SL_TEXT_SHORT, false, 4096);
-		assert_int_equal(count_lines(got.text), LEAD_LINES);
-	}
-}
-
-static void test_where_never_rounds_up(void **state)
-{
-	(void)state;
-	struct sl_snapshot s = sample_many(1);
-	struct sl_snapshot_site *site = (struct sl_snapshot_site *)s.sites;
-	site->stuck = 12621;
-	assert_string_equal(line_of(&s, "WHERE"),
-	                    "WHERE     LeakyClient.fetch(LeakyClient.java:11)  99 %");
-	site->stuck = 12622;
-	assert_string_equal(line_of(&s, "WHERE"),
-	                    "WHERE     LeakyClient.fetch(LeakyClient.java:11)  100 %");
-	site->stuck = 1;
-	assert_string_equal(line_of(&s, "WHERE"),
-	                    "WHERE     LeakyClient.fetch(LeakyClient.java:11)  <1 %");
-	s.totals.stuck = UINT64_MAX;
-	site->stuck = UINT64_MAX / 2;
-	assert_string_equal(line_of(&s, "WHERE"),
-	                    "WHERE     LeakyClient.fetch(LeakyClient.java:11)  49 %");
-	s.totals.stuck = site->stuck = 0;
-	s.verdict = SL_VERDICT_UNKNOWN;
-	assert_string_equal(line_of(&s, "WHERE"),
-	                    "WHERE     LeakyClient.fetch(LeakyClient.java:11)  91 % of CLOSE_WAIT");
-	s.totals.close_wait = site->close_wait = 0;
-	site->causes[SL_CAUSE_DEAD_BUT_OPEN] = 15;
-	assert_string_equal(
-		line_of(&s, "WHERE"),
-		"WHERE     LeakyClient.fetch(LeakyClient.java:11)  50 % of dead-but-open");
-}
-
-static void test_no_stack_is_said(void **state)
-{
-	(void)state;
-	struct sl_snapshot s = sample_rich();
-	s.sites += 2; /* the adopted ones */
-	s.site_count = 1;
-	assert_string_equal(line_of(&s, "WHERE"),
-	                    "WHERE     not known: no stack was kept for the worst site  <1 %");
-	assert_string_equal(line_of(&s, "FIX"),
-	                    "FIX       not known: opened before the preload, or no stack "
-	                    "could be walked (stacks=, libunwind)");
-	assert_non_null(strstr(got.text, "\n      no stack was kept\n"));
-	s.sites += 2; /* frames, but none to blame */
-	assert_string_equal(
-		line_of(&s, "WHERE"),
-		"WHERE     not known: only library and runtime frames at the worst site  0 %");
-	assert_string_equal(
-		line_of(&s, "FIX"),
-		"FIX       not known: name the application's packages or modules with app=");
-	s.site_count = 0;
-	assert_string_equal(line_of(&s, "WHERE"), "WHERE     not known: no site was recorded");
-}
-
-static void test_fix_speaks_of_what_was_opened(void **state)
-{
-	(void)state;
-	struct sl_snapshot s = sample_many(1);
-	struct sl_snapshot_site *site = (struct sl_snapshot_site *)s.sites;
-	assert_string_equal(line_of(&s, "FIX"),
-	                    "FIX       close the client or its response at LeakyClient.java:11");
-	site->direction = SL_DIRECTION_IN;
-	assert_string_equal(line_of(&s, "FIX"),
-	                    "FIX       close the connection accepted at LeakyClient.java:11");
-	site->direction = SL_DIRECTION_OUT;
-	site->kind = SL_STACK_NATIVE;
-	site->blame = "module+0x1234";
-	site->blame_where = NULL;
-	assert_string_equal(line_of(&s, "FIX"),
-	                    "FIX       close the socket opened at module+0x1234");
-}
-
-static void test_to_names_the_worst_peer(void **state)
-{
-	(void)state;
-	struct sl_snapshot s = sample_many(1);
-	struct sl_snapshot_peer *peer = (struct sl_snapshot_peer *)s.peers;
-	struct sl_snapshot_site *site = (struct sl_snapshot_site *)s.sites;
-	site->causes[SL_CAUSE_UNREAD_DATA] = 12346;
-	assert_string_equal(line_of(&s, "TO"),
-	                    "TO        172.21.191.100:8080, which closes after 15.0s idle; "
-	                    "mostly left with data unread");
-	memset(site->causes, 0, sizeof(site->causes));
-	site->causes[SL_CAUSE_EOF_IGNORED] = 1;
-	peer->idle_before_fin_ms_p50 = SL_UNKNOWN;
-	assert_string_equal(line_of(&s, "TO"),
-	                    "TO        172.21.191.100:8080; read to its end, not closed");
-	peer->address = "2001:db8::17";
-	peer->port = 443;
-	memset(site->causes, 0, sizeof(site->causes));
-	site->causes[SL_CAUSE_DEAD_BUT_OPEN] = 1;
-	assert_string_equal(line_of(&s, "TO"),
-	                    "TO        [2001:db8::17]:443; dead, but not closed");
-	peer->direction = SL_DIRECTION_IN;
-	peer->port = 8080;
-	peer->idle_before_fin_ms_p50 = 2000;
-	site->causes[SL_CAUSE_DEAD_BUT_OPEN] = 0;
-	assert_string_equal(line_of(&s, "TO"),
-	                    "TO        clients of local port 8080 at 2001:db8::17, which "
-	                    "close after 2.0s idle");
-	peer->address = NULL;
-	peer->port = SL_UNKNOWN;
-	peer->idle_before_fin_ms_p50 = SL_UNKNOWN;
-	assert_string_equal(line_of(&s, "TO"), "TO        (others)");
-	s.peer_count = 0;
-	assert_string_equal(line_of(&s, "TO"), "TO        not known");
-}
-
-/* The longest address there is keeps all its digits; the cause gives way, the site's own lines have it. */
-static void test_to_keeps_an_address_whole(void **state)
-{
-	(void)state;
-	struct sl_snapshot s = sample_many(1);
-	struct sl_snapshot_peer *peer = (struct sl_snapshot_peer *)s.peers;
-	peer->address = "2001:0db8:1111:2222:3333:4444:5555:6666";
-	peer->port = 65535;
-	assert_string_equal(line_of(&s, "TO"),
-	                    "TO        [2001:0db8:1111:2222:3333:4444:5555:6666]:65535, which "
-	                    "closes after 15.0s idle");
-}
-
-static void test_runs_out_of_what_comes_first(void **state)
-{
-	(void)state;
-	struct sl_snapshot s = sample_many(2);
-	struct sl_snapshot_peer *peers = (struct sl_snapshot_peer *)s.peers;
-	assert_string_equal(
-		line_of(&s, "RUNS OUT"),
-		"RUNS OUT  of ports in about 2h48m (at most 15491 of 28232 left); fds 14 % of "
-		"100000");
-	s.limits.fds_exhausted_in_ms = 60000;
-	assert_string_equal(
-		line_of(&s, "RUNS OUT"),
-		"RUNS OUT  of fds in about 1min; at most 15491 of 28232 ports left; fds 14 % of "
-		"100000");
-	s.limits.nofile_used = 100000;
-	assert_string_equal(
-		line_of(&s, "RUNS OUT"),
-		"RUNS OUT  of fds now; at most 15491 of 28232 ports left; fds 100 % of 100000");
-	peers[1].address = "10.9.8.7";
-	peers[1].ports_left = 0;
-	peers[1].exhausted_in_ms = SL_UNKNOWN;
-	assert_string_equal(line_of(&s, "RUNS OUT"), "RUNS OUT  of ports now (none of 28232 left) "
-	                                             "to 10.9.8.7:8080; fds 100 % of 100000");
-	s.pressure = "EADDRNOTAVAIL connecting to 10.9.8.7:8080";
-	assert_string_equal(
-		line_of(&s, "RUNS OUT"),
-		"RUNS OUT  now: EADDRNOTAVAIL connecting to 10.9.8.7:8080; none of 28232 "
-		"ports left");
-	s.pressure = "EMFILE in socket";
-	assert_string_equal(
-		line_of(&s, "RUNS OUT"),
-		"RUNS OUT  now: EMFILE in socket; none of 28232 ports left; fds 100 % of "
-		"100000");
-	s.pressure = NULL;
-	s.limits.port_low = SL_UNKNOWN;
-	s.limits.nofile_used = 5;
-	peers[1].ports_left = 7;
-	peers[0].exhausted_in_ms = s.limits.fds_exhausted_in_ms = SL_UNKNOWN;
-	assert_string_equal(line_of(&s, "RUNS OUT"),
-	                    "RUNS OUT  not foreseen; at most 7 ports left; fds <1 % of 100000");
-	peers[0].ports_left = peers[1].ports_left = SL_UNKNOWN;
-	s.limits.nofile_soft = SL_UNKNOWN;
-	assert_string_equal(line_of(&s, "RUNS OUT"), "RUNS OUT  not foreseen; fds not known");
-}
-
-static void test_done_and_not_seen_count(void **state)
-{
-	(void)state;
-	struct sl_snapshot s = sample_rich();
-	s.totals.probed = 9;
-	s.totals.shutdown = 8;
-	s.totals.neutralized = 7;
-	s.totals.closed_by_us = 6;
-	s.totals.rescued = 5;
-	s.totals.regretted = 4;
-	assert_string_equal(
-		line_of(&s, "DONE"),
-		"DONE      probed 9, shut down 8, neutralized 7, closed 6; rescued 5, regretted 4");
-	s.totals.probed = s.totals.shutdown = s.totals.closed_by_us = 0;
-	assert_string_equal(line_of(&s, "DONE"), "DONE      neutralized 7; rescued 5, regretted 4");
-	s.totals.dropped = 2;
-	s.sites_cut = 1;
-	s.totals.held_back_bytes = 77;
-	assert_string_equal(line_of(&s, "NOT SEEN"),
-	                    "NOT SEEN  adopted 55, dropped 2, 1 stack past the site "
-	                    "table, 77 bytes of output held back");
-}
-
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "update"))
@@ -667,20 +313,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_names_are_escaped),
 		cmocka_unit_test(test_colour_changes_nothing_else),
 		cmocka_unit_test(test_short_form_has_forty_lines_at_most),
+		cmocka_unit_test(test_short_form_shows_the_frames_around_the_blame),
 		cmocka_unit_test(test_full_form_says_what_it_cuts),
 		cmocka_unit_test(test_long_names_are_shortened_in_the_middle),
-		cmocka_unit_test(test_verdict_counts_each_kind_apart),
-		cmocka_unit_test(test_verdict_gives_way_in_width_but_keeps_its_counts),
-		cmocka_unit_test(test_unknown_says_why),
-		cmocka_unit_test(test_ok_with_something_to_tell_gets_all_lines),
-		cmocka_unit_test(test_one_line_only_where_there_is_nothing_to_tell),
-		cmocka_unit_test(test_where_never_rounds_up),
-		cmocka_unit_test(test_no_stack_is_said),
-		cmocka_unit_test(test_fix_speaks_of_what_was_opened),
-		cmocka_unit_test(test_to_names_the_worst_peer),
-		cmocka_unit_test(test_to_keeps_an_address_whole),
-		cmocka_unit_test(test_runs_out_of_what_comes_first),
-		cmocka_unit_test(test_done_and_not_seen_count),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
