@@ -9,6 +9,7 @@ endif
 CFLAGS ?= -O2 -g
 CLANG_FORMAT ?= clang-format
 TSAN_TESTS ?= test_fdtable test_sites test_intern test_peers
+export PYTHONDONTWRITEBYTECODE := 1
 export BUILD CC CFLAGS LDFLAGS TSAN_TESTS CLANG_FORMAT
 
 # ---- what there is: found by looking, so that a new file needs no edit here ----
@@ -118,7 +119,7 @@ $(eval $(call programs,asan,asan/obj,$(ASAN)))
 $(eval $(call programs,tsan,tsan/obj,$(TSAN)))
 
 build-unit: $(addprefix $(BUILD)/unit/,$(UNIT_TESTS) $(HOOK_TESTS))
-build-asan: $(addprefix $(BUILD)/asan/,$(UNIT_TESTS) $(FUZZERS))
+build-asan: $(addprefix $(BUILD)/asan/,$(UNIT_TESTS) $(HOOK_TESTS) $(FUZZERS))
 build-tsan: $(addprefix $(BUILD)/tsan/,$(filter $(TSAN_TESTS),$(UNIT_TESTS)))
 build-e2e: all $(VICTIMS) $(if $(JAVA_SOURCES),$(BUILD)/java/.compiled)
 

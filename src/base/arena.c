@@ -14,6 +14,9 @@ struct sl_arena_chunk {
 	_Atomic size_t used;
 };
 
+#define SL_PAGE_BYTES 4096
+#define SL_ALLOC_MAX (SIZE_MAX / 4) /* sums with it do not wrap */
+
 static size_t round_up(size_t n, size_t to)
 {
 	return (n + to - 1) / to * to;
@@ -21,7 +24,8 @@ static size_t round_up(size_t n, size_t to)
 
 static struct sl_arena_chunk *chunk_new(struct sl_arena *arena, size_t room)
 {
-	size_t bytes = round_up(room + sizeof(struct sl_arena_chunk), 4096);
+	size_t header = round_up(sizeof(struct sl_arena_chunk), 16);
+	size_t bytes = round_up(room + header, SL_PAGE_BYTES);
 	if (bytes < arena->chunk_bytes)
 		bytes = arena->chunk_bytes;
 	size_t taken = atomic_fetch_add(&arena->taken_bytes, bytes) + bytes;
@@ -33,7 +37,7 @@ static struct sl_arena_chunk *chunk_new(struct sl_arena *arena, size_t room)
 		return NULL;
 	}
 	chunk->bytes = bytes;
-	chunk->used = round_up(sizeof(*chunk), 16);
+	chunk->used = header;
 	return chunk;
 }
 
@@ -49,6 +53,8 @@ static void *chunk_take(struct sl_arena_chunk *chunk, size_t n)
 
 void *sl_arena_alloc(struct sl_arena *arena, size_t n)
 {
+	if (n > SL_ALLOC_MAX)
+		return NULL;
 	n = round_up(n, 8);
 	for (;;) {
 		struct sl_arena_chunk *newest = arena->newest;
@@ -69,7 +75,7 @@ void *sl_arena_alloc(struct sl_arena *arena, size_t n)
 
 char *sl_arena_text(struct sl_arena *arena, const char *text, size_t n)
 {
-	char *copy = sl_arena_alloc(arena, n + 1);
+	char *copy = n < SIZE_MAX ? sl_arena_alloc(arena, n + 1) : NULL;
 	if (copy)
 		memcpy(copy, text, n);
 	return copy;
@@ -87,24 +93,24 @@ void sl_arena_free(struct sl_arena *arena)
 	}
 }
 
-static unsigned class_of(size_t n)
+static unsigned order_of(size_t n)
 {
-	unsigned class = 0;
-	while (((size_t)16 << class) < n)
-		class++;
-	return class;
+	unsigned order = 0;
+	while (order < SL_POOL_CLASSES && ((size_t)16 << order) < n)
+		order++;
+	return order;
 }
 
 void *sl_pool_alloc(struct sl_pool *pool, size_t n)
 {
-	unsigned class = class_of(n);
-	if (class >= SL_POOL_CLASSES)
+	unsigned order = order_of(n);
+	if (order >= SL_POOL_CLASSES)
 		return NULL;
-	void *piece = pool->free_lists[class];
+	void *piece = pool->free_lists[order];
 	if (piece)
-		memcpy(&pool->free_lists[class], piece, sizeof(void *));
+		memcpy(&pool->free_lists[order], piece, sizeof(void *));
 	else
-		piece = sl_arena_alloc(&pool->arena, (size_t)16 << class);
+		piece = sl_arena_alloc(&pool->arena, (size_t)16 << order);
 	return piece;
 }
 
@@ -112,9 +118,9 @@ void sl_pool_free(struct sl_pool *pool, void *piece, size_t n)
 {
 	if (!piece)
 		return;
-	unsigned class = class_of(n);
-	memcpy(piece, &pool->free_lists[class], sizeof(void *));
-	pool->free_lists[class] = piece;
+	unsigned order = order_of(n);
+	memcpy(piece, &pool->free_lists[order], sizeof(void *));
+	pool->free_lists[order] = piece;
 }
 
 void sl_pool_reset(struct sl_pool *pool)

@@ -1,6 +1,7 @@
 #include "base/ownfd.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 
@@ -86,25 +87,37 @@ void sl_ownfd_reserve(void)
 	reserved = fd < 0 ? -1 : sl_ownfd_take(fd);
 }
 
-void sl_ownfd_yield(int fd)
+/* False: it was not ours, or not any more. */
+static bool unlist(int fd)
 {
+	if (fd < SL_OWN_FD_FLOOR || fd == INT_MAX)
+		return false;
 	for (int i = 0; i < SL_OWN_FDS; i++) {
 		int listed = fd + 1;
-		atomic_compare_exchange_strong(&own[i], &listed, 0);
+		if (atomic_compare_exchange_strong(&own[i], &listed, 0))
+			return true;
 	}
+	return false;
+}
+
+void sl_ownfd_yield(int fd)
+{
+	(void)unlist(fd);
 }
 
 void sl_ownfd_close(int fd)
 {
-	sl_ownfd_yield(fd);
-	(void)sl_sys_close(fd);
+	if (unlist(fd))
+		(void)sl_sys_close(fd);
 }
 
 bool sl_ownfd_is(int fd)
 {
+	if (fd < SL_OWN_FD_FLOOR)
+		return false;
 	for (int i = 0; i < SL_OWN_FDS; i++)
-		if (atomic_load_explicit(&own[i], memory_order_relaxed) == fd + 1)
-			return fd >= 0;
+		if (atomic_load_explicit(&own[i], memory_order_relaxed) - 1 == fd)
+			return true;
 	return false;
 }
 

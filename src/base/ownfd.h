@@ -21,7 +21,7 @@
 /* Move fd to a number of ours. Returns the new one; -errno: none is to be had. The given number is closed either way. */
 int sl_ownfd_take(int fd);
 
-/* Close one of ours. */
+/* Close one of ours; nothing if the program has taken the number meanwhile. */
 void sl_ownfd_close(int fd);
 
 /* open(2), also when the process has no number left. Close with sl_sys_close(): it is kept for a moment only. */

@@ -1,5 +1,6 @@
 #include "base/process.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -8,12 +9,14 @@
 #include "base/poison.h"
 
 #define SL_PAGE 4096
-#define SL_MARK 0x736f636b6c65616bULL /* any value but zero */
 
-static _Atomic int own_pid;              /* written at start and in a forked child */
-static _Atomic bool is_sandboxed;        /* only ever set */
-static _Atomic uint64_t *wiped_at_fork;  /* constant after start; NULL: the kernel cannot */
-static sl_process_child_fn *child_fn;    /* constant after start */
+/* What the page says. The kernel makes it SL_WIPED in a child that owns its memory. */
+enum { SL_WIPED, SL_CHILD_STARTING, SL_OURS };
+
+static _Atomic int own_pid;             /* written at start and in a forked child */
+static _Atomic bool is_sandboxed;       /* only ever set */
+static _Atomic uint32_t *wiped_at_fork; /* constant after start; NULL: the kernel cannot */
+static sl_process_child_fn *child_fn;   /* constant after start */
 
 void sl_process_start(sl_process_child_fn *in_child)
 {
@@ -26,33 +29,36 @@ void sl_process_start(sl_process_child_fn *in_child)
 		sl_sys_unmap(page, SL_PAGE);
 		return;
 	}
-	wiped_at_fork = page;
-	*wiped_at_fork = SL_MARK;
+	_Atomic uint32_t *mark = page;
+	*mark = SL_OURS;
+	wiped_at_fork = mark;
 }
 
 void sl_process_forked(void)
 {
 	int pid = sl_sys_getpid();
-	if (own_pid == pid)
+	uint32_t wiped = SL_WIPED;
+	/* The page, where there is one: in a new pid namespace the pid may be the parent's. */
+	if (wiped_at_fork
+	            ? !atomic_compare_exchange_strong(wiped_at_fork, &wiped, SL_CHILD_STARTING)
+	            : own_pid == pid)
 		return;
-	own_pid = pid;
-	if (wiped_at_fork)
-		*wiped_at_fork = SL_MARK;
 	if (child_fn)
 		child_fn();
+	own_pid = pid;
+	if (wiped_at_fork)
+		*wiped_at_fork = SL_OURS;
 }
 
 bool sl_process_is_ours(void)
 {
 	if (is_sandboxed)
 		return true;
-	int pid = sl_sys_getpid();
-	if (pid == own_pid || own_pid == 0)
-		return true;
-	if (!wiped_at_fork || *wiped_at_fork == SL_MARK)
-		return false; /* the parent's memory, lent by vfork */
-	sl_process_forked();
-	return true;
+	if (wiped_at_fork && *wiped_at_fork == SL_WIPED)
+		sl_process_forked();
+	/* Another pid: the parent's memory, lent by vfork; or another thread, or the code that this
+	 * handler interrupted, is in the child function. */
+	return own_pid == 0 || own_pid == sl_sys_getpid();
 }
 
 void sl_process_sandboxed(void)

@@ -12,7 +12,8 @@
 
 #include <stdbool.h>
 
-/* Called in a child that owns its memory, before anything else of ours runs there. */
+/* Called once in a child that owns its memory, before anything else of ours runs there. Until it has returned the
+ * process is not ours yet, for other threads and for handlers: they pass through. */
 typedef void sl_process_child_fn(void);
 
 /* Remember this process. Called once at start. */

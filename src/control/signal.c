@@ -19,11 +19,12 @@
  * so that a reader's copy is overwritten only after that many more changes. */
 #define SL_DISPOSITIONS 64
 
-static sl_sigaction_fn *real;              /* constant after start */
-static bool is_auto;                       /* constant after start */
-static _Atomic int held;                   /* signal number; 0: none */
+static sl_sigaction_fn *real;      /* constant after start */
+static bool is_auto;               /* constant after start */
+static _Atomic int held;           /* signal number; 0: none */
+static _Atomic bool is_given_back; /* set in a forked child, under auto */
 static struct sigaction dispositions[SL_DISPOSITIONS];
-static _Atomic unsigned current;           /* index of the program's disposition */
+static _Atomic unsigned current; /* index of the program's disposition */
 
 static const struct sigaction *programs_disposition(void)
 {
@@ -40,8 +41,8 @@ static void remember_locked(const struct sigaction *action)
 
 static bool is_handler(const struct sigaction *action)
 {
-	return (action->sa_flags & SA_SIGINFO) ||
-	       (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
+	/* With SA_SIGINFO too: the kernel looks at the address alone (sigaction(2)). */
+	return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
 }
 
 /* The program's own handler, as the kernel would have called it. */
@@ -68,15 +69,23 @@ static void act_as_default(int number)
 	(void)SL_SYS3(SYS_tgkill, sl_sys_getpid(), sl_sys_gettid(), number);
 }
 
-static void handle_from_kernel(int number, siginfo_t *info, void *context)
+static void ask_for_report(void)
 {
-	int saved_errno = errno;
-	if (!sl_process_is_ours() && is_auto)
-		act_as_default(number);
-	else if (sl_worker_is_running())
+	if (sl_worker_is_running())
 		sl_worker_want(SL_WANTED_BY_SIGNAL);
 	else
 		sl_log("no TCP socket was opened in this process yet: nothing to report", NULL);
+}
+
+static void handle_from_kernel(int number, siginfo_t *info, void *context)
+{
+	int saved_errno = errno;
+	bool is_ours = sl_process_is_ours();
+	/* The question may have told us that this is a forked child, and given the signal back. */
+	if (is_auto && (!is_ours || atomic_load(&is_given_back)))
+		act_as_default(number);
+	else if (is_ours)
+		ask_for_report();
 	errno = saved_errno;
 	if (!is_auto)
 		chain(number, info, context);
@@ -86,7 +95,8 @@ static void handle_from_kernel(int number, siginfo_t *info, void *context)
 static int install(int number, const struct sigaction *action)
 {
 	const int shared = SA_RESTART | SA_ONSTACK | SA_NODEFER;
-	struct sigaction ours = {.sa_sigaction = handle_from_kernel, .sa_flags = SA_SIGINFO | SA_RESTART};
+	struct sigaction ours = {.sa_sigaction = handle_from_kernel,
+	                         .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
 	if (action && is_handler(action)) {
 		ours.sa_flags = SA_SIGINFO | (action->sa_flags & shared);
 		ours.sa_mask = action->sa_mask;
@@ -102,7 +112,7 @@ void sl_signal_start(sl_sigaction_fn *real_sigaction)
 	int number = is_auto ? SIGUSR1 : (int)sl_options.signal;
 	if (sl_options.signal == SL_OFF || real(number, NULL, &before) != 0)
 		return;
-	if (is_auto && (is_handler(&before) || before.sa_handler != SIG_DFL))
+	if (is_auto && before.sa_handler != SIG_DFL)
 		return;
 	remember_locked(&before);
 	if (install(number, &before) == 0)
@@ -121,7 +131,8 @@ static int step_aside_locked(int number, const struct sigaction *action)
 		return result;
 	atomic_store(&held, 0);
 	if (!sl_process_is_sandboxed())
-		sl_log("the program uses SIGUSR1 itself: no reports by signal; signal=RTMIN+5 names another",
+		sl_log("the program uses SIGUSR1 itself: no reports by signal; signal=RTMIN+5 "
+		       "names another",
 		       NULL);
 	return result;
 }
@@ -134,8 +145,21 @@ static int change_locked(int number, const struct sigaction *action)
 	return is_auto ? 0 : install(number, action);
 }
 
+/* In a child of vfork: its dispositions are its own, what is remembered of them is its parent's. */
+static int act_in_borrowed_memory(int number, const struct sigaction *action, struct sigaction *old)
+{
+	struct sigaction before;
+	int result = real(number, action, &before);
+	if (result != 0 || !old)
+		return result;
+	*old = before.sa_sigaction == handle_from_kernel ? *programs_disposition() : before;
+	return 0;
+}
+
 int sl_signal_act(int number, const struct sigaction *action, struct sigaction *old)
 {
+	if (!sl_process_is_ours())
+		return act_in_borrowed_memory(number, action, old);
 	struct sigaction wanted, before;
 	uint64_t all = ~0ULL, mask = 0;
 	int result = 0;
@@ -161,6 +185,7 @@ void sl_signal_forked(void)
 	int number = atomic_load(&held);
 	if (number == 0 || !is_auto)
 		return;
+	atomic_store(&is_given_back, true);
 	(void)real(number, programs_disposition(), NULL);
 	atomic_store(&held, 0);
 }

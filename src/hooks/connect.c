@@ -1,5 +1,6 @@
 /* connect.c - a socket gets its peer, or becomes a listener: connect, bind, listen. */
 #include <errno.h>
+#include <string.h>
 
 #include "hooks/entry.h"
 #include "hooks/real.h"
@@ -7,45 +8,82 @@
 
 #include "base/poison.h"
 
-/* Before the real call: the destination, so that it is known even if the connection dies before the worker looks. */
-static bool connecting(int fd, const struct sockaddr *address, socklen_t length)
+/* A connect() of a TCP socket, before the real one. */
+struct attempt {
+	uint32_t generation; /* 0: not tracked */
+	bool is_end;         /* AF_UNSPEC: it gives its peer up (connect(2)) */
+};
+
+static bool is_unspecified(const struct sockaddr *address, socklen_t length)
 {
-	struct sl_fd_record record;
-	struct sl_endpoint destination;
-	if (!sl_fdtable_get(fd, &record) || record.kind != SL_KIND_TCP || !sl_entry_is_ours() ||
-	    !sl_endpoint_of(address, length, &destination))
+	sa_family_t family;
+	if (!address || length < sizeof(family))
 		return false;
-	sl_fdtable_set_dest(fd, sl_peer_intern(SL_DIRECTION_OUT, &destination));
-	sl_fdtable_mark(fd, record.generation, SL_FD_OUT | SL_FD_CONNECTING, 0);
-	return true;
+	memcpy(&family, address, sizeof(family)); /* the program's buffer need not be aligned */
+	return family == AF_UNSPEC;
 }
 
-/* After it. */
-static void connected(int fd, int result, bool is_ours)
+/* The destination is noted before the real call: so it is known while that blocks, and if it fails. */
+static struct attempt connecting(int fd, const struct sockaddr *address, socklen_t length)
 {
-	if (!is_ours)
+	struct attempt none = {0};
+	struct sl_fd_record record;
+	struct sl_endpoint destination;
+	if (!sl_fdtable_get(fd, &record) || record.kind != SL_KIND_TCP ||
+	    (record.flags & SL_FD_LISTENING))
+		return none;
+	struct attempt attempt = {record.generation, is_unspecified(address, length)};
+	if (attempt.is_end)
+		return attempt;
+	if (!sl_endpoint_of(address, length, &destination))
+		return none;
+	if (record.peer && !(record.flags & SL_FD_CONNECTED)) /* an earlier attempt's */
+		sl_fdtable_identify(fd, record.generation, 0, 0);
+	sl_fdtable_set_dest(fd, sl_peer_intern(SL_DIRECTION_OUT, &destination));
+	sl_fdtable_mark(fd, record.generation, SL_FD_OUT | SL_FD_CONNECTING, 0);
+	return attempt;
+}
+
+static void disconnected(int fd, struct attempt attempt)
+{
+	const uint32_t ended = SL_FD_OUT | SL_FD_CONNECTING | SL_FD_CONNECTED | SL_FD_EOF |
+	                       SL_FD_SHUT_READ | SL_FD_SHUT_WRITE;
+	sl_fdtable_identify(fd, attempt.generation, 0, 0);
+	sl_fdtable_mark(fd, attempt.generation, 0, ended);
+}
+
+/* After the real call, which may have blocked until the number was another socket's. */
+static void connected(int fd, int result, struct attempt attempt)
+{
+	int error = result < 0 ? errno : 0;
+	if (!attempt.generation)
 		return;
-	if (result == 0 || errno == EISCONN)
-		sl_fdtable_mark_now(fd, SL_FD_CONNECTED, SL_FD_CONNECTING);
-	else if (errno != EINPROGRESS && errno != EALREADY && errno != EINTR)
-		sl_fdtable_mark_now(fd, 0, SL_FD_CONNECTING);
-	if (result < 0)
-		sl_entry_failed(errno, fd);
+	if (attempt.is_end) {
+		if (!error)
+			disconnected(fd, attempt);
+		return;
+	}
+	if (!error || error == EISCONN)
+		sl_fdtable_mark(fd, attempt.generation, SL_FD_CONNECTED, SL_FD_CONNECTING);
+	else if (error != EINPROGRESS && error != EALREADY && error != EINTR)
+		sl_fdtable_mark(fd, attempt.generation, 0, SL_FD_CONNECTING);
+	if (error)
+		sl_entry_failed(error, fd);
 }
 
 int sl_hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
-	bool is_ours = connecting(fd, address, length);
+	struct attempt attempt = connecting(fd, address, length);
 	int result = sl_real.connect(fd, address, length);
-	connected(fd, result, is_ours);
+	connected(fd, result, attempt);
 	return result;
 }
 
 int sl_hook___connect(int fd, const struct sockaddr *address, socklen_t length)
 {
-	bool is_ours = connecting(fd, address, length);
+	struct attempt attempt = connecting(fd, address, length);
 	int result = sl_real.__connect(fd, address, length);
-	connected(fd, result, is_ours);
+	connected(fd, result, attempt);
 	return result;
 }
 

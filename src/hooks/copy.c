@@ -4,6 +4,7 @@
 
 #include "base/ownfd.h"
 #include "base/process.h"
+#include "base/sys.h"
 #include "hooks/entry.h"
 #include "hooks/real.h"
 
@@ -36,16 +37,24 @@ int sl_hook_dup(int fd)
 	return to;
 }
 
-/* Before dup2() and dup3(): whatever is at `to` ends there. A number of ours is given up: the program believes it to
- * be free. */
-static struct sl_fd_forgotten replacing(int fd, int to, bool *is_ours)
+/* A number of ours is given up: the program believes it to be free. Not for a call that is about to fail: nobody would
+ * close ours then. */
+static void give_up(int fd, int to, int flags)
+{
+	if (!sl_ownfd_is(to) || (flags & ~O_CLOEXEC))
+		return;
+	if (sl_process_is_sandboxed() || sl_sys_fcntl(fd, F_GETFD, 0) >= 0)
+		sl_ownfd_yield(to);
+}
+
+/* Before dup2() and dup3(): whatever is at `to` ends there. */
+static struct sl_fd_forgotten replacing(int fd, int to, int flags, bool *is_ours)
 {
 	struct sl_fd_forgotten none = {.fd = -1};
 	*is_ours = fd != to && sl_entry_is_ours();
 	if (!*is_ours)
 		return none;
-	if (sl_ownfd_is(to))
-		sl_ownfd_yield(to);
+	give_up(fd, to, flags);
 	if (!sl_process_is_sandboxed())
 		sl_fdtable_prepare();
 	return sl_fdtable_forget(to);
@@ -55,18 +64,16 @@ static void replaced(int fd, int to, bool is_ours, const struct sl_fd_forgotten 
 {
 	if (!is_ours)
 		return;
-	if (to < 0) {
+	if (to < 0)
 		sl_fdtable_put_back(forgotten); /* a failed dup2() leaves `to` as it was (dup(2)) */
-		return;
-	}
-	sl_fdtable_commit(forgotten);
-	(void)sl_fdtable_dup(fd, to);
+	else if (!sl_fdtable_dup(fd, to))
+		sl_fdtable_commit(forgotten);
 }
 
 int sl_hook_dup2(int fd, int to)
 {
 	bool is_ours;
-	struct sl_fd_forgotten forgotten = replacing(fd, to, &is_ours);
+	struct sl_fd_forgotten forgotten = replacing(fd, to, 0, &is_ours);
 	int result = sl_real.dup2(fd, to);
 	replaced(fd, result, is_ours, &forgotten);
 	return result;
@@ -75,7 +82,7 @@ int sl_hook_dup2(int fd, int to)
 int sl_hook_dup3(int fd, int to, int flags)
 {
 	bool is_ours;
-	struct sl_fd_forgotten forgotten = replacing(fd, to, &is_ours);
+	struct sl_fd_forgotten forgotten = replacing(fd, to, flags, &is_ours);
 	int result = sl_real.dup3(fd, to, flags);
 	replaced(fd, result, is_ours, &forgotten);
 	return result;

@@ -4,24 +4,25 @@
  * its socket, and lose that record to us.
  */
 #include <errno.h>
+#include <pthread.h>
 
 #include "base/ownfd.h"
+#include "base/sys.h"
 #include "hooks/entry.h"
 #include "hooks/real.h"
 
 #include "base/poison.h"
 
-#define SL_CLOSE_RANGE_CLOEXEC 4u /* linux/close_range.h */
+#define SL_CLOSE_RANGE_UNSHARE 2u /* linux/close_range.h */
 
-/* Before the real call. */
+/* Before the real close(). That is a cancellation point, and a thread that was cancelled ends in it with the fd still
+ * open: so it ends here, while the record is. */
 static struct sl_fd_forgotten closing(int fd)
 {
-	struct sl_fd_forgotten none = {.fd = -1};
-	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
-	/* The pid is asked for only where there is a record to lose. */
-	if (!slot || sl_fd_state_of(atomic_load(&slot->head)) != SL_FD_OPEN || !sl_entry_is_ours())
-		return none;
-	return sl_fdtable_forget(fd);
+	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	if (slot && sl_fd_state_of(atomic_load(&slot->head)) == SL_FD_OPEN)
+		pthread_testcancel();
+	return sl_entry_closing(fd);
 }
 
 int sl_hook_close(int fd)
@@ -39,7 +40,14 @@ int sl_hook_close(int fd)
 
 int sl_hook___close(int fd)
 {
-	return sl_hook_close(fd);
+	if (sl_ownfd_is(fd)) {
+		errno = EBADF;
+		return -1;
+	}
+	struct sl_fd_forgotten forgotten = closing(fd);
+	int result = sl_real.__close(fd);
+	sl_fdtable_commit(&forgotten);
+	return result;
 }
 
 /* Close first..last, in which no number is ours. The whole range is forgotten before and settled after. */
@@ -57,19 +65,30 @@ static int close_plain_range(unsigned first, unsigned last, int flags, bool is_o
 
 int sl_hook_close_range(unsigned int first, unsigned int last, int flags)
 {
-	if (first > last || ((unsigned)flags & SL_CLOSE_RANGE_CLOEXEC))
+	if (first > last || ((unsigned)flags & ~SL_CLOSE_RANGE_UNSHARE))
 		return sl_real.close_range(first, last, flags); /* an error, or nothing is closed */
 	bool is_ours = sl_entry_is_ours();
 	int own;
 	while ((own = sl_ownfd_first_in(first, last)) >= 0) {
 		int result = (unsigned)own == first
-		                 ? 0
-		                 : close_plain_range(first, (unsigned)own - 1, flags, is_ours);
+		                     ? 0
+		                     : close_plain_range(first, (unsigned)own - 1, flags, is_ours);
 		if (result < 0 || (unsigned)own == last)
 			return result;
 		first = (unsigned)own + 1;
 	}
 	return close_plain_range(first, last, flags, is_ours);
+}
+
+/* Number by number, up to `end`: for a kernel without close_range(). Not with close(): closefrom() is no cancellation
+ * point. */
+static void close_each(unsigned first, unsigned end)
+{
+	for (unsigned fd = first; fd < end; fd++) {
+		struct sl_fd_forgotten forgotten = sl_entry_closing((int)fd);
+		(void)sl_sys_close((int)fd);
+		sl_fdtable_commit(&forgotten);
+	}
 }
 
 void sl_hook_closefrom(int first)
@@ -78,11 +97,9 @@ void sl_hook_closefrom(int first)
 	unsigned from = first < 0 ? 0 : (unsigned)first;
 	int own;
 	while ((own = sl_ownfd_first_in(from, INT32_MAX)) >= 0) {
-		/* A kernel without close_range(): number by number. */
 		if ((unsigned)own > from &&
 		    close_plain_range(from, (unsigned)own - 1, 0, is_ours) < 0)
-			for (unsigned fd = from; fd < (unsigned)own; fd++)
-				(void)sl_hook_close((int)fd);
+			close_each(from, (unsigned)own);
 		from = (unsigned)own + 1;
 	}
 	if (is_ours)

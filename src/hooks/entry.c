@@ -17,13 +17,11 @@ bool sl_entry_is_ours(void)
 	       sl_process_is_ours();
 }
 
-bool sl_entry_opening(const void *caller, bool is_tcp, struct sl_origin *origin)
+void sl_entry_opening(const void *caller, bool is_tcp, struct sl_origin *origin)
 {
 	*origin = (struct sl_origin){.site = SL_SITE_NO_STACK};
-	if (!sl_entry_is_ours())
-		return false;
 	if (sl_process_is_sandboxed())
-		return true; /* nothing below does without system calls */
+		return; /* nothing below does without system calls */
 	struct sl_guard g;
 	if (sl_guard_enter(&g)) {
 		sl_fdtable_prepare();
@@ -33,29 +31,37 @@ bool sl_entry_opening(const void *caller, bool is_tcp, struct sl_origin *origin)
 		}
 	}
 	sl_guard_leave(&g);
-	return true;
 }
 
 void sl_entry_opened(int fd, enum sl_kind kind, uint32_t flags, const struct sl_origin *origin)
 {
 	struct sl_fd_opening opening = {
-	    .kind = kind,
-	    .flags = flags,
-	    .site = origin->site,
-	    .thread = origin->thread,
-	    .opened_at_ms = sl_clock_ms(),
+		.kind = kind,
+		.flags = flags,
+		.site = origin->site,
+		.thread = origin->thread,
+		.opened_at_ms = sl_clock_ms(),
 	};
 	if (sl_fdtable_open(fd, &opening) && kind == SL_KIND_TCP)
 		sl_site_count_opened(origin->site, origin->thread);
 }
 
+struct sl_fd_forgotten sl_entry_closing(int fd)
+{
+	struct sl_fd_forgotten none = {.fd = -1};
+	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	/* The pid is asked for only where there is a record to lose. */
+	if (!slot || sl_fd_state_of(atomic_load(&slot->head)) != SL_FD_OPEN || !sl_entry_is_ours())
+		return none;
+	return sl_fdtable_forget(fd);
+}
+
 void sl_entry_failed(int error, int fd)
 {
 	struct sl_fd_record record;
-	if (!atomic_load_explicit(&sl_hooks_are_live, memory_order_relaxed))
-		return;
 	if (error == EMFILE || error == ENFILE)
 		sl_worker_note_pressure(error, 0);
-	else if (error == EADDRNOTAVAIL && sl_fdtable_get(fd, &record) && record.kind == SL_KIND_TCP)
+	else if (error == EADDRNOTAVAIL && sl_fdtable_get(fd, &record) &&
+	         record.kind == SL_KIND_TCP)
 		sl_worker_note_pressure(error, record.dest);
 }

@@ -18,15 +18,18 @@
 /* False until start is done, and where sockleak is switched off or dormant: then every door only passes through. */
 extern _Atomic bool sl_hooks_are_live;
 
-/* May this call touch the ledger? Not in a vfork child: the ledger there is its parent's. */
+/* May this call touch the ledger? Not in a vfork child: the ledger there is its parent's. One system call. */
 bool sl_entry_is_ours(void);
 
-/* For a call that may open a socket. Makes room in the fd table, starts the worker if the socket is TCP, and
- * says who is calling. False: only pass through. */
-bool sl_entry_opening(const void *caller, bool is_tcp, struct sl_origin *origin);
+/* For a call that may open a socket, if it is ours. Makes room in the fd table, starts the worker if the socket is TCP,
+ * and says who is calling. */
+void sl_entry_opening(const void *caller, bool is_tcp, struct sl_origin *origin);
 
 /* Record what the real call opened. */
 void sl_entry_opened(int fd, enum sl_kind kind, uint32_t flags, const struct sl_origin *origin);
+
+/* For a call that ends what is at fd: its record, between the phases, if there is one and this call is ours. */
+struct sl_fd_forgotten sl_entry_closing(int fd);
 
 /* After a call that failed: out of ports or fds? Only notes it; the worker sees it at its next look. */
 void sl_entry_failed(int error, int fd);

@@ -12,10 +12,12 @@ int sl_hook_prctl(int option, unsigned long a, unsigned long b, unsigned long c,
 {
 	bool is_filter = option == PR_SET_SECCOMP && sl_entry_is_ours();
 	if (is_filter) {
-		/* A filter may forbid to start a thread later: start it now. */
+		/* A filter may forbid to start a thread later, or to ask for memory: now, then. */
 		struct sl_guard g;
-		if (sl_guard_enter(&g))
+		if (sl_guard_enter(&g)) {
+			sl_fdtable_prepare();
 			sl_worker_ensure(&g);
+		}
 		sl_guard_leave(&g);
 	}
 	int result = sl_real.prctl(option, a, b, c, d);

@@ -7,11 +7,11 @@
 #include "base/poison.h"
 
 /* Where libc has no such function. */
-#define SL_HOOK(type, missing, name, parameters, arguments)                                        \
-	static type missing_##name parameters                                                      \
-	{                                                                                          \
-		errno = ENOSYS;                                                                    \
-		return missing;                                                                    \
+#define SL_HOOK(type, missing, name, parameters, arguments) \
+	static type missing_##name parameters               \
+	{                                                   \
+		errno = ENOSYS;                             \
+		return missing;                             \
 	}
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
@@ -20,21 +20,21 @@
 #undef SL_HOOK
 
 /* Looks one function up. */
-#define SL_HOOK(type, missing, name, parameters, arguments)                                        \
-	static void resolve_##name(void)                                                           \
-	{                                                                                          \
-		type(*found) parameters = (type(*) parameters)dlsym(RTLD_NEXT, #name);             \
-		sl_real.name = found ? found : missing_##name;                                     \
+#define SL_HOOK(type, missing, name, parameters, arguments)                            \
+	static void resolve_##name(void)                                               \
+	{                                                                              \
+		type(*found) parameters = (type(*) parameters)dlsym(RTLD_NEXT, #name); \
+		sl_real.name = found ? found : missing_##name;                         \
 	}
 #include "hooks/hooks.def"
 #undef SL_HOOK
 
 /* The first call of a function, should it come before sl_real_start(). */
-#define SL_HOOK(type, missing, name, parameters, arguments)                                        \
-	static type early_##name parameters                                                        \
-	{                                                                                          \
-		resolve_##name();                                                                  \
-		return sl_real.name arguments;                                                     \
+#define SL_HOOK(type, missing, name, parameters, arguments) \
+	static type early_##name parameters                 \
+	{                                                   \
+		resolve_##name();                           \
+		return sl_real.name arguments;              \
 	}
 #include "hooks/hooks.def"
 #undef SL_HOOK

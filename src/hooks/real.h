@@ -25,10 +25,10 @@ struct sl_real {
 };
 
 /* Written at start, or by the first call of each function before it; then constant. */
-extern struct sl_real sl_real;
+extern struct sl_real sl_real __attribute__((visibility("hidden")));
 
 /* The doors themselves: sl_hook_close() is what the program calls as close(). */
-#define SL_HOOK(type, missing, name, parameters, arguments)                                        \
+#define SL_HOOK(type, missing, name, parameters, arguments) \
 	__attribute__((visibility("default"))) type sl_hook_##name parameters __asm__(#name);
 #include "hooks/hooks.def"
 #undef SL_HOOK

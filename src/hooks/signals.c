@@ -87,21 +87,30 @@ sl_signal_fn *sl_hook___sysv_signal(int number, sl_signal_fn *handler)
 	                                 : sl_real.__sysv_signal(number, handler);
 }
 
-sl_signal_fn *sl_hook_sigset(int number, sl_signal_fn *handler)
+/* sigset(), for a held signal. Unblocked last: one that waits belongs to the new disposition. */
+static sl_signal_fn *act_sigset(int number, sl_signal_fn *handler)
 {
-	if (!sl_signal_is_held(number))
-		return sl_real.sigset(number, handler);
 	sigset_t one, before;
 	struct sigaction old;
 	(void)sigemptyset(&one);
 	(void)sigaddset(&one, number);
-	(void)pthread_sigmask(handler == SIG_HOLD ? SIG_BLOCK : SIG_UNBLOCK, &one, &before);
-	sl_signal_fn *was;
-	if (handler == SIG_HOLD)
-		was = sl_signal_act(number, NULL, &old) == 0 ? old.sa_handler : SIG_ERR;
-	else
-		was = act(number, handler, 0, 0);
-	return was != SIG_ERR && sigismember(&before, number) ? SIG_HOLD : was;
+	if (handler == SIG_HOLD) {
+		(void)pthread_sigmask(SIG_BLOCK, &one, &before);
+		if (sigismember(&before, number))
+			return SIG_HOLD;
+		return sl_signal_act(number, NULL, &old) == 0 ? old.sa_handler : SIG_ERR;
+	}
+	sl_signal_fn *was = act(number, handler, 0, 0);
+	if (was == SIG_ERR)
+		return SIG_ERR;
+	(void)pthread_sigmask(SIG_UNBLOCK, &one, &before);
+	return sigismember(&before, number) ? SIG_HOLD : was;
+}
+
+sl_signal_fn *sl_hook_sigset(int number, sl_signal_fn *handler)
+{
+	return sl_signal_is_held(number) ? act_sigset(number, handler)
+	                                 : sl_real.sigset(number, handler);
 }
 
 int sl_hook_sigignore(int number)

@@ -24,18 +24,9 @@ FILE *sl_hook_fdopen(int fd, const char *mode)
 	return file;
 }
 
-/* Before the real call. */
-static struct sl_fd_forgotten closing(FILE *file)
-{
-	struct sl_fd_forgotten none = {.fd = -1};
-	if (!sl_fdtable_is_used() || !sl_entry_is_ours())
-		return none;
-	return sl_fdtable_forget(number_of(file));
-}
-
 int sl_hook_fclose(FILE *file)
 {
-	struct sl_fd_forgotten forgotten = closing(file);
+	struct sl_fd_forgotten forgotten = sl_entry_closing(number_of(file));
 	int result = sl_real.fclose(file);
 	/* An error is one of the last write: the fd is closed all the same. */
 	sl_fdtable_commit(&forgotten);
@@ -44,7 +35,7 @@ int sl_hook_fclose(FILE *file)
 
 FILE *sl_hook_freopen(const char *path, const char *mode, FILE *file)
 {
-	struct sl_fd_forgotten forgotten = closing(file);
+	struct sl_fd_forgotten forgotten = sl_entry_closing(number_of(file));
 	FILE *result = sl_real.freopen(path, mode, file);
 	sl_fdtable_commit(&forgotten);
 	return result;
@@ -52,7 +43,7 @@ FILE *sl_hook_freopen(const char *path, const char *mode, FILE *file)
 
 FILE *sl_hook_freopen64(const char *path, const char *mode, FILE *file)
 {
-	struct sl_fd_forgotten forgotten = closing(file);
+	struct sl_fd_forgotten forgotten = sl_entry_closing(number_of(file));
 	FILE *result = sl_real.freopen64(path, mode, file);
 	sl_fdtable_commit(&forgotten);
 	return result;

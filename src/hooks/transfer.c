@@ -1,8 +1,9 @@
 /* transfer.c - bytes in and out: the data path.
  *
- * Each call costs one look at the fd's slot before and, for a tracked socket, one tick after. The slot's head is read
- * before the call, so that an end of file that comes when the number has long been given out again is not
- * written into the wrong record. Nothing here makes a system call, takes a lock, or writes what two sockets share.
+ * Each call costs one look at the fd's slot before and, for a tracked socket, one tick after; everything else passes on
+ * at once. The slot's head is read before the call, so that an end of file that comes when the number has long been
+ * given out again is not written into the wrong record. Nothing here makes a system call, takes a lock, or writes
+ * what two sockets share.
  */
 #include <sys/uio.h>
 
@@ -11,228 +12,283 @@
 
 #include "base/poison.h"
 
-/* A socket as it was before the real call; slot NULL: not tracked. */
-struct transfer {
+/* What is read here may change meanwhile. A plain read all the same: it is one of an aligned word, and the compiler may
+ * compare it where it lies, which it never does with an atomic one. */
+#define SL_PLAIN(type, atomic) (*(const type *)&(atomic))
+
+/* A tracked socket as it was before the real call. Always volatile: so it lies on the stack, written once and, but for
+ * the slot, hardly ever read again, where registers kept across the call would cost a push and a pop each. */
+struct before {
 	struct sl_fd_slot *slot;
-	uint64_t head;
+	uint64_t head; /* this and the rest for bytes in only */
+	size_t room;   /* 0: the call asked for nothing, so its 0 means nothing */
+	int fd;
 };
 
-static inline struct transfer transfer_begin(int fd)
+/* The slot of this number if a socket is open there, else NULL. */
+static inline struct sl_fd_slot *open_slot(int fd)
 {
-	struct transfer t = {.slot = sl_fdtable_slot(fd)};
-	if (!t.slot)
-		return t;
-	t.head = atomic_load_explicit(&t.slot->head, memory_order_relaxed);
-	if (sl_fd_state_of(t.head) != SL_FD_OPEN)
-		t.slot = NULL;
-	return t;
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	/* The state is the head's lowest byte: the processors we know are little-endian. */
+	return slot && SL_PLAIN(uint8_t, slot->head) == SL_FD_OPEN ? slot : NULL;
 }
 
-__attribute__((noinline, cold)) static void saw_eof(int fd, uint64_t head)
+/* Before bytes in: false where fd is not tracked. */
+static inline bool look_in(volatile struct before *before, int fd, size_t room)
 {
-	if (sl_fd_kind_of(head) == SL_KIND_TCP)
-		sl_fdtable_mark(fd, sl_fd_generation_of(head), SL_FD_EOF, 0);
+	struct sl_fd_slot *slot = open_slot(fd);
+	if (!slot)
+		return false;
+	before->slot = slot;
+	before->head = atomic_load_explicit(&slot->head, memory_order_relaxed);
+	before->room = room;
+	before->fd = fd;
+	return true;
 }
 
-/* `asked`: the call had room for at least a byte, so 0 means end of file. */
-static inline void came_in(const struct transfer *t, int fd, ssize_t result, bool asked)
+/* Before bytes out. */
+static inline bool look_out(volatile struct before *before, int fd)
 {
-	if (!t->slot)
-		return;
-	sl_fd_touch(t->slot, SL_IO_READ);
-	if (result == 0 && asked)
-		saw_eof(fd, t->head);
+	struct sl_fd_slot *slot = open_slot(fd);
+	if (!slot)
+		return false;
+	before->slot = slot;
+	/* Costs nothing, and keeps gcc from taking the real function's address before the branch, into a register. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return true;
 }
 
-static inline void went_out(const struct transfer *t)
+static inline void touch(struct sl_fd_slot *slot, enum sl_io io)
 {
-	if (t->slot)
-		sl_fd_touch(t->slot, SL_IO_WRITE);
+	uint32_t now = atomic_load_explicit(&sl_fd_tick, memory_order_relaxed) << SL_IO_BITS | io;
+	/* Written only when it changes: a busy socket's line stays clean in its readers' caches. */
+	if (SL_PLAIN(uint32_t, slot->last_io) != now)
+		atomic_store_explicit(&slot->last_io, now, memory_order_relaxed);
 }
 
-static bool has_room(const struct iovec *iov, size_t count)
+__attribute__((noinline, cold)) static void got_nothing(const volatile struct before *before)
 {
-	for (size_t i = 0; i < count; i++)
-		if (iov[i].iov_len > 0)
-			return true;
-	return false;
+	uint64_t head = before->head;
+	if (before->room > 0 && sl_fd_kind_of(head) == SL_KIND_TCP)
+		sl_fdtable_mark(before->fd, sl_fd_generation_of(head), SL_FD_EOF, 0);
+}
+
+static inline ssize_t came_in(const volatile struct before *before, ssize_t result)
+{
+	touch(before->slot, SL_IO_READ);
+	if (result == 0)
+		got_nothing(before);
+	return result;
+}
+
+static inline ssize_t went_out(const volatile struct before *before, ssize_t result)
+{
+	touch(before->slot, SL_IO_WRITE);
+	return result;
+}
+
+/* Of a call that got nothing, whose iovec the kernel has read: so may we. Messages of the error queue have no bytes
+ * (ip(7), IP_RECVERR; MSG_ZEROCOPY): nothing from there is no end of file. */
+__attribute__((noinline, cold)) static size_t room_of(const struct iovec *iov, size_t count,
+                                                      int flags)
+{
+	size_t room = 0;
+	for (size_t i = 0; !(flags & MSG_ERRQUEUE) && i < count && room == 0; i++)
+		room = iov[i].iov_len;
+	return room;
 }
 
 ssize_t sl_hook_read(int fd, void *bytes, size_t n)
 {
-	struct transfer t = transfer_begin(fd);
-	ssize_t result = sl_real.read(fd, bytes, n);
-	came_in(&t, fd, result, n > 0);
-	return result;
+	volatile struct before before;
+	if (!look_in(&before, fd, n))
+		return sl_real.read(fd, bytes, n);
+	return came_in(&before, sl_real.read(fd, bytes, n));
 }
 
 ssize_t sl_hook___read(int fd, void *bytes, size_t n)
 {
-	struct transfer t = transfer_begin(fd);
-	ssize_t result = sl_real.__read(fd, bytes, n);
-	came_in(&t, fd, result, n > 0);
-	return result;
+	volatile struct before before;
+	if (!look_in(&before, fd, n))
+		return sl_real.__read(fd, bytes, n);
+	return came_in(&before, sl_real.__read(fd, bytes, n));
 }
 
 ssize_t sl_hook___read_chk(int fd, void *bytes, size_t n, size_t room)
 {
-	struct transfer t = transfer_begin(fd);
-	ssize_t result = sl_real.__read_chk(fd, bytes, n, room);
-	came_in(&t, fd, result, n > 0);
-	return result;
+	volatile struct before before;
+	if (!look_in(&before, fd, n))
+		return sl_real.__read_chk(fd, bytes, n, room);
+	return came_in(&before, sl_real.__read_chk(fd, bytes, n, room));
 }
 
 ssize_t sl_hook_readv(int fd, const struct iovec *iov, int count)
 {
-	struct transfer t = transfer_begin(fd);
+	volatile struct before before;
+	if (!look_in(&before, fd, 0))
+		return sl_real.readv(fd, iov, count);
+	const struct iovec *volatile asked = iov;
+	volatile int asked_count = count;
 	ssize_t result = sl_real.readv(fd, iov, count);
-	came_in(&t, fd, result, result == 0 && count > 0 && has_room(iov, (size_t)count));
-	return result;
+	if (result == 0)
+		before.room = room_of(asked, (size_t)asked_count, 0);
+	return came_in(&before, result);
 }
 
 ssize_t sl_hook_recv(int fd, void *bytes, size_t n, int flags)
 {
-	struct transfer t = transfer_begin(fd);
-	ssize_t result = sl_real.recv(fd, bytes, n, flags);
-	came_in(&t, fd, result, n > 0);
-	return result;
+	volatile struct before before;
+	if (!look_in(&before, fd, n))
+		return sl_real.recv(fd, bytes, n, flags);
+	return came_in(&before, sl_real.recv(fd, bytes, n, flags));
 }
 
 ssize_t sl_hook___recv_chk(int fd, void *bytes, size_t n, size_t room, int flags)
 {
-	struct transfer t = transfer_begin(fd);
-	ssize_t result = sl_real.__recv_chk(fd, bytes, n, room, flags);
-	came_in(&t, fd, result, n > 0);
-	return result;
+	volatile struct before before;
+	if (!look_in(&before, fd, n))
+		return sl_real.__recv_chk(fd, bytes, n, room, flags);
+	return came_in(&before, sl_real.__recv_chk(fd, bytes, n, room, flags));
 }
 
 ssize_t sl_hook_recvfrom(int fd, void *bytes, size_t n, int flags, struct sockaddr *from,
                          socklen_t *length)
 {
-	struct transfer t = transfer_begin(fd);
-	ssize_t result = sl_real.recvfrom(fd, bytes, n, flags, from, length);
-	came_in(&t, fd, result, n > 0);
-	return result;
+	volatile struct before before;
+	if (!look_in(&before, fd, n))
+		return sl_real.recvfrom(fd, bytes, n, flags, from, length);
+	return came_in(&before, sl_real.recvfrom(fd, bytes, n, flags, from, length));
 }
 
 ssize_t sl_hook___recvfrom_chk(int fd, void *bytes, size_t n, size_t room, int flags,
                                struct sockaddr *from, socklen_t *length)
 {
-	struct transfer t = transfer_begin(fd);
-	ssize_t result = sl_real.__recvfrom_chk(fd, bytes, n, room, flags, from, length);
-	came_in(&t, fd, result, n > 0);
-	return result;
+	volatile struct before before;
+	if (!look_in(&before, fd, n))
+		return sl_real.__recvfrom_chk(fd, bytes, n, room, flags, from, length);
+	return came_in(&before, sl_real.__recvfrom_chk(fd, bytes, n, room, flags, from, length));
 }
 
 ssize_t sl_hook_recvmsg(int fd, struct msghdr *message, int flags)
 {
-	struct transfer t = transfer_begin(fd);
+	volatile struct before before;
+	if (!look_in(&before, fd, 0))
+		return sl_real.recvmsg(fd, message, flags);
+	const struct msghdr *volatile asked = message;
+	volatile int asked_flags = flags;
 	ssize_t result = sl_real.recvmsg(fd, message, flags);
-	came_in(&t, fd, result, result == 0 && has_room(message->msg_iov, message->msg_iovlen));
-	return result;
+	if (result == 0)
+		before.room = room_of(asked->msg_iov, asked->msg_iovlen, asked_flags);
+	return came_in(&before, result);
 }
 
 int sl_hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags,
                      struct timespec *timeout)
 {
-	struct transfer t = transfer_begin(fd);
-	int result = sl_real.recvmmsg(fd, messages, count, flags, timeout);
+	volatile struct before before;
+	if (!look_in(&before, fd, 0))
+		return sl_real.recvmmsg(fd, messages, count, flags, timeout);
+	int result = (int)came_in(&before, sl_real.recvmmsg(fd, messages, count, flags, timeout));
 	/* On a stream the end of file is a message of no bytes. */
-	bool is_eof = result > 0 && messages[result - 1].msg_len == 0 &&
-	              has_room(messages[result - 1].msg_hdr.msg_iov,
-	                       messages[result - 1].msg_hdr.msg_iovlen);
-	came_in(&t, fd, is_eof ? 0 : 1, is_eof);
+	const struct msghdr *last = result > 0 ? &messages[result - 1].msg_hdr : NULL;
+	if (last && messages[result - 1].msg_len == 0) {
+		before.room = room_of(last->msg_iov, last->msg_iovlen, flags);
+		got_nothing(&before);
+	}
 	return result;
 }
 
 ssize_t sl_hook_write(int fd, const void *bytes, size_t n)
 {
-	struct transfer t = transfer_begin(fd);
-	ssize_t result = sl_real.write(fd, bytes, n);
-	went_out(&t);
-	return result;
+	volatile struct before before;
+	if (!look_out(&before, fd))
+		return sl_real.write(fd, bytes, n);
+	return went_out(&before, sl_real.write(fd, bytes, n));
 }
 
 ssize_t sl_hook___write(int fd, const void *bytes, size_t n)
 {
-	struct transfer t = transfer_begin(fd);
-	ssize_t result = sl_real.__write(fd, bytes, n);
-	went_out(&t);
-	return result;
+	volatile struct before before;
+	if (!look_out(&before, fd))
+		return sl_real.__write(fd, bytes, n);
+	return went_out(&before, sl_real.__write(fd, bytes, n));
 }
 
 ssize_t sl_hook_writev(int fd, const struct iovec *iov, int count)
 {
-	struct transfer t = transfer_begin(fd);
-	ssize_t result = sl_real.writev(fd, iov, count);
-	went_out(&t);
-	return result;
+	volatile struct before before;
+	if (!look_out(&before, fd))
+		return sl_real.writev(fd, iov, count);
+	return went_out(&before, sl_real.writev(fd, iov, count));
 }
 
 ssize_t sl_hook_send(int fd, const void *bytes, size_t n, int flags)
 {
-	struct transfer t = transfer_begin(fd);
-	ssize_t result = sl_real.send(fd, bytes, n, flags);
-	went_out(&t);
-	return result;
+	volatile struct before before;
+	if (!look_out(&before, fd))
+		return sl_real.send(fd, bytes, n, flags);
+	return went_out(&before, sl_real.send(fd, bytes, n, flags));
 }
 
 ssize_t sl_hook___send(int fd, const void *bytes, size_t n, int flags)
 {
-	struct transfer t = transfer_begin(fd);
-	ssize_t result = sl_real.__send(fd, bytes, n, flags);
-	went_out(&t);
-	return result;
+	volatile struct before before;
+	if (!look_out(&before, fd))
+		return sl_real.__send(fd, bytes, n, flags);
+	return went_out(&before, sl_real.__send(fd, bytes, n, flags));
 }
 
 ssize_t sl_hook_sendto(int fd, const void *bytes, size_t n, int flags, const struct sockaddr *to,
                        socklen_t length)
 {
-	struct transfer t = transfer_begin(fd);
-	ssize_t result = sl_real.sendto(fd, bytes, n, flags, to, length);
-	went_out(&t);
-	return result;
+	volatile struct before before;
+	if (!look_out(&before, fd))
+		return sl_real.sendto(fd, bytes, n, flags, to, length);
+	return went_out(&before, sl_real.sendto(fd, bytes, n, flags, to, length));
 }
 
 ssize_t sl_hook_sendmsg(int fd, const struct msghdr *message, int flags)
 {
-	struct transfer t = transfer_begin(fd);
-	ssize_t result = sl_real.sendmsg(fd, message, flags);
-	went_out(&t);
-	return result;
+	volatile struct before before;
+	if (!look_out(&before, fd))
+		return sl_real.sendmsg(fd, message, flags);
+	return went_out(&before, sl_real.sendmsg(fd, message, flags));
 }
 
 int sl_hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
 {
-	struct transfer t = transfer_begin(fd);
-	int result = sl_real.sendmmsg(fd, messages, count, flags);
-	went_out(&t);
-	return result;
+	volatile struct before before;
+	if (!look_out(&before, fd))
+		return sl_real.sendmmsg(fd, messages, count, flags);
+	return (int)went_out(&before, sl_real.sendmmsg(fd, messages, count, flags));
 }
 
 ssize_t sl_hook_sendfile(int to, int from, off_t *offset, size_t n)
 {
-	struct transfer t = transfer_begin(to);
-	ssize_t result = sl_real.sendfile(to, from, offset, n);
-	went_out(&t);
-	return result;
+	volatile struct before before;
+	if (!look_out(&before, to))
+		return sl_real.sendfile(to, from, offset, n);
+	return went_out(&before, sl_real.sendfile(to, from, offset, n));
 }
 
 ssize_t sl_hook_sendfile64(int to, int from, off64_t *offset, size_t n)
 {
-	struct transfer t = transfer_begin(to);
-	ssize_t result = sl_real.sendfile64(to, from, offset, n);
-	went_out(&t);
-	return result;
+	volatile struct before before;
+	if (!look_out(&before, to))
+		return sl_real.sendfile64(to, from, offset, n);
+	return went_out(&before, sl_real.sendfile64(to, from, offset, n));
 }
 
 ssize_t sl_hook_splice(int from, off64_t *from_offset, int to, off64_t *to_offset, size_t n,
                        unsigned int flags)
 {
-	struct transfer in = transfer_begin(from);
-	struct transfer out = transfer_begin(to);
+	volatile struct before in, out;
+	bool has_in = look_in(&in, from, n);
+	bool has_out = look_out(&out, to);
 	ssize_t result = sl_real.splice(from, from_offset, to, to_offset, n, flags);
-	came_in(&in, from, result, n > 0);
-	went_out(&out);
+	if (has_in)
+		(void)came_in(&in, result);
+	if (has_out)
+		(void)went_out(&out, result);
 	return result;
 }

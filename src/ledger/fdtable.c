@@ -3,16 +3,26 @@
 #include <stddef.h>
 
 #include "base/sys.h"
+#include "ledger/sites.h"
+#include "ledger/threads.h"
 
 #include "base/poison.h"
 
 #define SL_CHUNK_BYTES (SL_FD_CHUNK_SLOTS * sizeof(struct sl_fd_slot))
+#define SL_READ_TRIES 16
+
+_Static_assert(SL_SITES_MAX < 1u << SL_SITE_BITS, "a site has its bits");
+_Static_assert(SL_THREADS_MAX <= 1u << (32 - SL_SITE_BITS), "a thread has its bits");
 
 _Atomic(struct sl_fd_slot *) sl_fd_chunks[SL_FD_CHUNKS];
 _Atomic uint32_t sl_fd_tick = 1;
 
-static _Atomic(struct sl_fd_slot *) spare_chunk; /* atomic: filled before a real call, taken after one */
-static _Atomic uint64_t opened[SL_KIND_COUNT];   /* atomic: descriptions, not descriptors */
+/* Several: threads that come to a new chunk at once each take one, and all but the first put it back.
+ * Filled before a real call, taken after one. */
+#define SL_SPARES 4
+static _Atomic(struct sl_fd_slot *) spares[SL_SPARES];
+
+static _Atomic uint64_t opened[SL_KIND_COUNT]; /* atomic: descriptions, not descriptors */
 static _Atomic uint64_t adopted;
 static _Atomic uint64_t dropped;
 
@@ -21,38 +31,71 @@ static uint64_t head_of(uint32_t generation, enum sl_kind kind, enum sl_fd_state
 	return (uint64_t)generation << 32 | (uint64_t)kind << 8 | (uint64_t)state;
 }
 
-static uint64_t tagged(uint32_t generation, uint32_t value)
+/* A word of a record: the value in the low bits, the generation above. */
+static uint64_t tagged(uint32_t generation, unsigned bits, uint64_t value)
 {
-	return (uint64_t)generation << 32 | value;
+	return (uint64_t)generation << bits | (value & ((1ULL << bits) - 1));
+}
+
+static bool is_of(uint64_t word, unsigned bits, uint32_t generation)
+{
+	return word >> bits == tagged(generation, bits, 0) >> bits;
+}
+
+/* Write a word of a record, unless a later record of the same number has written there: generations
+ * wrap, so the difference decides. Release: who reads the new word also sees that the head changed. */
+static void put_word(_Atomic uint64_t *word, unsigned bits, uint32_t generation, uint64_t value)
+{
+	uint64_t fresh = tagged(generation, bits, value);
+	uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
+	do {
+		if ((int64_t)(tagged(generation, bits, 0) - (old >> bits << bits)) <= 0)
+			return;
+	} while (!atomic_compare_exchange_weak_explicit(word, &old, fresh, memory_order_release,
+	                                                memory_order_relaxed));
 }
 
 void sl_fdtable_prepare(void)
 {
-	if (atomic_load_explicit(&spare_chunk, memory_order_relaxed))
-		return;
-	struct sl_fd_slot *fresh = sl_sys_map(SL_CHUNK_BYTES);
-	struct sl_fd_slot *none = NULL;
-	if (fresh && !atomic_compare_exchange_strong(&spare_chunk, &none, fresh))
-		sl_sys_unmap(fresh, SL_CHUNK_BYTES);
+	for (unsigned i = 0; i < SL_SPARES; i++) {
+		if (atomic_load_explicit(&spares[i], memory_order_relaxed))
+			continue;
+		struct sl_fd_slot *fresh = sl_sys_map(SL_CHUNK_BYTES);
+		struct sl_fd_slot *none = NULL;
+		if (fresh && !atomic_compare_exchange_strong(&spares[i], &none, fresh))
+			sl_sys_unmap(fresh, SL_CHUNK_BYTES);
+	}
 }
 
-/* The slot of fd, made from the spare chunk if need be. NULL: no room. */
+static struct sl_fd_slot *spare_take(void)
+{
+	struct sl_fd_slot *spare = NULL;
+	for (unsigned i = 0; i < SL_SPARES && !spare; i++)
+		spare = atomic_exchange(&spares[i], NULL);
+	return spare;
+}
+
+/* Where new ones have taken all places meanwhile it is lost: no system call may be made here. */
+static void spare_put_back(struct sl_fd_slot *spare)
+{
+	for (unsigned i = 0; i < SL_SPARES; i++) {
+		struct sl_fd_slot *none = NULL;
+		if (atomic_compare_exchange_strong(&spares[i], &none, spare))
+			return;
+	}
+}
+
+/* The slot of fd, made from a spare chunk if need be. NULL: no room. */
 static struct sl_fd_slot *slot_for(int fd)
 {
 	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
 	if (slot || fd < 0 || (unsigned)fd / SL_FD_CHUNK_SLOTS >= SL_FD_CHUNKS)
 		return slot;
-	struct sl_fd_slot *spare = atomic_exchange(&spare_chunk, NULL);
-	if (!spare)
-		return NULL;
+	struct sl_fd_slot *spare = spare_take();
 	struct sl_fd_slot *none = NULL;
-	if (!atomic_compare_exchange_strong(&sl_fd_chunks[(unsigned)fd / SL_FD_CHUNK_SLOTS], &none,
-	                                    spare)) {
-		/* Another thread was first. Keep the chunk, unless a new spare is there already: then it is
-		 * lost, for no system call may be made here. */
-		none = NULL;
-		atomic_compare_exchange_strong(&spare_chunk, &none, spare);
-	}
+	if (spare && !atomic_compare_exchange_strong(
+			     &sl_fd_chunks[(unsigned)fd / SL_FD_CHUNK_SLOTS], &none, spare))
+		spare_put_back(spare); /* another thread was first */
 	return sl_fdtable_slot(fd);
 }
 
@@ -72,37 +115,39 @@ static uint32_t slot_claim(struct sl_fd_slot *slot, enum sl_kind kind, bool only
 	return generation;
 }
 
-static void slot_fill(struct sl_fd_slot *slot, uint32_t generation, const struct sl_fd_opening *o)
+/* False: the number was closed or recorded anew meanwhile. That is the truth then. */
+static bool slot_fill(struct sl_fd_slot *slot, uint32_t generation, const struct sl_fd_opening *o)
 {
-	/* Release, one by one: whoever reads a new value then also sees that the head has changed. */
-	atomic_store_explicit(&slot->flags, tagged(generation, o->flags), memory_order_release);
-	atomic_store_explicit(&slot->opened_at_ms, o->opened_at_ms, memory_order_release);
-	atomic_store_explicit(&slot->site, o->site, memory_order_release);
-	atomic_store_explicit(&slot->dest, 0, memory_order_release);
-	atomic_store_explicit(&slot->thread, o->thread, memory_order_release);
-	atomic_store_explicit(&slot->last_io, 0, memory_order_release);
+	put_word(&slot->flags, 32, generation, o->flags);
+	put_word(&slot->origin, 32, generation, o->thread << SL_SITE_BITS | o->site);
+	put_word(&slot->dest, 32, generation, o->dest);
+	put_word(&slot->opened_at, SL_TIME_BITS, generation, o->opened_at_ms);
+	atomic_store_explicit(&slot->last_io, 0, memory_order_relaxed);
 	uint64_t head = head_of(generation, o->kind, SL_FD_OPENING);
-	/* Fails where the number was given out once more meanwhile: that record is the true one. */
-	atomic_compare_exchange_strong(&slot->head, &head, head_of(generation, o->kind, SL_FD_OPEN));
+	return atomic_compare_exchange_strong(&slot->head, &head,
+	                                      head_of(generation, o->kind, SL_FD_OPEN));
 }
 
-static bool open_in_slot(int fd, const struct sl_fd_opening *opening, bool only_free)
+/* NULL: no room, counted. */
+static struct sl_fd_slot *slot_or_drop(int fd)
 {
 	struct sl_fd_slot *slot = slot_for(fd);
-	if (!slot) {
+	if (!slot && fd >= 0)
 		atomic_fetch_add(&dropped, 1);
-		return false;
-	}
-	uint32_t generation = slot_claim(slot, opening->kind, only_free);
-	if (!generation)
-		return false;
-	slot_fill(slot, generation, opening);
-	return true;
+	return slot;
+}
+
+static bool replace(int fd, const struct sl_fd_opening *opening)
+{
+	struct sl_fd_slot *slot = slot_or_drop(fd);
+	if (slot)
+		(void)slot_fill(slot, slot_claim(slot, opening->kind, false), opening);
+	return slot;
 }
 
 bool sl_fdtable_open(int fd, const struct sl_fd_opening *opening)
 {
-	if (!open_in_slot(fd, opening, false))
+	if (!replace(fd, opening))
 		return false;
 	atomic_fetch_add_explicit(&opened[opening->kind], 1, memory_order_relaxed);
 	return true;
@@ -110,7 +155,9 @@ bool sl_fdtable_open(int fd, const struct sl_fd_opening *opening)
 
 bool sl_fdtable_adopt(int fd, const struct sl_fd_opening *opening)
 {
-	if (!open_in_slot(fd, opening, true))
+	struct sl_fd_slot *slot = slot_or_drop(fd);
+	uint32_t generation = slot ? slot_claim(slot, opening->kind, true) : 0;
+	if (!generation || !slot_fill(slot, generation, opening))
 		return false;
 	atomic_fetch_add_explicit(&opened[opening->kind], 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&adopted, 1, memory_order_relaxed);
@@ -124,17 +171,14 @@ bool sl_fdtable_dup(int from, int to)
 		return false;
 	sl_fdtable_mark(from, record.generation, SL_FD_DUPED, 0);
 	struct sl_fd_opening copy = {
-	    .kind = record.kind,
-	    .flags = record.flags | SL_FD_DUPED,
-	    .site = record.site,
-	    .thread = record.thread,
-	    .opened_at_ms = record.opened_at_ms,
+		.kind = record.kind,
+		.flags = record.flags | SL_FD_DUPED,
+		.site = record.site,
+		.dest = record.dest,
+		.thread = record.thread,
+		.opened_at_ms = record.opened_at_ms,
 	};
-	if (!open_in_slot(to, &copy, false))
-		return false;
-	struct sl_fd_slot *slot = sl_fdtable_slot(to);
-	atomic_store_explicit(&slot->dest, record.dest, memory_order_relaxed);
-	return true;
+	return replace(to, &copy);
 }
 
 struct sl_fd_forgotten sl_fdtable_forget(int fd)
@@ -145,9 +189,11 @@ struct sl_fd_forgotten sl_fdtable_forget(int fd)
 		return forgotten;
 	uint64_t head = atomic_load(&slot->head);
 	do {
-		if (sl_fd_state_of(head) != SL_FD_OPEN)
+		/* One that is being written too: whatever is at the number is about to be closed. */
+		if (sl_fd_state_of(head) != SL_FD_OPEN && sl_fd_state_of(head) != SL_FD_OPENING)
 			return forgotten;
-		forgotten.head = head_of(sl_fd_generation_of(head), sl_fd_kind_of(head), SL_FD_CLOSING);
+		forgotten.head =
+			head_of(sl_fd_generation_of(head), sl_fd_kind_of(head), SL_FD_CLOSING);
 	} while (!atomic_compare_exchange_weak(&slot->head, &head, forgotten.head));
 	forgotten.fd = fd;
 	return forgotten;
@@ -161,8 +207,7 @@ static void forgotten_becomes(const struct sl_fd_forgotten *forgotten, enum sl_f
 		return;
 	uint64_t head = forgotten->head;
 	atomic_compare_exchange_strong(
-	    &slot->head, &head,
-	    head_of(sl_fd_generation_of(head), sl_fd_kind_of(head), state));
+		&slot->head, &head, head_of(sl_fd_generation_of(head), sl_fd_kind_of(head), state));
 }
 
 void sl_fdtable_commit(const struct sl_fd_forgotten *forgotten)
@@ -252,8 +297,13 @@ bool sl_fdtable_mark_now(int fd, uint32_t set, uint32_t clear)
 void sl_fdtable_set_dest(int fd, uint32_t peer)
 {
 	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
-	if (slot)
-		atomic_store_explicit(&slot->dest, peer, memory_order_relaxed);
+	uint64_t head = slot ? atomic_load(&slot->head) : 0;
+	uint32_t generation = sl_fd_generation_of(head);
+	if (sl_fd_state_of(head) != SL_FD_OPEN)
+		return;
+	uint64_t old = atomic_load(&slot->dest);
+	if (is_of(old, 32, generation))
+		atomic_compare_exchange_strong(&slot->dest, &old, tagged(generation, 32, peer));
 }
 
 void sl_fdtable_identify(int fd, uint32_t generation, uint64_t cookie, uint32_t peer)
@@ -261,31 +311,50 @@ void sl_fdtable_identify(int fd, uint32_t generation, uint64_t cookie, uint32_t 
 	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
 	if (!slot)
 		return;
-	atomic_store_explicit(&slot->cookie, cookie, memory_order_relaxed);
-	atomic_store_explicit(&slot->peer_tag, tagged(generation, peer), memory_order_release);
+	/* Release, both: who reads either also sees the head as the worker saw it. */
+	atomic_store_explicit(&slot->cookie, cookie, memory_order_release);
+	atomic_store_explicit(&slot->peer_tag, tagged(generation, 32, peer), memory_order_release);
+}
+
+/* False: somebody ended or replaced the record while it was copied. */
+static bool slot_copy(const struct sl_fd_slot *slot, uint64_t head, struct sl_fd_record *r)
+{
+	uint32_t generation = sl_fd_generation_of(head);
+	/* Acquire, so that the head's second load comes last. */
+	uint64_t flags = atomic_load_explicit(&slot->flags, memory_order_acquire);
+	uint64_t origin = atomic_load_explicit(&slot->origin, memory_order_acquire);
+	uint64_t dest = atomic_load_explicit(&slot->dest, memory_order_acquire);
+	uint64_t opened_at = atomic_load_explicit(&slot->opened_at, memory_order_acquire);
+	uint64_t tag = atomic_load_explicit(&slot->peer_tag, memory_order_acquire);
+	uint64_t cookie = atomic_load_explicit(&slot->cookie, memory_order_acquire);
+	bool is_identified = is_of(tag, 32, generation);
+	r->generation = generation;
+	r->kind = sl_fd_kind_of(head);
+	r->flags = (uint32_t)flags;
+	r->site = (uint32_t)origin & ((1u << SL_SITE_BITS) - 1);
+	r->thread = (uint32_t)origin >> SL_SITE_BITS;
+	r->dest = (uint32_t)dest;
+	r->opened_at_ms = opened_at & ((1ULL << SL_TIME_BITS) - 1);
+	r->peer = is_identified ? (uint32_t)tag : 0;
+	r->cookie = is_identified ? cookie : 0;
+	r->last_io = atomic_load_explicit(&slot->last_io, memory_order_acquire);
+	return is_of(flags, 32, generation) && is_of(origin, 32, generation) &&
+	       is_of(dest, 32, generation) && is_of(opened_at, SL_TIME_BITS, generation) &&
+	       atomic_load(&slot->head) == head;
 }
 
 static bool slot_read(const struct sl_fd_slot *slot, int fd, struct sl_fd_record *r)
 {
-	uint64_t head = atomic_load(&slot->head);
-	if (sl_fd_state_of(head) != SL_FD_OPEN)
-		return false;
-	r->fd = fd;
-	r->generation = sl_fd_generation_of(head);
-	r->kind = sl_fd_kind_of(head);
-	r->flags = (uint32_t)atomic_load_explicit(&slot->flags, memory_order_acquire);
-	r->site = atomic_load_explicit(&slot->site, memory_order_acquire);
-	r->dest = atomic_load_explicit(&slot->dest, memory_order_acquire);
-	r->thread = atomic_load_explicit(&slot->thread, memory_order_acquire);
-	r->last_io = atomic_load_explicit(&slot->last_io, memory_order_acquire);
-	r->opened_at_ms = atomic_load_explicit(&slot->opened_at_ms, memory_order_acquire);
-	uint64_t tag = atomic_load_explicit(&slot->peer_tag, memory_order_acquire);
-	bool is_identified = sl_fd_generation_of(tag) == r->generation;
-	r->peer = is_identified ? (uint32_t)tag : 0;
-	r->cookie = is_identified ? atomic_load_explicit(&slot->cookie, memory_order_acquire) : 0;
-	/* The copy counts only if nobody ended or replaced the record while it was made. The loads above are acquire,
-	 * so this one comes last. */
-	return atomic_load(&slot->head) == head;
+	/* Each failure means that the number was opened anew meanwhile: a walk must not miss it. */
+	for (unsigned tries = 0; tries < SL_READ_TRIES; tries++) {
+		uint64_t head = atomic_load(&slot->head);
+		if (sl_fd_state_of(head) != SL_FD_OPEN)
+			return false;
+		r->fd = fd;
+		if (slot_copy(slot, head, r))
+			return true;
+	}
+	return false;
 }
 
 bool sl_fdtable_get(int fd, struct sl_fd_record *record)

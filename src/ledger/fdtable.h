@@ -4,8 +4,8 @@
  * never moved or freed, so a slot's address holds for ever and the data path needs no lock and no hash.
  *
  * An fd number is not an identity: the kernel gives it out again at once. Each slot counts generations, and a
- * record is {fd, generation}. Whatever is written from outside the hook that opened the record carries the
- * generation in the same word, so that a late writer cannot soil the next record.
+ * record is {fd, generation}. Every word of a record but that of its last I/O carries the generation, so that a
+ * late writer cannot soil the next record: not the program, not the worker, not a hook that was overtaken.
  *
  * A record ends in two phases: forget before the program's real close() (else another thread could get the
  * number, record it, and lose it to our late forgetting), then commit, or put back where the close failed.
@@ -23,12 +23,15 @@
 
 #include "ledger/kinds.h"
 
+#define SL_SITE_BITS 20 /* the other 12 are the thread's */
+#define SL_TIME_BITS 40 /* 34 years of milliseconds since boot */
+
 #define SL_FD_CHUNK_SLOTS 1024u
 #define SL_FD_CHUNKS 16384u /* fds up to 16,777,215; beyond: dropped, and counted */
 
 enum sl_fd_state {
 	SL_FD_FREE,
-	SL_FD_OPENING, /* its fields are being written: nobody reads them */
+	SL_FD_OPENING, /* its words are being written: nobody reads them */
 	SL_FD_OPEN,
 	SL_FD_CLOSING, /* forgotten: the program's close is under way */
 };
@@ -59,16 +62,15 @@ enum sl_io {
 
 /* One fd. 64 bytes: one cache line, shared with no other fd. */
 struct sl_fd_slot {
-	_Atomic uint64_t head;     /* generation << 32 | kind << 8 | state */
-	_Atomic uint64_t flags;    /* generation << 32 | sl_fd_flag bits */
-	_Atomic uint64_t peer_tag; /* generation << 32 | peer id; written by the worker */
-	_Atomic uint64_t cookie;   /* SO_COOKIE; the worker's, true if peer_tag has the generation */
-	_Atomic uint64_t opened_at_ms;
-	_Atomic uint32_t site;
-	_Atomic uint32_t dest;     /* peer id that connect() named; 0: none */
-	_Atomic uint32_t thread;   /* name id of the thread that opened it; 0: unknown */
-	_Atomic uint32_t last_io;  /* tick << SL_IO_BITS | enum sl_io; 0: none yet */
-	_Atomic uint64_t reserved;
+	_Atomic uint64_t head;      /* generation << 32 | kind << 8 | state */
+	_Atomic uint64_t flags;     /* generation << 32 | sl_fd_flag bits */
+	_Atomic uint64_t origin;    /* generation << 32 | thread << SL_SITE_BITS | site */
+	_Atomic uint64_t dest;      /* generation << 32 | peer id that connect() named; 0: none */
+	_Atomic uint64_t opened_at; /* low bits of the generation << SL_TIME_BITS | ms */
+	_Atomic uint64_t peer_tag;  /* generation << 32 | peer id; written by the worker */
+	_Atomic uint64_t cookie;    /* SO_COOKIE; the worker's, true if peer_tag has the generation */
+	_Atomic uint32_t last_io;   /* tick << SL_IO_BITS | enum sl_io; 0: none yet */
+	uint32_t reserved;
 };
 _Static_assert(sizeof(struct sl_fd_slot) == 64, "a slot is one cache line");
 
@@ -77,7 +79,8 @@ struct sl_fd_opening {
 	enum sl_kind kind;
 	uint32_t flags;
 	uint32_t site;
-	uint32_t thread;
+	uint32_t dest;   /* peer id; 0: none */
+	uint32_t thread; /* name id of the thread that opened it; 0: unknown */
 	uint64_t opened_at_ms;
 };
 
@@ -102,10 +105,11 @@ struct sl_fd_forgotten {
 	uint64_t head;
 };
 
-extern _Atomic(struct sl_fd_slot *) sl_fd_chunks[SL_FD_CHUNKS];
+/* Hidden: the data path reaches them without a look into the object's table of addresses. */
+extern _Atomic(struct sl_fd_slot *) sl_fd_chunks[SL_FD_CHUNKS] __attribute__((visibility("hidden")));
 
 /* Advanced by the worker once a sweep: the data path's only clock. Never 0. */
-extern _Atomic uint32_t sl_fd_tick;
+extern _Atomic uint32_t sl_fd_tick __attribute__((visibility("hidden")));
 
 /* The slot of this number, or NULL where no socket was ever seen near it. Any int will do. */
 static inline struct sl_fd_slot *sl_fdtable_slot(int fd)
@@ -144,10 +148,12 @@ static inline void sl_fd_touch(struct sl_fd_slot *slot, enum sl_io io)
 /* Before the real call that may open an fd: see to it that memory for its chunk is at hand. */
 void sl_fdtable_prepare(void);
 
-/* After the real call: record fd, whatever was there before. False: no room, counted as dropped. */
+/* After the real call: record fd, whatever was there before. False: no room, counted as dropped (or fd is
+ * negative). */
 bool sl_fdtable_open(int fd, const struct sl_fd_opening *opening);
 
-/* Record fd only if nothing is there: for sockets that nobody saw open. False: something is, or no room. */
+/* Record fd only if nothing is there: for sockets that nobody saw open. False: something is, or came while
+ * this was under way, or no room. */
 bool sl_fdtable_adopt(int fd, const struct sl_fd_opening *opening);
 
 /* Record that `to` now is the same description as `from`; both are marked SL_FD_DUPED. False: from is not
@@ -171,7 +177,7 @@ void sl_fdtable_drop(int fd, uint32_t generation);
 void sl_fdtable_mark(int fd, uint32_t generation, uint32_t set, uint32_t clear);
 /* The same for whatever is recorded at fd now, if it is open. Returns false if nothing is. */
 bool sl_fdtable_mark_now(int fd, uint32_t set, uint32_t clear);
-/* The destination of a connect(). */
+/* The destination of a connect(), for whatever is open at fd now. */
 void sl_fdtable_set_dest(int fd, uint32_t peer);
 /* Worker: the identity of the socket. */
 void sl_fdtable_identify(int fd, uint32_t generation, uint64_t cookie, uint32_t peer);

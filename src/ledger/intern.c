@@ -26,6 +26,14 @@ static struct sl_interned *item_new(struct sl_intern *table, uint64_t hash, cons
 	return item;
 }
 
+/* Found in the index, by whoever comes first: what sl_intern() returned, sl_intern_get() finds. */
+static struct sl_interned *listed(struct sl_interned *item)
+{
+	if (!atomic_load_explicit(&item->is_listed, memory_order_relaxed))
+		atomic_store_explicit(&item->is_listed, true, memory_order_relaxed);
+	return item;
+}
+
 struct sl_interned *sl_intern(struct sl_intern *table, uint64_t hash, const void *key)
 {
 	struct sl_interned *mine = NULL;
@@ -40,14 +48,11 @@ struct sl_interned *sl_intern(struct sl_intern *table, uint64_t hash, const void
 				return NULL;
 			}
 			if (atomic_compare_exchange_strong(slot, &id, mine->id))
-				return mine;
+				return listed(mine);
 		}
 		struct sl_interned *item = item_at(table, id);
-		if (item->hash == hash && table->equal(item, key)) {
-			if (mine)
-				atomic_store(&mine->is_orphan, true);
-			return item;
-		}
+		if (item->hash == hash && table->equal(item, key))
+			return listed(item);
 	}
 }
 
@@ -56,7 +61,7 @@ struct sl_interned *sl_intern_get(const struct sl_intern *table, uint32_t id)
 	if (id == 0 || id > table->capacity)
 		return NULL;
 	struct sl_interned *item = item_at(table, id);
-	return item && !atomic_load(&item->is_orphan) ? item : NULL;
+	return item && atomic_load_explicit(&item->is_listed, memory_order_relaxed) ? item : NULL;
 }
 
 uint32_t sl_intern_last(const struct sl_intern *table)

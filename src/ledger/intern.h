@@ -3,7 +3,7 @@
  * Any thread may add to it, from hooks and signal handlers; nothing is ever moved or removed, so an item found
  * stays valid and constant. The index is an open-addressed array of ids, twice as long as there can be items,
  * so a probe always ends. Two threads that add the same key at once both make an item; one wins, the other's
- * becomes an orphan, which no look-up finds and no walk shows.
+ * is an orphan: it keeps its id, but no look-up finds it and no walk shows it, at no time.
  *
  * Layer: ledger. Locks: none. Fork: the child keeps all. errno: untouched.
  * Async-signal-safe: everything here (memory comes from an arena, perhaps by mmap: before the real call).
@@ -20,7 +20,7 @@
 struct sl_interned {
 	uint64_t hash;
 	uint32_t id; /* 1..capacity; constant */
-	_Atomic bool is_orphan;
+	_Atomic bool is_listed; /* false for a moment, and for ever in an orphan */
 };
 
 /* Is this item the one that `key` names? */

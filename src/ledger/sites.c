@@ -51,11 +51,11 @@ void sl_sites_start(void)
 	}
 }
 
-uint32_t sl_site_intern(const struct sl_stack *stack, bool *is_new)
+uint32_t sl_site_intern(const struct sl_stack *stack, bool *is_unnamed)
 {
 	uint64_t hash = sl_hash_words(stack->words, words_of(stack)) ^ (uint64_t)stack->kind;
 	const struct sl_interned *item = sl_intern(&sites, hash, stack);
-	*is_new = item && !atomic_load(&((const struct sl_site *)item)->named);
+	*is_unnamed = item && !atomic_load(&((const struct sl_site *)item)->named);
 	return item ? item->id : SL_SITE_OVERFLOW;
 }
 

@@ -64,8 +64,9 @@ extern struct sl_arena sl_ledger_arena;
 /* Make the three sites above. Called once at start. */
 void sl_sites_start(void);
 
-/* The site of this stack, found or made; is_new tells which. SL_SITE_OVERFLOW: no room. */
-uint32_t sl_site_intern(const struct sl_stack *stack, bool *is_new);
+/* The site of this stack, found or made. is_unnamed: nobody has named its frames yet. SL_SITE_OVERFLOW: no
+ * room. */
+uint32_t sl_site_intern(const struct sl_stack *stack, bool *is_unnamed);
 
 /* NULL: no such id. SL_SITE_OVERFLOW has a record too. */
 struct sl_site *sl_site_get(uint32_t id);

@@ -75,9 +75,12 @@ static void gather_totals(const struct sl_gathering *from, struct sl_snapshot *s
 	snapshot->totals.by_kind[SL_KIND_TCP] = snapshot->totals.open;
 	/* Read after the count: what was opened meanwhile counts as closed for this once, never as less than none. */
 	snapshot->totals.opened = sl_fdtable_opened(SL_KIND_TCP);
+	if (snapshot->totals.opened < snapshot->totals.open) /* recorded, and not counted yet */
+		snapshot->totals.opened = snapshot->totals.open;
 	snapshot->totals.closed = snapshot->totals.opened - snapshot->totals.open;
 	snapshot->totals.adopted = sl_fdtable_adopted();
-	snapshot->totals.dropped = sl_fdtable_dropped() + sl_suspects_dropped() + from->survey->is_cut;
+	snapshot->totals.dropped =
+		sl_fdtable_dropped() + sl_suspects_dropped() + from->survey->is_cut;
 	snapshot->totals.retracted = sl_suspects_retracted();
 	snapshot->totals.began_after_ms = began_after_ms(from, snapshot);
 	snapshot->totals.held_back_bytes = sl_log_held_back_bytes();
@@ -86,13 +89,15 @@ static void gather_totals(const struct sl_gathering *from, struct sl_snapshot *s
 		snapshot->totals.growth_per_min = SL_UNKNOWN;
 }
 
-static void gather_limits(const struct sl_gathering *from, int64_t fds, struct sl_snapshot *snapshot)
+static void gather_limits(const struct sl_gathering *from, int64_t fds,
+                          struct sl_snapshot *snapshot)
 {
 	int64_t per_min, soft = from->limits.nofile_soft;
 	snapshot->limits.nofile_soft = soft < 0 ? SL_UNKNOWN : soft;
 	snapshot->limits.nofile_used = fds < 0 ? SL_UNKNOWN : fds;
 	snapshot->limits.port_low = from->limits.port_low < 0 ? SL_UNKNOWN : from->limits.port_low;
-	snapshot->limits.port_high = from->limits.port_high < 0 ? SL_UNKNOWN : from->limits.port_high;
+	snapshot->limits.port_high =
+		from->limits.port_high < 0 ? SL_UNKNOWN : from->limits.port_high;
 	snapshot->limits.fds_exhausted_in_ms = SL_UNKNOWN;
 	if (fds >= 0 && soft >= fds && sl_growth_of_fds(from->now_ms, (uint32_t)fds, &per_min) &&
 	    per_min > 0)
@@ -147,5 +152,8 @@ void sl_gather(struct sl_arena *arena, enum sl_trigger trigger, const struct sl_
 	gather_limits(&from, fds, snapshot);
 	sl_gather_peers(&from, snapshot);
 	sl_gather_sites(&from, snapshot);
+	if (pressure->error && snapshot->verdict == SL_VERDICT_OK)
+		snapshot->verdict =
+			SL_VERDICT_UNKNOWN; /* out of ports or fds: something is wrong */
 	sl_gather_sockets(&from, snapshot);
 }

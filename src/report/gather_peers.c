@@ -63,7 +63,7 @@ static int worse(const void *a, const void *b)
 static struct idle *gather_idles(const struct sl_gathering *from, struct sum *sums)
 {
 	struct idle *idles =
-	    sl_arena_alloc(from->arena, (from->survey->count + 1) * sizeof(*idles));
+		sl_arena_alloc(from->arena, (from->survey->count + 1) * sizeof(*idles));
 	uint32_t n = 0;
 	if (!idles)
 		return NULL;
@@ -88,7 +88,8 @@ static void foresee_ports(const struct sl_gathering *from, const struct sum *sum
 	peer->ports_left = peer->exhausted_in_ms = SL_UNKNOWN;
 	if (peer->direction != SL_DIRECTION_OUT || from->limits.port_low < 0 || !peer->address)
 		return;
-	int64_t range = from->limits.port_high - from->limits.port_low + 1 - from->limits.ports_reserved;
+	int64_t range =
+		from->limits.port_high - from->limits.port_low + 1 - from->limits.ports_reserved;
 	peer->ports_left = range > (int64_t)sum->holding ? range - (int64_t)sum->holding : 0;
 	if (peer->growth_per_min != SL_UNKNOWN && peer->growth_per_min > 0)
 		peer->exhausted_in_ms = peer->ports_left * SL_MINUTE_MS / peer->growth_per_min;
@@ -102,21 +103,22 @@ static void describe(const struct sl_gathering *from, const struct sum *sum,
 	struct sl_out out;
 	sl_out_init(&out, text, sizeof(text), NULL, NULL);
 	*peer = (struct sl_snapshot_peer){
-	    .direction = known ? known->direction : SL_DIRECTION_UNKNOWN,
-	    .port = known ? known->at.port : SL_UNKNOWN,
-	    .open = sum->open,
-	    .close_wait = sum->close_wait,
-	    .stuck = sum->stuck,
-	    .established = sum->established,
-	    .growth_per_min = SL_UNKNOWN,
-	    .idle_before_fin_ms_p50 = SL_UNKNOWN,
+		.direction = known ? known->direction : SL_DIRECTION_UNKNOWN,
+		.port = known ? known->at.port : SL_UNKNOWN,
+		.open = sum->open,
+		.close_wait = sum->close_wait,
+		.stuck = sum->stuck,
+		.established = sum->established,
+		.growth_per_min = SL_UNKNOWN,
+		.idle_before_fin_ms_p50 = SL_UNKNOWN,
 	};
 	if (known) {
 		sl_endpoint_print_address(&out, &known->at);
 		peer->address = sl_arena_text(from->arena, text, out.length);
 	}
-	if (!sl_growth_of_peer(sum->peer, from->now_ms, (uint32_t)sum->close_wait,
-	                       &peer->growth_per_min))
+	/* 0 stands for all peers together there. */
+	if (sum->peer == 0 || !sl_growth_of_peer(sum->peer, from->now_ms, (uint32_t)sum->close_wait,
+	                                         &peer->growth_per_min))
 		peer->growth_per_min = SL_UNKNOWN;
 	if (idles && sum->idles)
 		peer->idle_before_fin_ms_p50 = idles[sum->first_idle + sum->idles / 2].ms;

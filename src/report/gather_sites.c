@@ -10,7 +10,8 @@
 
 #define SL_SITE_THREADS 8
 
-static void add(struct sl_snapshot_site *site, const struct sl_survey_row *row, uint32_t *directions)
+static void add(struct sl_snapshot_site *site, const struct sl_survey_row *row,
+                uint32_t *directions)
 {
 	const struct sl_judgement *judgement = &row->suspicion.judgement;
 	site->open++;
@@ -20,7 +21,8 @@ static void add(struct sl_snapshot_site *site, const struct sl_survey_row *row, 
 	site->close_wait += judgement->is_close_wait;
 	site->stuck += judgement->is_stuck;
 	site->causes[judgement->cause]++;
-	if (judgement->is_close_wait && (int64_t)judgement->close_wait_ms > site->oldest_close_wait_ms)
+	if (judgement->is_close_wait &&
+	    (int64_t)judgement->close_wait_ms > site->oldest_close_wait_ms)
 		site->oldest_close_wait_ms = (int64_t)judgement->close_wait_ms;
 }
 
@@ -83,7 +85,8 @@ static void describe(const struct sl_gathering *from, struct sl_snapshot_site *s
 		site->opened = site->open;
 	site->closed = site->opened - site->open;
 	site->retracted = known->retracted;
-	site->direction = directions[SL_DIRECTION_IN] > directions[SL_DIRECTION_OUT] ? SL_DIRECTION_IN
+	site->direction = directions[SL_DIRECTION_IN] > directions[SL_DIRECTION_OUT]
+	                          ? SL_DIRECTION_IN
 	                  : directions[SL_DIRECTION_OUT] ? SL_DIRECTION_OUT
 	                                                 : SL_DIRECTION_UNKNOWN;
 	site->verdict = sl_verdict_of_site(site->close_wait, site->stuck);
@@ -106,7 +109,7 @@ void sl_gather_sites(const struct sl_gathering *from, struct sl_snapshot *snapsh
 	uint32_t ids = sl_site_last() + 1, n = 0;
 	struct sl_snapshot_site *sites = sl_arena_alloc(from->arena, ids * sizeof(*sites));
 	uint32_t(*directions)[SL_DIRECTION_COUNT] =
-	    sl_arena_alloc(from->arena, ids * sizeof(*directions));
+		sl_arena_alloc(from->arena, ids * sizeof(*directions));
 	snapshot->sites_cut = (uint32_t)sl_sites_dropped();
 	if (!sites || !directions)
 		return;

@@ -24,18 +24,19 @@ static void gather_listeners(const struct sl_gathering *from, struct sl_snapshot
 {
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < from->survey->count; i++)
-		n += from->survey->rows[i].tcp.state == TCP_LISTEN && from->survey->rows[i].tcp.backlog;
+		n += from->survey->rows[i].tcp.state == TCP_LISTEN &&
+		     from->survey->rows[i].tcp.backlog;
 	struct sl_snapshot_listener *listeners =
-	    sl_arena_alloc(from->arena, (n + 1) * sizeof(*listeners));
+		sl_arena_alloc(from->arena, (n + 1) * sizeof(*listeners));
 	for (uint32_t i = 0; listeners && i < from->survey->count; i++) {
 		const struct sl_survey_row *row = &from->survey->rows[i];
 		if (row->is_duplicate || row->tcp.state != TCP_LISTEN || !row->tcp.backlog)
 			continue;
 		listeners[snapshot->listener_count++] = (struct sl_snapshot_listener){
-		    .local = local_text(from->arena, row->record.fd),
-		    .fd = row->record.fd,
-		    .backlog = row->tcp.backlog,
-		    .limit = row->tcp.backlog_limit,
+			.local = local_text(from->arena, row->record.fd),
+			.fd = row->record.fd,
+			.backlog = row->tcp.backlog,
+			.limit = row->tcp.backlog_limit,
 		};
 	}
 	if (listeners)
@@ -57,25 +58,27 @@ static void describe(const struct sl_gathering *from, const struct sl_survey_row
 {
 	const struct sl_suspicion *suspicion = &row->suspicion;
 	*socket = (struct sl_snapshot_socket){
-	    .fd = row->record.fd,
-	    .cookie = row->record.cookie ? row->record.cookie : sl_kernel_cookie(row->record.fd),
-	    .direction = row->direction,
-	    .state = row->tcp.state,
-	    .local = local_text(from->arena, row->record.fd),
-	    .peer = peer_text(from->arena, row),
-	    .site = row->record.site,
-	    .age_ms = from->now_ms > row->record.opened_at_ms ? from->now_ms - row->record.opened_at_ms
-	                                                       : 0,
-	    .close_wait_ms = suspicion->judgement.is_close_wait
-	                         ? (int64_t)suspicion->judgement.close_wait_ms
-	                         : SL_UNKNOWN,
-	    .quiet_ms = row->is_suspect ? (int64_t)suspicion->judgement.quiet_ms : SL_UNKNOWN,
-	    .cause = row->is_suspect ? suspicion->judgement.cause : SL_CAUSE_NONE,
-	    .unread_bytes = row->is_suspect ? suspicion->unread_bytes : SL_UNKNOWN,
-	    .unsent_bytes = row->is_suspect ? suspicion->unsent_bytes : SL_UNKNOWN,
-	    .eof_seen = row->record.flags & SL_FD_EOF,
-	    .thread = sl_thread_name(row->record.thread),
-	    .shared = row->is_shared,
+		.fd = row->record.fd,
+		.cookie =
+			row->record.cookie ? row->record.cookie : sl_kernel_cookie(row->record.fd),
+		.direction = row->direction,
+		.state = row->tcp.state,
+		.local = local_text(from->arena, row->record.fd),
+		.peer = peer_text(from->arena, row),
+		.site = row->record.site,
+		.age_ms = from->now_ms > row->record.opened_at_ms
+	                          ? from->now_ms - row->record.opened_at_ms
+	                          : 0,
+		.close_wait_ms = suspicion->judgement.is_close_wait
+	                                 ? (int64_t)suspicion->judgement.close_wait_ms
+	                                 : SL_UNKNOWN,
+		.quiet_ms = row->is_suspect ? (int64_t)suspicion->judgement.quiet_ms : SL_UNKNOWN,
+		.cause = row->is_suspect ? suspicion->judgement.cause : SL_CAUSE_NONE,
+		.unread_bytes = row->is_suspect ? suspicion->unread_bytes : SL_UNKNOWN,
+		.unsent_bytes = row->is_suspect ? suspicion->unsent_bytes : SL_UNKNOWN,
+		.eof_seen = row->record.flags & SL_FD_EOF,
+		.thread = sl_thread_name(row->record.thread),
+		.shared = row->is_shared,
 	};
 }
 
@@ -85,7 +88,7 @@ void sl_gather_sockets(const struct sl_gathering *from, struct sl_snapshot *snap
 	if (!sl_options.detail)
 		return;
 	struct sl_snapshot_socket *sockets =
-	    sl_arena_alloc(from->arena, (from->survey->count + 1) * sizeof(*sockets));
+		sl_arena_alloc(from->arena, (from->survey->count + 1) * sizeof(*sockets));
 	for (uint32_t i = 0; sockets && i < from->survey->count; i++)
 		describe(from, &from->survey->rows[i], &sockets[i]);
 	snapshot->sockets = sockets;

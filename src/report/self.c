@@ -11,10 +11,12 @@
 
 #include "base/poison.h"
 
-#define SL_CMDLINE_BYTES 16384
+#define SL_CMDLINE_BYTES \
+	(256u << 10) /* class paths are long, and the main class stands behind them */
 #define SL_ARGV_MAX 1024
-#define SL_TICKS_PER_SECOND 100 /* USER_HZ: what /proc/PID/stat counts in, on every Linux (proc(5)) */
-#define SL_STAT_STARTTIME 22    /* its field */
+#define SL_TICKS_PER_SECOND \
+	100                  /* USER_HZ: what /proc/PID/stat counts in, on every Linux (proc(5)) */
+#define SL_STAT_STARTTIME 22 /* its field */
 
 static size_t read_file(const char *path, char *bytes, size_t n)
 {
@@ -48,14 +50,13 @@ void sl_self_program(char *name, size_t n)
 /* The arguments, NULL-terminated. */
 static const char *const *read_argv(struct sl_arena *arena)
 {
-	char bytes[SL_CMDLINE_BYTES];
 	const char **argv = sl_arena_alloc(arena, (SL_ARGV_MAX + 1) * sizeof(*argv));
-	size_t n = read_file("/proc/self/cmdline", bytes, sizeof(bytes));
-	const char *text = argv && n ? sl_arena_text(arena, bytes, n) : NULL;
+	char *text = sl_arena_alloc(arena, SL_CMDLINE_BYTES + 1); /* zeroed: it ends with a NUL */
 	unsigned count = 0;
 	if (!argv)
 		return NULL;
-	for (size_t at = 0; text && at < n && count < SL_ARGV_MAX; at += strlen(text + at) + 1)
+	size_t n = text ? read_file("/proc/self/cmdline", text, SL_CMDLINE_BYTES) : 0;
+	for (size_t at = 0; at < n && count < SL_ARGV_MAX; at += strlen(text + at) + 1)
 		argv[count++] = text + at;
 	argv[count] = NULL;
 	return argv;
@@ -65,9 +66,22 @@ static const char *const *read_argv(struct sl_arena *arena)
 static bool takes_value(const char *option)
 {
 	static const char *const options[] = {
-	    "-cp", "-classpath", "--class-path", "-p", "--module-path", "--upgrade-module-path",
-	    "--add-modules", "--add-exports", "--add-opens", "--add-reads", "--limit-modules",
-	    "--patch-module", "--source",
+		"-cp",
+		"-classpath",
+		"--class-path",
+		"-p",
+		"--module-path",
+		"--upgrade-module-path",
+		"--add-modules",
+		"--add-exports",
+		"--add-opens",
+		"--add-reads",
+		"--limit-modules",
+		"--patch-module",
+		"--enable-native-access",
+		"--describe-module",
+		"-d",
+		"--source",
 	};
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
 		if (strcmp(option, options[i]) == 0)
@@ -83,7 +97,10 @@ static bool names_main(const char *option)
 
 const char *sl_self_java_main(const char *const *argv)
 {
+	static const char module[] = "--module=";
 	for (unsigned i = 1; argv && argv[0] && argv[i]; i++) {
+		if (strncmp(argv[i], module, sizeof(module) - 1) == 0)
+			return argv[i] + sizeof(module) - 1;
 		if (names_main(argv[i]))
 			return argv[i + 1];
 		if (argv[i][0] != '-' && argv[i][0] != '@')
@@ -153,13 +170,16 @@ static const char *host_name(struct sl_arena *arena)
 void sl_self_describe(struct sl_arena *arena, bool is_jvm, struct sl_snapshot *snapshot)
 {
 	const char *const *argv = read_argv(arena);
-	const char *java_main = is_jvm ? sl_self_java_main(argv) : NULL;
+	const char *exe = exe_path(arena);
+	/* A program with a VM inside has arguments of its own, which may be secret. */
+	bool is_launcher = is_jvm && strcmp(sl_file_name_of(exe), "java") == 0;
+	const char *java_main = is_launcher ? sl_self_java_main(argv) : NULL;
 	const char *main_name = java_main ? sl_file_name_of(java_main) : NULL;
 	snapshot->process.pid = sl_sys_getpid();
-	snapshot->process.exe = exe_path(arena);
-	snapshot->process.name = join(arena, sl_file_name_of(snapshot->process.exe), main_name);
+	snapshot->process.exe = exe;
+	snapshot->process.name = join(arena, sl_file_name_of(exe), main_name);
 	snapshot->process.argv =
-	    sl_options.argv == SL_ARGV_FULL ? argv : shorten(arena, argv, java_main);
+		sl_options.argv == SL_ARGV_FULL ? argv : shorten(arena, argv, java_main);
 	snapshot->process.uptime_ms = uptime_ms();
 	snapshot->process.started_wall_ms = sl_clock_wall_ms() - snapshot->process.uptime_ms;
 	snapshot->process.hostname = host_name(arena);

@@ -33,24 +33,33 @@ static char buffer[SL_BUFFER_BYTES]; /* the worker's */
 /* What has been complained of already, by sink: it is said once. */
 enum { SL_SINK_TEXT, SL_SINK_JSON, SL_SINKS };
 static bool complained[SL_SINKS];
-static uint64_t held_back_said_bytes;
+static bool is_held_back, is_held_back_said;
 
 void sl_sinks_forked(void)
 {
 	is_forked = true;
 }
 
-static void expand_one(struct sl_out *out, char what)
+/* A host's name may hold anything: it must not lead out of the directory. */
+static void print_host(struct sl_out *out)
 {
 	struct utsname names;
+	if (SL_SYS1(SYS_uname, &names) < 0)
+		return;
+	for (const char *c = names.nodename; *c; c++)
+		sl_out_char(out, *c == '/' ? '_' : *c);
+}
+
+static void expand_one(struct sl_out *out, char what)
+{
 	char program[256];
 	if (what == 'p') {
 		sl_out_unsigned(out, (uint64_t)sl_sys_getpid());
 	} else if (what == 'e') {
 		sl_self_program(program, sizeof(program));
 		sl_out_text(out, program);
-	} else if (what == 'h' && SL_SYS1(SYS_uname, &names) == 0) {
-		sl_out_text(out, names.nodename);
+	} else if (what == 'h') {
+		print_host(out);
 	} else {
 		sl_out_char(out, what);
 	}
@@ -73,7 +82,7 @@ void sl_sinks_expand(const char *path, char *expanded, size_t n)
 		sl_out_char(&out, '.');
 		sl_out_unsigned(&out, (uint64_t)sl_sys_getpid());
 	}
-	expanded[out.length] = 0;
+	expanded[out.is_cut ? 0 : out.length] = 0; /* half a path is another one */
 }
 
 static const char *error_text(int error)
@@ -81,6 +90,8 @@ static const char *error_text(int error)
 	switch (-error) {
 	case ENOENT:
 		return "no such directory";
+	case ENXIO:
+		return "nobody reads from it";
 	case EACCES:
 	case EPERM:
 		return "not permitted";
@@ -120,30 +131,64 @@ static void complain(int sink, const char *key, const char *path, int error)
 	sl_log(key, "=", shown, ": ", error_text(error), "; the program runs on without it", NULL);
 }
 
+static bool take_budget(size_t n)
+{
+	bool is_given = sl_log_budget_take(n);
+	is_held_back |= !is_given;
+	return is_given;
+}
+
 static void flush_to_file(struct sl_out *out)
 {
 	struct sink *sink = out->context;
 	if (sink->error || sink->is_refused)
 		return;
-	if (!sl_log_budget_take(out->length)) {
+	if (!take_budget(out->length)) {
 		sink->is_refused = true;
 		return;
 	}
 	sink->error = sl_log_write(sink->fd, out->bytes, out->length, SL_FILE_WAIT_MS);
 }
 
-/* Open for appending; created with mode= if need be, whatever the umask. O_NONBLOCK: a FIFO without a reader must not
- * hold the worker up. */
+/* Move to a number of ours, where there is one: on a low one the program might close it, and open a file of its own there,
+ * while the report is still being written. */
+static int move_up(int fd)
+{
+	int twin = fd < 0 ? fd : sl_sys_fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int high = twin < 0 ? twin : sl_ownfd_take(twin);
+	if (high < 0)
+		return fd;
+	(void)sl_sys_close(fd);
+	return high;
+}
+
+static void close_sink(int fd)
+{
+	if (sl_ownfd_is(fd))
+		sl_ownfd_close(fd);
+	else
+		(void)sl_sys_close(fd);
+}
+
+/* Create the file with mode=, whatever the umask. */
+static int create(const char *path, int flags)
+{
+	int fd = sl_ownfd_open(path, flags | O_CREAT | O_EXCL, 0600);
+	if (fd >= 0)
+		(void)SL_SYS2(SYS_fchmod, fd, sl_options.mode);
+	return fd;
+}
+
+/* Open for appending. O_NONBLOCK: a FIFO without a reader must not hold the worker up. */
 static int open_to_append(const char *path)
 {
 	const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 	int fd = sl_ownfd_open(path, flags, 0);
-	if (fd != -ENOENT)
-		return fd;
-	fd = sl_ownfd_open(path, flags | O_CREAT | O_EXCL, 0600);
-	if (fd >= 0)
-		(void)SL_SYS2(SYS_fchmod, fd, sl_options.mode);
-	return fd;
+	if (fd == -ENOENT)
+		fd = create(path, flags);
+	if (fd == -EEXIST) /* another process was first */
+		fd = sl_ownfd_open(path, flags, 0);
+	return move_up(fd);
 }
 
 static void write_text_file(const struct sl_snapshot *snapshot)
@@ -159,7 +204,7 @@ static void write_text_file(const struct sl_snapshot *snapshot)
 	sl_out_init(&out, buffer, sizeof(buffer), flush_to_file, &sink);
 	sl_text_render(&out, snapshot, SL_TEXT_FULL, false);
 	sl_out_flush(&out);
-	(void)sl_sys_close(sink.fd);
+	close_sink(sink.fd);
 	if (sink.error)
 		complain(SL_SINK_TEXT, "report", path, sink.error);
 }
@@ -178,7 +223,7 @@ static void write_text_to_stderr(const struct sl_snapshot *snapshot)
 	/* Forty lines at most: they fit, and go out in one piece. */
 	sl_out_init(&out, buffer, sizeof(buffer), NULL, NULL);
 	sl_text_render(&out, snapshot, SL_TEXT_SHORT, is_terminal(2));
-	if (sl_log_budget_take(out.length))
+	if (take_budget(out.length))
 		(void)sl_log_write(2, out.bytes, out.length, SL_STDERR_WAIT_MS);
 }
 
@@ -201,17 +246,15 @@ static int check_target(const char *path)
 /* Write the JSON to `temporary`. 0, -errno, or 1: the budget is used up. */
 static int write_json(const struct sl_snapshot *snapshot, const char *temporary)
 {
-	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
 	struct sl_out out;
 	(void)SL_SYS3(SYS_unlinkat, AT_FDCWD, temporary, 0); /* of an earlier process of this pid */
-	struct sink sink = {.fd = sl_ownfd_open(temporary, flags, 0600)};
+	struct sink sink = {.fd = move_up(create(temporary, O_WRONLY | O_CLOEXEC | O_NOFOLLOW))};
 	if (sink.fd < 0)
 		return sink.fd;
-	(void)SL_SYS2(SYS_fchmod, sink.fd, sl_options.mode);
 	sl_out_init(&out, buffer, sizeof(buffer), flush_to_file, &sink);
 	sl_json_render(&out, snapshot);
 	sl_out_flush(&out);
-	(void)sl_sys_close(sink.fd);
+	close_sink(sink.fd);
 	return sink.error ? sink.error : sink.is_refused;
 }
 
@@ -229,7 +272,8 @@ static void write_json_file(const struct sl_snapshot *snapshot)
 	if (result == 0) {
 		result = write_json(snapshot, temporary);
 		if (result == 0)
-			result = (int)SL_SYS5(SYS_renameat2, AT_FDCWD, temporary, AT_FDCWD, path, 0);
+			result =
+				(int)SL_SYS5(SYS_renameat2, AT_FDCWD, temporary, AT_FDCWD, path, 0);
 		if (result != 0)
 			(void)SL_SYS3(SYS_unlinkat, AT_FDCWD, temporary, 0);
 	}
@@ -237,13 +281,14 @@ static void write_json_file(const struct sl_snapshot *snapshot)
 		complain(SL_SINK_JSON, "json", path, result);
 }
 
-/* Once, when output begins to be held back. */
+/* Once, when reports begin to be held back. The line draws on the same budget: perhaps it must wait for the next hour. */
 static void say_held_back(void)
 {
-	uint64_t held_back = sl_log_held_back_bytes();
-	if (held_back > 0 && held_back_said_bytes == 0)
-		sl_log("max_output is used up for this hour: reports are held back, and counted", NULL);
-	held_back_said_bytes = held_back;
+	uint64_t before = sl_log_held_back_bytes();
+	if (!is_held_back || is_held_back_said)
+		return;
+	sl_log("max_output is used up for this hour: reports are held back, and counted", NULL);
+	is_held_back_said = sl_log_held_back_bytes() == before;
 }
 
 void sl_sinks_write(const struct sl_snapshot *snapshot)

@@ -74,7 +74,8 @@ static bool is_news(int error)
 
 static bool is_interval_due(uint64_t now_ms)
 {
-	if (sl_options.every_ms == SL_OFF || now_ms - reported_at_ms < (uint64_t)sl_options.every_ms)
+	if (sl_options.every_ms == SL_OFF ||
+	    now_ms - reported_at_ms < (uint64_t)sl_options.every_ms)
 		return false;
 	reported_at_ms = now_ms;
 	return true;
@@ -130,5 +131,7 @@ void sl_triggers_forked(void)
 {
 	swept_at_ms = scanned_at_ms = reported_at_ms = 0;
 	open_fds = -1;
+	for (unsigned i = 0; i < SL_PRESSURES; i++)
+		pressures_reported[i] = 0;
 	sl_warnings_forked();
 }

@@ -14,7 +14,8 @@ struct sl_warning_step {
 };
 
 /* Is `used` of `limit` past a step that was not said yet? Gives that step, in percent. Falling below 50 % forgets. Pure. */
-bool sl_warnings_step(struct sl_warning_step *step, uint64_t used, uint64_t limit, unsigned *percent);
+bool sl_warnings_step(struct sl_warning_step *step, uint64_t used, uint64_t limit,
+                      unsigned *percent);
 
 /* Is `stuck` at the threshold, or at twice the last one said? Pure. */
 bool sl_warnings_doubling(uint64_t *next, uint64_t first, uint64_t stuck);

@@ -19,7 +19,7 @@ enum sl_role {
 /* Absent strings are NULL. */
 struct sl_frame {
 	enum sl_role role;
-	const char *text;       /* Java: "Class.method(File.java:11)"; native: "function+0x1f (module)" */
+	const char *text; /* Java: "Class.method(File.java:11)"; native: "function+0x1f (module)" */
 	const char *class_name; /* Java only, with dots and package */
 	const char *method;     /* Java only */
 	const char *function;   /* native, where the module exports a name */

@@ -18,10 +18,10 @@
 
 typedef jint JNICALL get_vms_fn(JavaVM **, jsize, jsize *);
 
-static _Atomic(JavaVM *) vm;         /* written by the worker, once */
-static _Atomic(jvmtiEnv *) jvmti;    /* taken once, under SL_LOCK_JAVA */
-static _Atomic bool is_refused;      /* the VM has no JVMTI for us: never asked again */
-static _Atomic uintptr_t vm_start;   /* address range of libjvm: written before vm */
+static _Atomic(JavaVM *) vm;       /* written by the worker, once */
+static _Atomic(jvmtiEnv *) jvmti;  /* taken once, under SL_LOCK_JAVA */
+static _Atomic bool is_refused;    /* the VM has no JVMTI for us: never asked again */
+static _Atomic uintptr_t vm_start; /* address range of libjvm: written before vm */
 static _Atomic uintptr_t vm_end;
 
 static int find_libjvm(struct dl_phdr_info *info, size_t size, void *context)
@@ -116,7 +116,7 @@ uint32_t sl_java_capture(const struct sl_guard *g, const void *caller, uint64_t 
 	if (pc >= atomic_load(&vm_start) && pc < atomic_load(&vm_end))
 		return 0;
 	int saved_errno = errno;
-	jvmtiFrameInfo frames[SL_STACK_MAX + 1];
+	jvmtiFrameInfo frames[limit + 1];
 	jint n = 0;
 	if (!java_env(&ti, &jni) ||
 	    (*ti)->GetStackTrace(ti, NULL, 0, (jint)limit + 1, frames, &n) != JVMTI_ERROR_NONE)

@@ -38,8 +38,8 @@ static void find_build_id(struct module_search *search, const char *note, size_t
 		ElfW(Nhdr) head;
 		memcpy(&head, note, sizeof(head));
 		size_t name_at = sizeof(head);
-		size_t desc_at = name_at + (head.n_namesz + 3u) / 4 * 4;
-		size_t next = desc_at + (head.n_descsz + 3u) / 4 * 4;
+		size_t desc_at = name_at + ((size_t)head.n_namesz + 3) / 4 * 4;
+		size_t next = desc_at + ((size_t)head.n_descsz + 3) / 4 * 4;
 		if (next > size)
 			return;
 		if (head.n_type == NT_GNU_BUILD_ID && head.n_namesz == 4 &&
@@ -87,7 +87,8 @@ static int look_at_module(struct dl_phdr_info *info, size_t size, void *context)
 	return 1;
 }
 
-static void describe_text(struct sl_frame *frame, const char *function, uintptr_t past, const char *module)
+static void describe_text(struct sl_frame *frame, const char *function, uintptr_t past,
+                          const char *module)
 {
 	char text[1024];
 	struct sl_out out;
@@ -124,12 +125,12 @@ static void describe(uint64_t word, uint64_t second, void *context, struct sl_fr
 	frame->module = sl_arena_text(&sl_ledger_arena, search.path, strlen(search.path));
 	if (search.build_id[0])
 		frame->build_id =
-		    sl_arena_text(&sl_ledger_arena, search.build_id, strlen(search.build_id));
+			sl_arena_text(&sl_ledger_arena, search.build_id, strlen(search.build_id));
 	Dl_info info;
 	const char *function = NULL;
 	if (dladdr((void *)search.pc, &info) && info.dli_sname)
 		function = frame->function =
-		    sl_arena_text(&sl_ledger_arena, info.dli_sname, strlen(info.dli_sname));
+			sl_arena_text(&sl_ledger_arena, info.dli_sname, strlen(info.dli_sname));
 	describe_text(frame, function, function ? search.pc - (uintptr_t)info.dli_saddr : 0,
 	              sl_file_name_of(search.path));
 }

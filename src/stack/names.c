@@ -56,7 +56,7 @@ static const struct sl_frame *frame_of(const struct sl_site *site, uint32_t i,
 	uint32_t per_frame = sl_stack_words_per_frame(site->kind);
 	memcpy(key.words, &site->words[i * per_frame], per_frame * sizeof(uint64_t));
 	const struct sl_interned *item =
-	    sl_intern(&frames, sl_hash_words(key.words, 2) ^ (uint64_t)key.kind, &key);
+		sl_intern(&frames, sl_hash_words(key.words, 2) ^ (uint64_t)key.kind, &key);
 	const struct named_frame *named = (const struct named_frame *)item;
 	return named && named->frame.text ? &named->frame : &unnamed;
 }
@@ -65,7 +65,8 @@ void sl_site_name(struct sl_site *site, sl_frame_describe_fn *describe, void *co
 {
 	if (atomic_load(&site->named) || site->kind == SL_STACK_NONE)
 		return;
-	size_t bytes = sizeof(struct sl_site_frames) + site->frame_count * sizeof(struct sl_frame *);
+	size_t bytes =
+		sizeof(struct sl_site_frames) + site->frame_count * sizeof(struct sl_frame *);
 	struct sl_site_frames *made = sl_arena_alloc(&sl_ledger_arena, bytes);
 	if (!made)
 		return;

@@ -13,7 +13,8 @@
 #include "stack/frame.h"
 
 /* Puts the two words of a frame (a native one has only the first) into `frame`, its strings from sl_ledger_arena. */
-typedef void sl_frame_describe_fn(uint64_t word, uint64_t second, void *context, struct sl_frame *frame);
+typedef void sl_frame_describe_fn(uint64_t word, uint64_t second, void *context,
+                                  struct sl_frame *frame);
 
 /* Name the frames of this site with `describe`, find the blame, and publish both, unless another thread was first.
  * Context: Java sites by the thread that made them; native ones by the worker. */

@@ -39,9 +39,11 @@ uint32_t sl_native_capture(const struct sl_guard *g, const void *caller, uint64_
 	walk_fn *walker = atomic_load_explicit(&walk, memory_order_acquire);
 	if (!walker)
 		return 0;
-	void *frames[SL_STACK_MAX + SL_OWN_FRAMES];
+	/* One more than can be kept tells that there are more. No longer than that: the caller's stack may be small. */
+	const int wanted = (int)limit + SL_OWN_FRAMES + 1;
+	void *frames[wanted];
 	int saved_errno = errno;
-	int found = walker(frames, (int)limit + SL_OWN_FRAMES);
+	int found = walker(frames, wanted);
 	errno = saved_errno;
 	int first = 0;
 	while (first < found && frames[first] != caller)

@@ -56,7 +56,8 @@ static uint32_t capture(const struct sl_guard *g, const void *caller, bool want_
 
 struct sl_origin sl_stack_origin(const struct sl_guard *g, const void *caller, bool want_java)
 {
-	uint64_t words[2 * SL_STACK_MAX];
+	uint64_t words[2 *
+	               sl_options.depth]; /* no more than that: the caller's stack may be small */
 	struct sl_stack stack = {0};
 	struct sl_origin origin = {.site = SL_SITE_NO_STACK};
 	bool is_new = false;

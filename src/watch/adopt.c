@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <sys/stat.h>
 
 #include "base/ownfd.h"
 #include "base/sys.h"
@@ -19,7 +20,29 @@ struct directory_entry { /* struct linux_dirent64, getdents64(2) */
 	char name[];
 };
 
-static int directory = -1; /* the worker's: /proc/self/fd */
+#define SL_SETTLE_NS 1000000
+
+/* Sockets that nobody recorded, until they are looked at again. */
+#define SL_CANDIDATES 256
+
+struct candidate {
+	int fd;
+	enum sl_kind kind;
+	uint64_t cookie;
+};
+
+struct scan {
+	uint64_t now_ms;
+	bool is_alone; /* no other thread can be about to record what is found */
+	int tcp_found;
+	unsigned count;
+	struct candidate candidates[SL_CANDIDATES];
+};
+
+/* The worker's: /proc/self/fd, and what tells whether it still is. */
+static int directory = -1;
+static ino_t directory_inode;
+static dev_t directory_device;
 
 static uint32_t flags_of(int fd, enum sl_kind kind)
 {
@@ -28,30 +51,70 @@ static uint32_t flags_of(int fd, enum sl_kind kind)
 		return SL_FD_ADOPTED;
 	if (tcp.state == TCP_LISTEN)
 		return SL_FD_ADOPTED | SL_FD_LISTENING;
-	bool was_connected = tcp.state != TCP_CLOSE && tcp.state != TCP_SYN_SENT;
-	return SL_FD_ADOPTED | (was_connected ? SL_FD_CONNECTED : 0);
+	if (tcp.state == TCP_SYN_SENT)
+		return SL_FD_ADOPTED | SL_FD_OUT | SL_FD_CONNECTING;
+	return SL_FD_ADOPTED |
+	       (tcp.state != TCP_CLOSE || tcp.was_established ? SL_FD_CONNECTED : 0);
 }
 
-/* True: it was a TCP socket, and new. */
-static bool adopt(int fd, uint64_t now_ms)
+static bool is_recorded(int fd)
 {
 	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
-	if (slot && sl_fd_state_of(atomic_load(&slot->head)) != SL_FD_FREE)
-		return false;
+	return slot && sl_fd_state_of(atomic_load(&slot->head)) != SL_FD_FREE;
+}
+
+/* An earlier candidate that is the same socket under another number; NULL: none. */
+static const struct candidate *twin_of(const struct scan *scan, const struct candidate *of)
+{
+	for (const struct candidate *c = scan->candidates; of->cookie && c < of; c++)
+		if (c->cookie == of->cookie)
+			return c;
+	return NULL;
+}
+
+static void adopt(struct scan *scan, const struct candidate *found)
+{
+	const struct candidate *twin = twin_of(scan, found);
+	if (twin && sl_fdtable_dup(twin->fd, found->fd))
+		return;
+	struct sl_fd_opening opening = {
+		.kind = found->kind,
+		.flags = flags_of(found->fd, found->kind),
+		.site = SL_SITE_ADOPTED,
+		.opened_at_ms = scan->now_ms,
+	};
+	if (!sl_fdtable_adopt(found->fd, &opening) || found->kind != SL_KIND_TCP)
+		return;
+	sl_site_count_opened(SL_SITE_ADOPTED, 0);
+	scan->tcp_found++;
+}
+
+/* Adopt those that are still not recorded: between a hook's real call and its record lie a few instructions. */
+static void settle(struct scan *scan)
+{
+	static const _Atomic uint32_t never;
+	if (scan->count > 0 && !scan->is_alone)
+		sl_sys_futex_wait(&never, 0, SL_SETTLE_NS);
+	for (unsigned i = 0; i < scan->count; i++) {
+		const struct candidate *found = &scan->candidates[i];
+		if (is_recorded(found->fd) || sl_kernel_cookie(found->fd) != found->cookie)
+			continue;
+		sl_fdtable_prepare();
+		adopt(scan, found);
+	}
+	scan->count = 0;
+}
+
+static void look_at(struct scan *scan, int fd)
+{
+	if (is_recorded(fd))
+		return;
 	enum sl_kind kind = sl_kernel_kind(fd);
 	if (kind == SL_KIND_NONE)
-		return false;
-	struct sl_fd_opening opening = {
-	    .kind = kind,
-	    .flags = flags_of(fd, kind),
-	    .site = SL_SITE_ADOPTED,
-	    .opened_at_ms = now_ms,
-	};
-	sl_fdtable_prepare();
-	if (!sl_fdtable_adopt(fd, &opening) || kind != SL_KIND_TCP)
-		return false;
-	sl_site_count_opened(SL_SITE_ADOPTED, 0);
-	return true;
+		return;
+	scan->candidates[scan->count++] = (struct candidate){fd, kind, sl_kernel_cookie(fd)};
+	if (scan->count == SL_CANDIDATES)
+		settle(scan);
 }
 
 static int number_of(const char *name)
@@ -64,8 +127,8 @@ static int number_of(const char *name)
 	return number;
 }
 
-/* Lists the directory; counts the fds, and of the adopted ones the TCP sockets. */
-static int64_t scan(int listed, uint64_t now_ms, int *tcp_found)
+/* Lists the directory, adopts what is new. Returns how many fds there are. */
+static int64_t list(int listed, struct scan *scan)
 {
 	char bytes[4096] __attribute__((aligned(8)));
 	int64_t fds = 0;
@@ -79,9 +142,10 @@ static int64_t scan(int listed, uint64_t now_ms, int *tcp_found)
 			if (fd < 0 || fd == listed || sl_ownfd_is(fd))
 				continue;
 			fds++;
-			*tcp_found += adopt(fd, now_ms);
+			look_at(scan, fd);
 		}
 	}
+	settle(scan);
 	return got < 0 ? got : fds;
 }
 
@@ -90,25 +154,48 @@ static int open_directory(void)
 	return sl_ownfd_open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 }
 
+static void remember_directory(void)
+{
+	struct stat file;
+	if (directory < 0 || SL_SYS2(SYS_fstat, directory, &file) < 0)
+		return;
+	directory_device = file.st_dev;
+	directory_inode = file.st_ino;
+}
+
+/* The program may have closed it past the hooks, and something of its own may be there now. */
+static bool is_directory_ours(void)
+{
+	struct stat file;
+	if (directory < 0 || !sl_ownfd_is(directory))
+		return false;
+	if (SL_SYS2(SYS_fstat, directory, &file) == 0 && file.st_dev == directory_device &&
+	    file.st_ino == directory_inode)
+		return true;
+	sl_ownfd_yield(directory);
+	return false;
+}
+
 int64_t sl_adopt_scan(uint64_t now_ms)
 {
-	int tcp_found = 0;
-	if (directory < 0 || !sl_ownfd_is(directory)) {
+	struct scan scan = {.now_ms = now_ms};
+	if (!is_directory_ours()) {
 		int fd = open_directory();
 		directory = fd < 0 ? fd : sl_ownfd_take(fd);
+		remember_directory();
 	}
-	return directory < 0 ? directory : scan(directory, now_ms, &tcp_found);
+	return directory < 0 ? directory : list(directory, &scan);
 }
 
 int sl_adopt_at_start(uint64_t now_ms)
 {
-	int tcp_found = 0;
+	struct scan scan = {.now_ms = now_ms, .is_alone = true};
 	int fd = open_directory();
 	if (fd < 0)
 		return 0;
-	(void)scan(fd, now_ms, &tcp_found);
+	(void)list(fd, &scan);
 	(void)sl_sys_close(fd);
-	return tcp_found;
+	return scan.tcp_found;
 }
 
 void sl_adopt_forked(void)

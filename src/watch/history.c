@@ -19,7 +19,7 @@ bool sl_history_per_min(const struct sl_history *history, uint64_t now_ms, uint3
 	if (history->count == 0)
 		return false;
 	uint32_t oldest =
-	    history->count < SL_HISTORY_SAMPLES ? 0 : history->count % SL_HISTORY_SAMPLES;
+		history->count < SL_HISTORY_SAMPLES ? 0 : history->count % SL_HISTORY_SAMPLES;
 	uint64_t span_ms = now_ms - history->at_ms[oldest];
 	if (span_ms < SL_HISTORY_LEAST_MS)
 		return false;

@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #define SL_HISTORY_SAMPLES 12u
-#define SL_HISTORY_GAP_MS 10000u   /* at least this between two samples */
-#define SL_HISTORY_LEAST_MS 1000u  /* a slope over less says nothing */
+#define SL_HISTORY_GAP_MS 10000u  /* at least this between two samples */
+#define SL_HISTORY_LEAST_MS 1000u /* a slope over less says nothing */
 
 struct sl_history {
 	uint64_t at_ms[SL_HISTORY_SAMPLES];

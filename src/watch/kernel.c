@@ -19,16 +19,18 @@ int sl_kernel_tcp(int fd, struct sl_kernel_tcp *tcp)
 	if (error < 0)
 		return error;
 	*tcp = (struct sl_kernel_tcp){
-	    .state = info.tcpi_state,
-	    .retransmits = info.tcpi_retransmits,
-	    .probes = info.tcpi_probes,
-	    .backlog = info.tcpi_unacked,
-	    .backlog_limit = info.tcpi_sacked,
-	    .last_data_sent_ms = info.tcpi_last_data_sent,
-	    .last_data_recv_ms = info.tcpi_last_data_recv,
-	    .last_ack_recv_ms = info.tcpi_last_ack_recv,
-	    .bytes_sent = info.tcpi_bytes_sent,
-	    .bytes_acked = info.tcpi_bytes_acked,
+		.state = info.tcpi_state,
+		.retransmits = info.tcpi_retransmits,
+		.probes = info.tcpi_probes,
+		.backlog = info.tcpi_unacked,
+		.backlog_limit = info.tcpi_sacked,
+		.last_data_sent_ms = info.tcpi_last_data_sent,
+		.last_data_recv_ms = info.tcpi_last_data_recv,
+		.last_ack_recv_ms = info.tcpi_last_ack_recv,
+		.bytes_sent = info.tcpi_bytes_sent - info.tcpi_bytes_retrans,
+		.bytes_acked = info.tcpi_bytes_acked,
+		.was_established = info.tcpi_bytes_acked > 0 || info.tcpi_bytes_received > 0,
+		.has_unsent = info.tcpi_notsent_bytes > 0 || info.tcpi_unacked > 0,
 	};
 	return 0;
 }

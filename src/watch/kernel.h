@@ -24,8 +24,10 @@ struct sl_kernel_tcp {
 	uint32_t last_data_sent_ms;
 	uint32_t last_data_recv_ms;
 	uint32_t last_ack_recv_ms;
-	uint64_t bytes_sent;
+	uint64_t bytes_sent; /* each byte once: what was sent again does not count */
 	uint64_t bytes_acked;
+	bool was_established; /* bytes have gone: the SYN of a connect() counts as one, that of an accept() not */
+	bool has_unsent; /* not sent, or not acknowledged */
 };
 
 /* 0, or -errno: -ENOTSOCK and -EOPNOTSUPP where fd is something else by now. */

@@ -76,7 +76,6 @@ void sl_limits_read(struct sl_limits *limits)
 	struct rlimit limit;
 	read_ports();
 	if (SL_SYS4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) == 0)
-		known.nofile_soft =
-		    limit.rlim_cur == RLIM_INFINITY ? -1 : (int64_t)limit.rlim_cur;
+		known.nofile_soft = limit.rlim_cur == RLIM_INFINITY ? -1 : (int64_t)limit.rlim_cur;
 	*limits = known;
 }

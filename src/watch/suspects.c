@@ -74,7 +74,7 @@ static struct sl_suspect *suspect_new(const struct sl_fd_record *record,
 		if (tcp->last_data_recv_ms >= tcp->last_ack_recv_ms &&
 		    tcp->last_data_recv_ms < SL_NEVER_MS)
 			suspect->idle_before_fin_ms =
-			    (int64_t)tcp->last_data_recv_ms - tcp->last_ack_recv_ms;
+				(int64_t)tcp->last_data_recv_ms - tcp->last_ack_recv_ms;
 	}
 	HASH_ADD(hh, suspects, cookie, sizeof(suspect->cookie), suspect);
 	if (!suspect->hh.tbl) {
@@ -85,26 +85,41 @@ static struct sl_suspect *suspect_new(const struct sl_fd_record *record,
 	return suspect;
 }
 
+/* Was this call made since the sweep before this one began? last_io has no room for the whole tick. */
+static bool is_recent(uint32_t last_io)
+{
+	return last_io != 0 &&
+	       ((tick << SL_IO_BITS) - (last_io >> SL_IO_BITS << SL_IO_BITS)) >> SL_IO_BITS <= 1;
+}
+
+static void note_one(struct sl_suspect *suspect, bool is_seen, uint64_t at_ms)
+{
+	if (is_seen && at_ms > suspect->activity_at_ms)
+		suspect->activity_at_ms = at_ms;
+}
+
 /* The latest activity since the last sweep, as the hooks and as the kernel saw it. */
 static void note_activity(struct sl_suspect *suspect, bool is_new,
                           const struct sl_fd_record *record, const struct sl_kernel_tcp *tcp,
                           uint32_t unread_bytes, uint64_t now_ms)
 {
-	uint64_t at_ms = 0;
-	bool has_sent = tcp->bytes_sent > 0 && tcp->last_data_sent_ms < SL_NEVER_MS;
+	uint64_t sent_at_ms = before(now_ms, tcp->last_data_sent_ms);
+	uint64_t acked_at_ms = before(now_ms, tcp->last_ack_recv_ms);
 	if (is_new) {
-		/* Only what came in the tick that just ended can be later than the FIN. */
-		if (record->last_io >> SL_IO_BITS == tick - 1 && (record->flags & SL_FD_EOF))
-			at_ms = now_ms;
-	} else if (record->last_io != suspect->last_io || unread_bytes < suspect->unread_bytes ||
-	           tcp->bytes_acked != suspect->bytes_acked) {
-		at_ms = now_ms;
+		/* What came before the FIN is none: an end of file came after it, other reads may not have. A peer that is
+		 * silent is sent the same again and again. */
+		note_one(suspect, is_recent(record->last_io) && (record->flags & SL_FD_EOF),
+		         now_ms);
+		note_one(suspect,
+		         tcp->bytes_sent > 0 && tcp->retransmits == 0 &&
+		                 sent_at_ms > suspect->fin_at_ms,
+		         sent_at_ms);
+	} else {
+		note_one(suspect, record->last_io != suspect->last_io, now_ms);
+		note_one(suspect, unread_bytes < suspect->unread_bytes, now_ms);
+		note_one(suspect, tcp->bytes_sent != suspect->bytes_sent, sent_at_ms);
+		note_one(suspect, tcp->bytes_acked != suspect->bytes_acked, acked_at_ms);
 	}
-	uint64_t sent_at_ms = has_sent ? before(now_ms, tcp->last_data_sent_ms) : 0;
-	if (sent_at_ms > at_ms && sent_at_ms > suspect->fin_at_ms)
-		at_ms = sent_at_ms;
-	if (at_ms > suspect->activity_at_ms)
-		suspect->activity_at_ms = at_ms;
 	suspect->last_io = record->last_io;
 	suspect->bytes_acked = tcp->bytes_acked;
 	suspect->bytes_sent = tcp->bytes_sent;
@@ -124,20 +139,22 @@ static void judge(struct sl_suspect *suspect, const struct sl_fd_record *record,
                   struct sl_suspicion *suspicion)
 {
 	struct sl_observation seen = {
-	    .state = tcp->state,
-	    .was_established = true,
-	    .shut_write = record->flags & SL_FD_SHUT_WRITE,
-	    .eof_seen = suspect->eof_seen,
-	    .touched_since_fin = suspect->activity_at_ms > suspect->fin_at_ms,
-	    .retransmits = tcp->retransmits,
-	    .keepalive_probes = tcp->probes,
-	    .fin_at_ms = suspect->fin_at_ms,
-	    .activity_at_ms = suspect->activity_at_ms,
-	    .unread_bytes = suspect->unread_bytes,
-	    .unread_is_close_notify = suspect->unread_bytes == SL_NOTIFY_TLS12_BYTES ||
-	                              suspect->unread_bytes == SL_NOTIFY_TLS13_BYTES,
-	    .unsent_bytes = tcp->state == TCP_CLOSE_WAIT ? sl_kernel_unsent_bytes(record->fd) : 0,
-	    .peer_answers = tcp->last_ack_recv_ms < SL_PEER_SILENCE_MS,
+		.state = tcp->state,
+		.was_established = true,
+		.shut_write = record->flags & SL_FD_SHUT_WRITE,
+		.eof_seen = suspect->eof_seen,
+		.touched_since_fin = suspect->activity_at_ms > suspect->fin_at_ms,
+		.retransmits = tcp->retransmits,
+		.keepalive_probes = tcp->probes,
+		.fin_at_ms = suspect->fin_at_ms,
+		.activity_at_ms = suspect->activity_at_ms,
+		.unread_bytes = suspect->unread_bytes,
+		.unread_is_close_notify = suspect->unread_bytes == SL_NOTIFY_TLS12_BYTES ||
+	                                  suspect->unread_bytes == SL_NOTIFY_TLS13_BYTES,
+		.unsent_bytes = tcp->state == TCP_CLOSE_WAIT && tcp->has_unsent
+	                                ? sl_kernel_unsent_bytes(record->fd)
+	                                : 0,
+		.peer_answers = tcp->last_ack_recv_ms < SL_PEER_SILENCE_MS,
 	};
 	sl_judge(&seen, deadline_ms, now_ms, &suspicion->judgement);
 	suspicion->unread_bytes = seen.unread_bytes;
@@ -151,8 +168,10 @@ bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_
 {
 	uint64_t cookie = record->cookie ? record->cookie : sl_kernel_cookie(record->fd);
 	struct sl_suspect *suspect = NULL;
-	HASH_FIND(hh, suspects, &cookie, sizeof(cookie), suspect);
 	memset(suspicion, 0, sizeof(*suspicion));
+	if (!cookie)
+		return false; /* closed meanwhile */
+	HASH_FIND(hh, suspects, &cookie, sizeof(cookie), suspect);
 	suspicion->is_new = !suspect;
 	if (!suspect)
 		suspect = suspect_new(record, tcp, cookie, now_ms);
@@ -166,8 +185,8 @@ bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_
 	if (!suspicion->is_shared)
 		note_activity(suspect, suspicion->is_new, record, tcp,
 		              sl_kernel_unread_bytes(record->fd), now_ms);
-	else if (record->last_io >> SL_IO_BITS == tick - 1)
-		suspect->activity_at_ms = now_ms;
+	else
+		note_one(suspect, is_recent(record->last_io), now_ms);
 	judge(suspect, record, tcp, deadline_ms, now_ms, suspicion);
 	if (suspect->is_stuck && !suspicion->judgement.is_stuck)
 		count_retracted(suspect);
@@ -228,5 +247,5 @@ void sl_suspects_forked(void)
 {
 	suspects = NULL;
 	stuck = close_wait = 0;
-	retracted = 0;
+	retracted = dropped = 0;
 }

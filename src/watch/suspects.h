@@ -25,14 +25,15 @@ struct sl_suspicion {
 	uint64_t fin_at_ms;
 	uint32_t unread_bytes;
 	uint32_t unsent_bytes;
-	bool is_new;      /* first seen in this sweep */
-	bool is_shared;   /* a second descriptor of it was met in this sweep */
+	bool is_new;    /* first seen in this sweep */
+	bool is_shared; /* a second descriptor of it was met in this sweep */
 };
 
 /* Begin a sweep, at this tick: those not met in it are gone at its end. */
 void sl_suspects_begin(uint32_t tick);
 
-/* This socket is in CLOSE_WAIT or CLOSE: bring its record up to date and judge it. False: no memory, counted. */
+/* This socket is in CLOSE_WAIT or CLOSE: bring its record up to date and judge it. False: it has gone, or there is no
+ * memory: the latter is counted. */
 bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_tcp *tcp,
                       uint64_t deadline_ms, uint64_t now_ms, struct sl_suspicion *suspicion);
 
@@ -43,9 +44,9 @@ void sl_suspects_end(void);
 typedef void sl_suspects_each_fn(uint32_t peer);
 void sl_suspects_each_close_wait(sl_suspects_each_fn *each);
 
-uint32_t sl_suspects_stuck(void);      /* at the end of the last sweep */
+uint32_t sl_suspects_stuck(void); /* at the end of the last sweep */
 uint32_t sl_suspects_close_wait(void);
-uint64_t sl_suspects_retracted(void);  /* since start */
+uint64_t sl_suspects_retracted(void); /* since start */
 uint64_t sl_suspects_dropped(void);
 
 /* In a forked child, before its worker starts. */

@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/sys.h"
 
 #include "watch/table.h"
@@ -15,7 +16,8 @@
 /* What a sweep carries along. The batch is the worker's own. */
 struct sweep {
 	uint64_t deadline_ms;
-	uint64_t now_ms;
+	uint64_t now_ms;          /* when it began, as the caller says */
+	uint64_t began_at_ms;     /* ... and as the clock says */
 	struct sl_survey *survey; /* NULL: not a survey */
 	struct seen_cookie *seen; /* uthash: connections met in this survey */
 	unsigned batched;
@@ -113,10 +115,30 @@ static struct sl_survey_row *row_for(struct sweep *sweep, const struct sl_fd_rec
 	return row;
 }
 
+/* Is the number still this record's? It may have been given out anew while the kernel was asked. */
+static bool is_current(const struct sl_fd_record *record)
+{
+	const struct sl_fd_slot *slot = sl_fdtable_slot(record->fd);
+	uint64_t head = slot ? atomic_load(&slot->head) : 0;
+	return sl_fd_state_of(head) == SL_FD_OPEN &&
+	       sl_fd_generation_of(head) == record->generation;
+}
+
+/* A state CLOSE that a connection ended in; a fresh socket, a refused connect() and one that was disconnected on purpose
+ * (AF_UNSPEC, connect(2)) are in it as well. */
+static bool is_dead(const struct sl_kernel_tcp *tcp, const struct sl_fd_record *record)
+{
+	if (tcp->state != TCP_CLOSE)
+		return false;
+	return tcp->was_established ||
+	       (record->flags & (SL_FD_CONNECTED | SL_FD_OUT)) == SL_FD_CONNECTED;
+}
+
 /* Has this connection been met in this survey under another number? */
 static void note_sharing(struct sweep *sweep, struct sl_survey_row *row)
 {
-	uint64_t cookie = row->record.cookie ? row->record.cookie : sl_kernel_cookie(row->record.fd);
+	uint64_t cookie =
+		row->record.cookie ? row->record.cookie : sl_kernel_cookie(row->record.fd);
 	struct seen_cookie *seen = NULL;
 	if (!(row->record.flags & (SL_FD_DUPED | SL_FD_ADOPTED)))
 		return;
@@ -132,6 +154,22 @@ static void note_sharing(struct sweep *sweep, struct sl_survey_row *row)
 	seen->cookie = cookie;
 	seen->row = (uint32_t)(row - sweep->survey->rows);
 	HASH_ADD(hh, sweep->seen, cookie, sizeof(seen->cookie), seen);
+	if (!seen->hh.tbl)
+		sl_pool_free(&sl_worker_pool, seen, sizeof(*seen));
+}
+
+/* What the hooks may not have seen: connect() in the background, a listen() or accept() past them. */
+static void note_state(struct sl_fd_record *record, const struct sl_kernel_tcp *tcp)
+{
+	bool is_connected =
+		tcp->state != TCP_CLOSE && tcp->state != TCP_SYN_SENT && tcp->state != TCP_LISTEN;
+	uint32_t flag = tcp->state == TCP_LISTEN               ? SL_FD_LISTENING
+	                : is_connected || is_dead(tcp, record) ? SL_FD_CONNECTED
+	                                                       : 0;
+	if (!flag || (record->flags & (flag | SL_FD_CONNECTING)) == flag)
+		return;
+	sl_fdtable_mark(record->fd, record->generation, flag, SL_FD_CONNECTING);
+	record->flags = (record->flags | flag) & ~(uint32_t)SL_FD_CONNECTING;
 }
 
 /* Ask the kernel about one socket, and act on what it says. */
@@ -143,20 +181,19 @@ static void look(struct sweep *sweep, struct sl_fd_record *record)
 		sl_fdtable_drop(record->fd, record->generation);
 		return;
 	}
-	if (error < 0)
+	if (error < 0 || !is_current(record))
 		return;
-	bool is_connected = tcp.state != TCP_CLOSE && tcp.state != TCP_SYN_SENT && tcp.state != TCP_LISTEN;
-	if (is_connected && !(record->flags & SL_FD_CONNECTED)) {
-		sl_fdtable_mark(record->fd, record->generation, SL_FD_CONNECTED, SL_FD_CONNECTING);
-		record->flags |= SL_FD_CONNECTED;
-	}
+	note_state(record, &tcp);
 	enum sl_direction direction = identify(record);
 	struct sl_survey_row *row = row_for(sweep, record);
 	struct sl_suspicion suspicion = {0};
-	bool is_suspect = tcp.state == TCP_CLOSE_WAIT ||
-	                  (tcp.state == TCP_CLOSE && (record->flags & SL_FD_CONNECTED));
-	if (is_suspect)
-		is_suspect = sl_suspects_meet(record, &tcp, sweep->deadline_ms, sweep->now_ms, &suspicion);
+	bool is_suspect = tcp.state == TCP_CLOSE_WAIT || is_dead(&tcp, record);
+	if (is_suspect) {
+		/* Ages count from this moment: a sweep of many thousands takes a while. */
+		uint64_t asked_at_ms = sweep->now_ms + (sl_clock_ms() - sweep->began_at_ms);
+		is_suspect =
+			sl_suspects_meet(record, &tcp, sweep->deadline_ms, asked_at_ms, &suspicion);
+	}
 	if (!row)
 		return;
 	row->tcp = tcp;
@@ -177,10 +214,12 @@ static bool is_worth_a_look(const struct sweep *sweep, const struct pollfd *answ
 
 static void end_batch(struct sweep *sweep)
 {
+	bool is_blind = false;
+	/* EINVAL where the limit of open files was lowered below the batch since (poll(2)): ask about each. */
 	if (!sweep->survey)
-		(void)sl_sys_poll(batch, sweep->batched, 0);
+		is_blind = sl_sys_poll(batch, sweep->batched, 0) < 0;
 	for (unsigned i = 0; i < sweep->batched; i++)
-		if (is_worth_a_look(sweep, &batch[i], &batch_records[i]))
+		if (is_blind || is_worth_a_look(sweep, &batch[i], &batch_records[i]))
 			look(sweep, &batch_records[i]);
 	sweep->batched = 0;
 }
@@ -188,6 +227,7 @@ static void end_batch(struct sweep *sweep)
 static void run(struct sweep *sweep)
 {
 	struct sl_fd_record record;
+	sweep->began_at_ms = sl_clock_ms();
 	/* What the program does from here on counts for the next sweep. */
 	sl_suspects_begin(atomic_fetch_add(&sl_fd_tick, 1) + 1);
 	listen_port_count = 0;

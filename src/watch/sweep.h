@@ -31,8 +31,9 @@ struct sl_survey {
 	struct sl_survey_row *rows;
 	uint32_t count;
 	uint32_t capacity;
-	uint64_t by_kind[SL_KIND_COUNT]; /* open sockets, duplicates counted once each for TCP only */
-	bool is_cut;                     /* memory ran out */
+	uint64_t by_kind
+		[SL_KIND_COUNT]; /* open sockets, duplicates counted once each for TCP only */
+	bool is_cut;             /* memory ran out */
 };
 
 /* Look at all sockets: update the suspects, identify the new, drop what is closed. */

@@ -4,7 +4,8 @@
  *
  * The rule, until histories are kept: a site with at least SL_VERDICT_LEAK_MIN stuck connections is a
  * leak; with fewer stuck ones, or with that many in CLOSE_WAIT that have not reached the deadline, it is
- * unknown; else ok. The process takes the worst of its sites.
+ * unknown; else ok. The process takes the worst of its sites, and a
+ * report that is written because ports or fds have run out is never OK.
  */
 #ifndef SL_WATCH_VERDICT_H
 #define SL_WATCH_VERDICT_H

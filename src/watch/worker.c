@@ -18,13 +18,13 @@
 
 enum { SL_WORKER_NONE, SL_WORKER_STARTING, SL_WORKER_RUNNING };
 
-static struct sl_worker_duties duties;      /* constant after start */
-static _Atomic uint32_t state;              /* futex word */
-static _Atomic uint64_t started_at_ms;      /* when the thread was made */
-static _Atomic uint32_t calls;              /* futex word: advanced by whoever wakes the worker */
-static _Atomic unsigned wanted_now;         /* sl_wanted bits */
-static _Atomic uint32_t unanswered;         /* futex word: sl_wanted bits not yet reported */
-static _Atomic uint64_t pressure;           /* error << 32 | dest; 0: none */
+static struct sl_worker_duties duties; /* constant after start */
+static _Atomic uint32_t state;         /* futex word */
+static _Atomic uint64_t started_at_ms; /* when the thread was made */
+static _Atomic uint32_t calls;         /* futex word: advanced by whoever wakes the worker */
+static _Atomic unsigned wanted_now;    /* sl_wanted bits */
+static _Atomic uint32_t unanswered;    /* futex word: sl_wanted bits not yet reported */
+static _Atomic uint64_t pressure;      /* error << 32 | dest; 0: none */
 
 static void take_turn(uint64_t *sleep_ms)
 {
@@ -52,7 +52,7 @@ static void *work(void *unused)
 		uint32_t seen = atomic_load(&calls);
 		uint64_t sleep_ms;
 		take_turn(&sleep_ms);
-		if (atomic_load(&wanted_now) == 0)
+		if (atomic_load(&wanted_now) == 0 && sleep_ms > 0)
 			sl_sys_futex_wait(&calls, seen, sleep_ms * 1000000u);
 	}
 	return NULL;
@@ -68,7 +68,8 @@ static bool create_thread(void)
 	(void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	(void)pthread_attr_setstacksize(&attributes, SL_WORKER_STACK_BYTES);
 	/* The new thread inherits the mask: no signal of the program is ever delivered to it. */
-	(void)SL_SYS4(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, &before, SL_KERNEL_SIGSET_BYTES);
+	(void)SL_SYS4(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, &before,
+	              SL_KERNEL_SIGSET_BYTES);
 	int error = pthread_create(&thread, &attributes, work, NULL);
 	if (error == EINVAL) /* the program's thread-local data alone is larger than that stack */
 		error = pthread_create(&thread, NULL, work, NULL);

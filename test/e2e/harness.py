@@ -142,9 +142,8 @@ class Program:
         return self.text_path.read_text(errors="replace") if self.text_path.exists() else ""
 
     def full_reports(self, trigger=None):
-        """The text reports so far, each as its lines; or those of one trigger. A healthy process's
-        one line
-        is not among them."""
+        """The text reports so far, each as its lines; or those of one trigger. The one line of
+        a healthy process is not among them."""
         starts = [m.start() for m in re.finditer(r"^sockleak ", self.text(), re.MULTILINE)]
         texts = [self.text()[a:b].splitlines() for a, b in zip(starts, starts[1:] + [None])]
         with_head = [(re.search(r"  \(([a-z]+)\)$", lines[0]), lines) for lines in texts]
@@ -220,9 +219,8 @@ class Program:
 
 
 def options_text(directory, options):
-    """SOCKLEAK_OPTIONS: reports into the directory, fast, with what the test asks for on top. A
-    value of None
-    leaves the option out."""
+    """SOCKLEAK_OPTIONS: reports into the directory, fast, with what the test asks for on top.
+    A value of None leaves the option out."""
     merged = {
         "report": directory / "report.txt",
         "json": directory / "report.json",
@@ -239,21 +237,20 @@ def start(
     directory,
     *,
     options=None,
-    raw_options=None,
     library=True,
     network=None,
     wrap=(),
     nofile=None,
     stderr="file",
+    beside=(),
     env=None,
     **popen_args,
 ):
     """Start argv with the library preloaded into it alone, and not into what wraps it.
 
-    options: a dict, see options_text(); raw_options: SOCKLEAK_OPTIONS as it is. network: a
-    PrivateNetwork.
-    wrap: words in front. nofile: soft limit of open files. stderr: "file", None (closed) or a
-    descriptor.
+    options: a dict, see options_text(). network: a PrivateNetwork. wrap: words in front. nofile:
+    soft limit of open files. stderr: "file", None (closed) or a descriptor. beside: more objects
+    to preload.
     """
     directory.mkdir(parents=True, exist_ok=True)
     words = list(wrap)
@@ -262,9 +259,9 @@ def start(
     if nofile:
         words += ["prlimit", f"--nofile={nofile}:"]
     if library:
-        if raw_options is None:
-            raw_options = options_text(directory, options or {})
-        words += ["env", f"LD_PRELOAD={LIBRARY}", f"SOCKLEAK_OPTIONS={raw_options}"]
+        settings = options_text(directory, options or {})
+        preload = ":".join(map(str, [LIBRARY, *beside]))
+        words += ["env", f"LD_PRELOAD={preload}", f"SOCKLEAK_OPTIONS={settings}"]
     words += [str(word) for word in argv]
     stderr_path = None
     if stderr == "file":
@@ -317,8 +314,7 @@ class PrivateNetwork:
         return done.stdout
 
     def narrow_ports(self, low, high):
-        """From now on connections come from these ports. Listeners should be there already, on
-        other ones."""
+        """From now on connections come from these ports. Listeners should be there already."""
         self.run("sysctl", "-q", "-w", f"net.ipv4.ip_local_port_range={low} {high}")
 
     def port_range(self):
@@ -355,8 +351,7 @@ SS_STATES = {
 
 
 def ss_sockets(pid, network=None):
-    """[(state, local, peer)] of the TCP sockets that ss -tanp gives to pid; v4-mapped addresses as
-    IPv4."""
+    """[(state, local, peer)] of the TCP sockets that ss gives to pid; v4-mapped shown as IPv4."""
     words = (network.prefix() if network else []) + ["ss", "-tanpH"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     found = []

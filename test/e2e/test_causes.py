@@ -100,7 +100,9 @@ def test_fin_times_are_the_kernels(puppet, peer):
     (place,) = snapshot["peers"]
     assert 1000 <= place["idle_before_fin_ms_p50"] < 1500
     assert 1000 <= entry["close_wait_ms"] < 1000 * harness.PATIENCE_S
-    assert entry["age_ms"] >= entry["close_wait_ms"] + place["idle_before_fin_ms_p50"]
+    # The kernel's clock ticks in up to 10 ms, ours in 1 ms.
+    known = entry["close_wait_ms"] + place["idle_before_fin_ms_p50"]
+    assert entry["age_ms"] >= known - 20
 
 
 def idle_ms(connection):

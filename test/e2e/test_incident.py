@@ -37,6 +37,7 @@ def run_incident(start, networks, numbers):
         [harness.victim("closewait"), *triples],
         network=network,
         nofile=harness.hard_nofile() if needed > 1000 else None,
+        options={"max_output": "1000m"},  # with every socket listed, a report has megabytes
     )
     victim.ready()
     for place, count in enumerate(closed):

@@ -44,11 +44,11 @@ def class_path():
     return ":".join([str(harness.BUILD / "java"), *jars])
 
 
-def run_client(start, web, mode, requests=REQUESTS, options=None):
+def run_client(start, web, mode, requests=REQUESTS, **more):
     """A LeakyClient that has sent its requests and waits."""
     argv = [harness.need_tool("java"), "-cp", class_path(), "LeakyClient", f"http://{PLACE}/"]
     argv += [str(requests), "0", mode]
-    program = start(argv, network=web, options=options)
+    program = start(argv, network=web, **more)
     assert program.line() == f"done {requests} failed 0"
     return program
 
@@ -145,6 +145,18 @@ def test_native_stacks_on_request(start, web):
     program = run_client(start, web, "main", requests=12, options={"stacks": "native"})
     snapshot = program.report()
     assert {site["kind"] for site in snapshot["sites"] if site["open"]} == {"native"}
+    assert program.end() == 0
+
+
+def test_a_jvm_without_jvmti(start, web):
+    """Native stacks instead, and everything else as ever."""
+    beside = [harness.victim("so_nojvmti.so")]
+    program = run_client(start, web, "main", requests=12, beside=beside)
+    snapshot = program.report_until(lambda s: s["totals"]["stuck"] == 12, "12 stuck connections")
+    guilty = [site for site in snapshot["sites"] if site["stuck"]]
+    assert {site["kind"] for site in guilty} == {"native"}
+    assert snapshot["process"]["runtime"] == "jvm"
+    assert snapshot["peers"][0]["stuck"] == 12
     assert program.end() == 0
 
 

@@ -105,6 +105,9 @@ def test_a_forked_child_dies_of_it_as_before(puppet, peer):
     child = program.number("fork")
     os.kill(child, signal.SIGUSR1)
     assert program.ask(f"wait {child}") == ["signal", str(int(signal.SIGUSR1))]
+    for _ in range(20):
+        child = program.number("fork USR1")
+        assert program.ask(f"wait {child}") == ["signal", str(int(signal.SIGUSR1))]
     program.report()  # the parent still answers
 
 

@@ -9,6 +9,7 @@
 #include <linux/netlink.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -121,6 +122,15 @@ static void do_rawclose(const struct words *w)
 		say("ok 0");
 }
 
+static void do_rawdup2(const struct words *w)
+{
+	long result = raw(SYS_dup3, number(w, 1, -1), number(w, 2, -1), 0);
+	if (result < 0)
+		say_error((int)-result, "");
+	else
+		say("ok %ld", result);
+}
+
 static void do_dup(const struct words *w)
 {
 	answer(dup(number(w, 1, -1)));
@@ -221,15 +231,18 @@ static void do_handled(const struct words *w)
 	say("ok %u", handled);
 }
 
-/* fork: a child that waits for signals; its pid. */
+/* fork [SIGNAL]: a child that waits for signals; its pid. With SIGNAL, that one is sent at once: the
+ * child may not have come out of fork() yet. */
 static void do_fork(const struct words *w)
 {
-	(void)w;
 	pid_t child = fork();
 	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 		for (;;)
 			pause();
 	}
+	if (w->count > 1)
+		kill(child, signal_of(text(w, 1)));
 	answer(child);
 }
 
@@ -255,25 +268,16 @@ static const struct {
 	const char *verb;
 	void (*obey)(const struct words *w);
 } commands[] = {
-	{"connect", do_connect},
-	{"rawconnect", do_rawconnect},
-	{"connected", do_connected},
-	{"read", do_read},
-	{"write", do_write},
-	{"shutdown", do_shutdown},
-	{"close", do_close},
-	{"rawclose", do_rawclose},
-	{"dup", do_dup},
-	{"dup2", do_dup2},
-	{"kind", do_kind},
-	{"listen", do_listen},
-	{"accept", do_accept},
-	{"handle", do_handle},
-	{"disposition", do_disposition},
-	{"handled", do_handled},
-	{"fork", do_fork},
-	{"wait", do_wait},
-	{"nop", do_nop},
+	{"connect", do_connect},     {"rawconnect", do_rawconnect},
+	{"connected", do_connected}, {"read", do_read},
+	{"write", do_write},         {"shutdown", do_shutdown},
+	{"close", do_close},         {"rawclose", do_rawclose},
+	{"rawdup2", do_rawdup2},     {"dup", do_dup},
+	{"dup2", do_dup2},           {"kind", do_kind},
+	{"listen", do_listen},       {"accept", do_accept},
+	{"handle", do_handle},       {"disposition", do_disposition},
+	{"handled", do_handled},     {"fork", do_fork},
+	{"wait", do_wait},           {"nop", do_nop},
 };
 
 static void obey(char *line)

@@ -1,8 +1,7 @@
 /* so_ctor - an object whose constructor starts a thread that calls socket(), and waits for it.
  *
  * Loaded by dlopen(), the constructor runs under the loader's lock: a library that takes that
- * lock inside
- * socket() deadlocks here.
+ * lock inside socket() deadlocks here.
  */
 #include "victim.h"
 

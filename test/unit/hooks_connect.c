@@ -1,0 +1,297 @@
+/* hooks_connect.c - connect, bind, listen. */
+#include "doors.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+#include "ledger/peers.h"
+#include "tcp.h"
+
+int __connect(int fd, const struct sockaddr *address, socklen_t length);
+
+#define IN_PROGRESS (SL_FD_OUT | SL_FD_CONNECTING)
+
+typedef int connect_fn(int fd, const struct sockaddr *address, socklen_t length);
+
+static struct sockaddr_in loopback(uint16_t port)
+{
+	struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons(port)};
+	place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return place;
+}
+
+static int to(connect_fn *reach, int fd, uint16_t port)
+{
+	struct sockaddr_in place = loopback(port);
+	return reach(fd, (struct sockaddr *)&place, sizeof(place));
+}
+
+static long to_by_kernel(int fd, uint16_t port)
+{
+	struct sockaddr_in place = loopback(port);
+	return SL_SYS3(SYS_connect, fd, &place, sizeof(place));
+}
+
+static int tcp_socket(int flags)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | flags, 0);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void assert_dest(int fd, uint16_t port)
+{
+	const uint8_t mapped[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1};
+	const struct sl_peer *peer = sl_peer_get(record_of(fd).dest);
+	assert_non_null(peer);
+	assert_int_equal(peer->direction, SL_DIRECTION_OUT);
+	assert_int_equal(peer->at.port, port);
+	assert_memory_equal(peer->at.address, mapped, sizeof(mapped));
+}
+
+static void check_connected(connect_fn *reach)
+{
+	uint16_t port;
+	int listener = tcp_listen(false, 4, &port), fd = tcp_socket(0);
+	assert_int_equal(UNTOUCHED(to(reach, fd, port)), 0);
+	assert_int_equal(record_of(fd).flags, SL_FD_OUT | SL_FD_CONNECTED);
+	assert_dest(fd, port);
+	FAILS_AS(to_by_kernel(fd, port), to(reach, fd, port)); /* EISCONN */
+	assert_int_equal(record_of(fd).flags, SL_FD_OUT | SL_FD_CONNECTED);
+	assert_int_equal(close(fd) + close(listener), 0);
+}
+
+static void check_refused(connect_fn *reach)
+{
+	uint16_t port;
+	int listener = tcp_listen(false, 4, &port), fd = tcp_socket(0);
+	assert_int_equal(close(listener), 0); /* nobody is there now */
+	FAILS_AS(to_by_kernel(fd, port), to(reach, fd, port));
+	assert_int_equal(record_of(fd).flags, SL_FD_OUT);
+	assert_dest(fd, port);
+	FAILS_AS(to_by_kernel(-1, port), to(reach, -1, port));
+	FAILS_AS(SL_SYS3(SYS_connect, fd, NULL, 16), reach(fd, NULL, 16));
+	struct sockaddr_in place = loopback(port);
+	FAILS_AS(SL_SYS3(SYS_connect, fd, &place, 3),
+	         reach(fd, (const struct sockaddr *)&place, 3));
+	assert_int_equal(record_of(fd).flags, SL_FD_OUT);
+	assert_int_equal(close(fd), 0);
+}
+
+static void check_in_progress(connect_fn *reach)
+{
+	struct full_listener full;
+	full_listener_open(&full);
+	int fd = tcp_socket(SOCK_NONBLOCK);
+	errno = 0;
+	assert_int_equal(to(reach, fd, full.port), -1);
+	assert_int_equal(errno, EINPROGRESS);
+	assert_int_equal(record_of(fd).flags, IN_PROGRESS);
+	assert_dest(fd, full.port);
+	FAILS_AS(to_by_kernel(fd, full.port), to(reach, fd, full.port)); /* EALREADY */
+	assert_int_equal(record_of(fd).flags, IN_PROGRESS);
+	assert_int_equal(close(fd), 0);
+	full_listener_close(&full);
+}
+
+/* The way of programs that poll: connect() again until it says that it is done. */
+static void check_completed(connect_fn *reach)
+{
+	uint16_t port;
+	int listener = tcp_listen(false, 4, &port), fd = tcp_socket(SOCK_NONBLOCK);
+	assert_true(to(reach, fd, port) == 0 || errno == EINPROGRESS);
+	int server = accept(listener, NULL, NULL);
+	struct pollfd ready = {fd, POLLOUT, 0};
+	assert_int_equal(sl_sys_poll(&ready, 1, PATIENCE_MS), 1);
+	assert_true(to(reach, fd, port) == 0 || errno == EISCONN);
+	assert_int_equal(record_of(fd).flags, SL_FD_OUT | SL_FD_CONNECTED);
+	assert_int_equal(close(fd) + close(server) + close(listener), 0);
+}
+
+/* connect() to AF_UNSPEC gives the peer up: what was known of the connection is over. */
+static void check_given_up(connect_fn *reach)
+{
+	uint16_t port, other_port;
+	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	int listener = tcp_listen(false, 4, &port), other = tcp_listen(false, 4, &other_port);
+	int fd = tcp_socket(0);
+	assert_int_equal(to(reach, fd, port), 0);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	sl_fdtable_identify(fd, record_of(fd).generation, 77, record_of(fd).dest);
+	assert_int_equal(UNTOUCHED(reach(fd, &nobody, sizeof(nobody))), 0);
+	assert_int_equal(record_of(fd).flags, 0);
+	assert_int_equal(record_of(fd).peer, 0);
+	assert_int_equal(to(reach, fd, other_port), 0);
+	assert_int_equal(record_of(fd).flags, SL_FD_OUT | SL_FD_CONNECTED);
+	assert_dest(fd, other_port);
+	assert_int_equal(close(fd) + close(listener) + close(other), 0);
+}
+
+/* The worker may have identified a socket by a destination that then refused it. */
+static void check_second_attempt(connect_fn *reach)
+{
+	uint16_t port, closed_port;
+	int listener = tcp_listen(false, 4, &port), fd = tcp_socket(0);
+	assert_int_equal(close(tcp_listen(false, 4, &closed_port)), 0);
+	assert_int_equal(to(reach, fd, closed_port), -1);
+	sl_fdtable_identify(fd, record_of(fd).generation, 77, record_of(fd).dest);
+	assert_int_equal(to(reach, fd, port), 0);
+	assert_int_equal(record_of(fd).peer, 0);
+	assert_dest(fd, port);
+	assert_int_equal(close(fd) + close(listener), 0);
+}
+
+/* Neither a listener nor a UDP socket connects as far as the ledger goes. */
+static void check_others(connect_fn *reach)
+{
+	uint16_t port;
+	int listener = tcp_listen(false, 4, &port), udp = socket(AF_INET, SOCK_DGRAM, 0);
+	FAILS_AS(to_by_kernel(listener, port), to(reach, listener, port));
+	assert_int_equal(record_of(listener).flags, SL_FD_LISTENING);
+	assert_int_equal(UNTOUCHED(to(reach, udp, port)), 0);
+	assert_int_equal(record_of(udp).flags, 0);
+	assert_int_equal(close(udp) + close(listener), 0);
+}
+
+static void check_connect(connect_fn *reach)
+{
+	check_connected(reach);
+	check_refused(reach);
+	check_in_progress(reach);
+	check_completed(reach);
+	check_given_up(reach);
+	check_second_attempt(reach);
+	check_others(reach);
+}
+
+static void test_hook_connect(void **state)
+{
+	(void)state;
+	check_connect(connect);
+}
+
+static void test_hook___connect(void **state)
+{
+	(void)state;
+	check_connect(__connect);
+}
+
+struct late {
+	int fd;
+	uint16_t port;
+	_Atomic int tid;
+	int result, error;
+};
+
+static void *connect_and_hang(void *context)
+{
+	struct late *late = context;
+	atomic_store(&late->tid, sl_sys_gettid());
+	late->result = to(connect, late->fd, late->port);
+	late->error = errno;
+	return NULL;
+}
+
+static bool has_tid(void *context)
+{
+	return atomic_load(&((struct late *)context)->tid) != 0;
+}
+
+/* A connect() that comes back when its number is another socket's says nothing about that one. */
+static void a_late_connect_leaves_the_next_record_alone(void **state)
+{
+	(void)state;
+	struct full_listener full;
+	full_listener_open(&full);
+	struct late late = {.fd = tcp_socket(0), .port = full.port};
+	pthread_t thread;
+	assert_int_equal(pthread_create(&thread, NULL, connect_and_hang, &late), 0);
+	await(has_tid, &late, "a thread to start");
+	await_asleep(atomic_load(&late.tid));
+	assert_int_equal(record_of(late.fd).flags, IN_PROGRESS);
+	int hold = sl_sys_fcntl(late.fd, F_DUPFD_CLOEXEC, 500);
+	assert_int_equal(close(late.fd), 0);
+	int next = tcp_socket(SOCK_NONBLOCK);
+	assert_int_equal(next, late.fd);
+	assert_int_equal(to(connect, next, full.port), -1);
+	assert_int_equal(record_of(next).flags, IN_PROGRESS);
+	assert_int_equal(SL_SYS2(SYS_shutdown, hold, SHUT_RDWR), 0); /* ends the attempt */
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(late.result, -1);
+	assert_true(late.error == ECONNRESET || late.error == ECONNABORTED); /* by kernel */
+	assert_int_equal(record_of(next).flags, IN_PROGRESS);
+	(void)sl_sys_close(hold);
+	assert_int_equal(close(next), 0);
+	full_listener_close(&full);
+}
+
+static void block_in_connect(int fd)
+{
+	struct sockaddr_in place;
+	unsigned n = sizeof(place);
+	(void)sl_sys_getsockname(fd, &place, &n);
+	int client = socket(AF_INET, SOCK_STREAM, 0);
+	(void)to(connect, client, ntohs(place.sin_port));
+}
+
+static void a_thread_cancelled_in_connect_leaves_its_record(void **state)
+{
+	(void)state;
+	for (int is_asynchronous = 0; is_asynchronous < 2; is_asynchronous++) {
+		struct full_listener full;
+		full_listener_open(&full);
+		int next = tcp_socket(0); /* the number that the thread's socket gets */
+		assert_int_equal(close(next), 0);
+		cancel_in(block_in_connect, full.fd, is_asynchronous);
+		assert_int_equal(record_of(next).flags, IN_PROGRESS);
+		assert_int_equal(close(next), 0);
+		full_listener_close(&full);
+	}
+}
+
+static void test_hook_bind(void **state)
+{
+	(void)state;
+	struct sockaddr_in place = loopback(0), bound;
+	socklen_t n = sizeof(bound);
+	int fd = tcp_socket(0), other = tcp_socket(0);
+	assert_int_equal(UNTOUCHED(bind(fd, (struct sockaddr *)&place, sizeof(place))), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&bound, &n), 0);
+	assert_true(bound.sin_port != 0);
+	FAILS_AS(SL_SYS3(SYS_bind, other, &bound, n), bind(other, (struct sockaddr *)&bound, n));
+	FAILS_AS(SL_SYS3(SYS_bind, -1, &bound, n), bind(-1, (struct sockaddr *)&bound, n));
+	assert_int_equal(record_of(fd).flags, 0);
+	assert_int_equal(record_of(other).flags, 0);
+	assert_int_equal(close(fd) + close(other), 0);
+}
+
+static void test_hook_listen(void **state)
+{
+	(void)state;
+	int fd = tcp_socket(0), udp = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(UNTOUCHED(listen(fd, 4)), 0);
+	assert_int_equal(record_of(fd).flags, SL_FD_LISTENING);
+	FAILS_AS(SL_SYS2(SYS_listen, udp, 4), listen(udp, 4));
+	FAILS_AS(SL_SYS2(SYS_listen, -1, 4), listen(-1, 4));
+	assert_int_equal(record_of(udp).flags, 0);
+	assert_int_equal(close(fd) + close(udp), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hook_connect),
+		cmocka_unit_test(test_hook___connect),
+		cmocka_unit_test(a_late_connect_leaves_the_next_record_alone),
+		cmocka_unit_test(a_thread_cancelled_in_connect_leaves_its_record),
+		cmocka_unit_test(test_hook_bind),
+		cmocka_unit_test(test_hook_listen),
+	};
+	return cmocka_run_group_tests(tests, doors_open, NULL);
+}

@@ -1,0 +1,186 @@
+/* hooks_process.c - prctl, epoll_ctl; and what the doors still do in a sandbox. */
+#include "doors.h"
+
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/process.h"
+#include "base/sys.h"
+#include "ledger/sites.h"
+#include "tcp.h"
+#include "watch/worker.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static void test_hook_epoll_ctl(void **state)
+{
+	(void)state;
+	int fd = socket(AF_INET, SOCK_STREAM, 0), pipes[2], set = epoll_create1(0);
+	struct epoll_event event = {.events = EPOLLIN};
+	assert_int_equal(pipe(pipes), 0);
+	FAILS_AS(SL_SYS4(SYS_epoll_ctl, set, EPOLL_CTL_MOD, fd, &event),
+	         epoll_ctl(set, EPOLL_CTL_MOD, fd, &event));
+	FAILS_AS(SL_SYS4(SYS_epoll_ctl, set, EPOLL_CTL_DEL, fd, NULL),
+	         epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL));
+	FAILS_AS(SL_SYS4(SYS_epoll_ctl, -1, EPOLL_CTL_ADD, fd, &event),
+	         epoll_ctl(-1, EPOLL_CTL_ADD, fd, &event));
+	assert_int_equal(record_of(fd).flags, 0);
+	assert_int_equal(UNTOUCHED(epoll_ctl(set, EPOLL_CTL_ADD, fd, &event)), 0);
+	assert_int_equal(record_of(fd).flags, SL_FD_EPOLL);
+	FAILS_AS(SL_SYS4(SYS_epoll_ctl, set, EPOLL_CTL_ADD, fd, &event),
+	         epoll_ctl(set, EPOLL_CTL_ADD, fd, &event));
+	assert_int_equal(UNTOUCHED(epoll_ctl(set, EPOLL_CTL_MOD, fd, &event)), 0);
+	assert_int_equal(UNTOUCHED(epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL)), 0);
+	assert_int_equal(record_of(fd).flags, SL_FD_EPOLL); /* is, or was */
+	assert_int_equal(UNTOUCHED(epoll_ctl(set, EPOLL_CTL_ADD, pipes[0], &event)), 0);
+	assert_false(is_seen(pipes[0]));
+	assert_int_equal(close(fd) + close(set) + close(pipes[0]) + close(pipes[1]), 0);
+}
+
+/* A filter that lets all pass. For good: only in a child. */
+static int enter_open_sandbox(void *unused)
+{
+	(void)unused;
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = {1, &allow};
+	NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	NEED(!sl_process_is_sandboxed());
+	NEED(!sl_worker_is_running());
+	errno = ERRNO_BEFORE;
+	NEED(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0);
+	NEED(errno == ERRNO_BEFORE);
+	NEED(sl_process_is_sandboxed());
+	NEED(sl_worker_is_running()); /* while it still could be started */
+	return 0;
+}
+
+static void test_hook_prctl(void **state)
+{
+	(void)state;
+	char name[16] = "", raw[16] = "";
+	assert_int_equal(UNTOUCHED(prctl(PR_GET_NAME, name)), 0);
+	assert_int_equal(SL_SYS2(SYS_prctl, PR_GET_NAME, raw), 0);
+	assert_string_equal(name, raw);
+	assert_int_equal(UNTOUCHED(prctl(PR_GET_DUMPABLE)), SL_SYS2(SYS_prctl, PR_GET_DUMPABLE, 0));
+	FAILS_AS(SL_SYS2(SYS_prctl, 987654, 0), prctl(987654, 0, 0, 0, 0));
+	/* A filter that the kernel refuses changes nothing. */
+	FAILS_AS(SL_SYS3(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL),
+	         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL, 0, 0));
+	FAILS_AS(SL_SYS3(SYS_prctl, PR_SET_SECCOMP, 77, NULL),
+	         prctl(PR_SET_SECCOMP, 77, NULL, 0, 0));
+	assert_false(sl_process_is_sandboxed());
+	assert_int_equal(in_child(enter_open_sandbox, NULL), 0);
+	assert_false(sl_process_is_sandboxed());
+}
+
+/* System calls that the program below never makes, and that the library makes elsewhere. */
+static const int deadly[] = {
+	SYS_getpid,        SYS_gettid,         SYS_mmap,         SYS_munmap,    SYS_madvise,
+	SYS_futex,         SYS_getsockopt,     SYS_prctl,        SYS_openat,    SYS_getdents64,
+	SYS_getsockname,   SYS_rt_sigprocmask, SYS_ioctl,        SYS_ppoll,     SYS_clone,
+	SYS_clock_gettime, SYS_write,          SYS_rt_sigaction, SYS_prlimit64, SYS_eventfd2,
+};
+
+static bool enter_deadly_sandbox(void)
+{
+	struct sock_filter filter[2 * COUNT_OF(deadly) + 2] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
+	unsigned short n = 1;
+	for (size_t i = 0; i < COUNT_OF(deadly); i++) {
+		filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+		                                           (uint32_t)deadly[i], 0, 1);
+		filter[n++] =
+			(struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+	}
+	filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = {n, filter};
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
+}
+
+static int connect_and_end(const struct sockaddr_in *place, int listener)
+{
+	char byte = 0;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	NEED(fd >= 0 && is_seen(fd) && record_of(fd).site == SL_SITE_NO_STACK);
+	NEED(connect(fd, (const struct sockaddr *)place, sizeof(*place)) == 0);
+	NEED(record_of(fd).flags == (SL_FD_OUT | SL_FD_CONNECTED));
+	int server = accept(listener, NULL, NULL);
+	NEED(server >= 0 && is_seen(server));
+	NEED(send(fd, "x", 1, 0) == 1 && recv(server, &byte, 1, 0) == 1);
+	int copy = dup(fd);
+	NEED(copy >= 0 && (record_of(copy).flags & SL_FD_DUPED));
+	NEED(dup2(server, copy) == copy && is_seen(copy));
+	NEED(shutdown(fd, SHUT_WR) == 0 && recv(server, &byte, 1, 0) == 0);
+	NEED(record_of(server).flags & SL_FD_EOF);
+	NEED(close_range((unsigned)copy, (unsigned)copy, 0) == 0 && !is_seen(copy));
+	NEED(close(fd) == 0 && close(server) == 0 && !is_seen(fd) && !is_seen(server));
+	return 0;
+}
+
+struct sandboxed {
+	struct sockaddr_in place;
+	int listener;
+	int unseen; /* a listener that nobody saw open */
+	int set;
+};
+
+static int work_in_sandbox(void *context)
+{
+	const struct sandboxed *box = context;
+	struct epoll_event event = {.events = EPOLLIN};
+	int pair[2];
+	NEED(enter_deadly_sandbox());
+	for (int i = 0; i < 3; i++)
+		if (connect_and_end(&box->place, box->listener) != 0)
+			return 1;
+	NEED(epoll_ctl(box->set, EPOLL_CTL_ADD, box->listener, &event) == 0);
+	NEED(record_of(box->listener).flags & SL_FD_EPOLL);
+	NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && is_seen(pair[0]));
+	NEED(close(pair[0]) == 0 && close(pair[1]) == 0 && close(-1) == -1);
+	errno = 0;
+	NEED(accept4(box->unseen, NULL, NULL, 0) == -1 && errno == EAGAIN);
+	closefrom(box->listener + 1);
+	return 0;
+}
+
+/* The filter must really bite, or the test above shows nothing. */
+static int ask_pid_in_sandbox(void *unused)
+{
+	(void)unused;
+	NEED(enter_deadly_sandbox());
+	(void)sl_sys_getpid();
+	return 0;
+}
+
+static void in_a_sandbox_no_door_makes_calls_of_its_own(void **state)
+{
+	(void)state;
+	uint16_t port;
+	struct sandboxed box = {.listener = tcp_listen(false, 8, &port), .set = epoll_create1(0)};
+	box.place = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
+	box.place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	box.unseen = (int)SL_SYS3(SYS_socket, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	assert_int_equal(SL_SYS2(SYS_listen, box.unseen, 1), 0);
+	assert_int_equal(in_child(ask_pid_in_sandbox, NULL), 1000 + SIGSYS);
+	assert_int_equal(in_child(work_in_sandbox, &box), 0);
+	assert_int_equal(close(box.listener) + close(box.unseen) + close(box.set), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hook_epoll_ctl),
+		cmocka_unit_test(test_hook_prctl),
+		cmocka_unit_test(in_a_sandbox_no_door_makes_calls_of_its_own),
+	};
+	return cmocka_run_group_tests(tests, doors_open, NULL);
+}

@@ -1,0 +1,614 @@
+/* hooks_transfer.c - bytes in and out: what is noted of each call, and what is not. */
+#include "doors.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+#include "tcp.h"
+
+#define TEXT "hello"
+#define TEXT_BYTES 5
+
+ssize_t __read(int fd, void *bytes, size_t n);
+ssize_t __read_chk(int fd, void *bytes, size_t n, size_t room);
+ssize_t __recv_chk(int fd, void *bytes, size_t n, size_t room, int flags);
+ssize_t __recvfrom_chk(int fd, void *bytes, size_t n, size_t room, int flags, struct sockaddr *from,
+                       socklen_t *length);
+ssize_t __write(int fd, const void *bytes, size_t n);
+ssize_t __send(int fd, const void *bytes, size_t n, int flags);
+
+/* Each function of the table behind one of two shapes. */
+typedef ssize_t in_fn(int fd, void *bytes, size_t n);
+typedef ssize_t out_fn(int fd, const void *bytes, size_t n);
+
+static ssize_t in_read(int fd, void *bytes, size_t n)
+{
+	return read(fd, bytes, n);
+}
+
+static ssize_t in___read_chk(int fd, void *bytes, size_t n)
+{
+	return __read_chk(fd, bytes, n, n);
+}
+
+static ssize_t in_readv(int fd, void *bytes, size_t n)
+{
+	struct iovec parts[] = {{bytes, 0}, {bytes, n}};
+	return readv(fd, parts, 2);
+}
+
+static ssize_t in_recv(int fd, void *bytes, size_t n)
+{
+	return recv(fd, bytes, n, 0);
+}
+
+static ssize_t in___recv_chk(int fd, void *bytes, size_t n)
+{
+	return __recv_chk(fd, bytes, n, n, 0);
+}
+
+static ssize_t in_recvfrom(int fd, void *bytes, size_t n)
+{
+	return recvfrom(fd, bytes, n, 0, NULL, NULL);
+}
+
+static ssize_t in___recvfrom_chk(int fd, void *bytes, size_t n)
+{
+	return __recvfrom_chk(fd, bytes, n, n, 0, NULL, NULL);
+}
+
+static ssize_t in_recvmsg(int fd, void *bytes, size_t n)
+{
+	struct iovec parts[] = {{bytes, 0}, {bytes, n}};
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+	return recvmsg(fd, &message, 0);
+}
+
+static ssize_t in_recvmmsg(int fd, void *bytes, size_t n)
+{
+	struct iovec part = {bytes, n};
+	struct mmsghdr messages = {.msg_hdr = {.msg_iov = &part, .msg_iovlen = 1}};
+	int got = recvmmsg(fd, &messages, 1, 0, NULL);
+	return got < 1 ? got : (ssize_t)messages.msg_len;
+}
+
+static ssize_t in_splice(int fd, void *bytes, size_t n)
+{
+	int pipes[2];
+	assert_int_equal(SL_SYS2(SYS_pipe2, pipes, 0), 0);
+	ssize_t got = splice(fd, NULL, pipes[1], NULL, n, 0);
+	if (got > 0)
+		assert_int_equal(sl_sys_read(pipes[0], bytes, n), got);
+	(void)sl_sys_close(pipes[0]);
+	(void)sl_sys_close(pipes[1]);
+	return got;
+}
+
+/* The last I/O call noted is of this kind, and of this tick. */
+static void assert_noted(int fd, enum sl_io io)
+{
+	assert_int_equal(record_of(fd).last_io, atomic_load(&sl_fd_tick) << SL_IO_BITS | io);
+}
+
+static bool has_eof(int fd)
+{
+	return record_of(fd).flags & SL_FD_EOF;
+}
+
+static void peer_sends(struct tcp_pair *pair)
+{
+	assert_int_equal(sl_sys_write(pair->server, TEXT, TEXT_BYTES), TEXT_BYTES);
+	tcp_await_unread(pair->client, TEXT_BYTES);
+}
+
+static void check_bytes_in(in_fn *in)
+{
+	struct tcp_pair pair;
+	char bytes[16] = "";
+	tcp_open(&pair);
+	peer_sends(&pair);
+	assert_int_equal(record_of(pair.client).last_io, 0);
+	assert_int_equal(UNTOUCHED(in(pair.client, bytes, 0)), 0); /* asked for nothing: no end */
+	assert_false(has_eof(pair.client));
+	assert_int_equal(UNTOUCHED(in(pair.client, bytes, sizeof(bytes))), TEXT_BYTES);
+	assert_string_equal(bytes, TEXT);
+	assert_noted(pair.client, SL_IO_READ);
+	assert_false(has_eof(pair.client));
+	atomic_fetch_add(&sl_fd_tick, 1); /* as the worker does at each sweep */
+	peer_sends(&pair);
+	assert_int_equal(in(pair.client, bytes, sizeof(bytes)), TEXT_BYTES);
+	assert_noted(pair.client, SL_IO_READ);
+	assert_int_equal(record_of(pair.server).last_io, 0);
+	tcp_close(&pair);
+}
+
+static void check_end_of_file(in_fn *in)
+{
+	struct tcp_pair pair;
+	char byte;
+	tcp_open(&pair);
+	assert_int_equal(close(pair.server), 0);
+	pair.server = -1;
+	assert_int_equal(UNTOUCHED(in(pair.client, &byte, 1)), 0);
+	assert_noted(pair.client, SL_IO_READ);
+	assert_int_equal(record_of(pair.client).flags, SL_FD_OUT | SL_FD_CONNECTED | SL_FD_EOF);
+	tcp_close(&pair);
+}
+
+static void check_nothing_in(in_fn *in)
+{
+	struct tcp_pair pair;
+	char byte;
+	int plain[2];
+	tcp_open(&pair);
+	assert_int_equal(fcntl(pair.client, F_SETFL, O_NONBLOCK), 0);
+	FAILS_AS(sl_sys_read(pair.client, &byte, 1), in(pair.client, &byte, 1)); /* EAGAIN */
+	assert_noted(pair.client, SL_IO_READ);
+	assert_false(has_eof(pair.client));
+	FAILS_AS(sl_sys_read(-1, &byte, 1), in(-1, &byte, 1));
+	FAILS_AS(sl_sys_read(INT32_MAX, &byte, 1), in(INT32_MAX, &byte, 1));
+	assert_int_equal(SL_SYS4(SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, plain), 0);
+	assert_int_equal(sl_sys_write(plain[1], TEXT, 1), 1);
+	assert_int_equal(UNTOUCHED(in(plain[0], &byte, 1)), 1); /* not tracked */
+	assert_int_equal(byte, TEXT[0]);
+	assert_false(is_seen(plain[0]));
+	(void)sl_sys_close(plain[0]);
+	(void)sl_sys_close(plain[1]);
+	tcp_close(&pair);
+}
+
+/* Only on TCP does 0 bytes mean that the peer is done. */
+static void check_empty_datagram(in_fn *in)
+{
+	int pair[2];
+	char byte;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), 0);
+	assert_int_equal(send(pair[1], "", 0, 0), 0);
+	if (in != in_splice) { /* which knows streams only */
+		assert_int_equal(in(pair[0], &byte, 1), 0);
+		assert_noted(pair[0], SL_IO_READ);
+	}
+	assert_int_equal(record_of(pair[0]).flags, 0);
+	assert_int_equal(close(pair[0]) + close(pair[1]), 0);
+}
+
+static void check_in(in_fn *in)
+{
+	check_bytes_in(in);
+	check_end_of_file(in);
+	check_nothing_in(in);
+	check_empty_datagram(in);
+}
+
+/* The other arguments reach the kernel, and what it writes the program. */
+static void check_sender(void)
+{
+	struct sockaddr_in place = {.sin_family = AF_INET}, from = {0};
+	socklen_t n = sizeof(place);
+	char byte;
+	place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&place, n), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&place, &n), 0);
+	assert_int_equal(UNTOUCHED(sendto(fd, "x", 1, 0, (struct sockaddr *)&place, n)), 1);
+	assert_noted(fd, SL_IO_WRITE);
+	assert_int_equal(recvfrom(fd, &byte, 1, 0, (struct sockaddr *)&from, &n), 1);
+	assert_noted(fd, SL_IO_READ);
+	assert_int_equal(n, sizeof(place));
+	assert_memory_equal(&from, &place, n);
+	FAILS_AS(SL_SYS5(SYS_recvfrom, fd, &byte, 1, MSG_DONTWAIT, NULL),
+	         recvfrom(fd, &byte, 1, MSG_DONTWAIT, NULL, NULL));
+	assert_int_equal(close(fd), 0);
+}
+
+/* A message of the error queue has no bytes, and is no end of file. MSG_ZEROCOPY leaves one for each send(). */
+static void check_error_queue(void)
+{
+	struct tcp_pair pair;
+	char control[128], bytes[8];
+	int on = 1;
+	tcp_open(&pair);
+	if (setsockopt(pair.client, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)) != 0) {
+		print_message("no SO_ZEROCOPY here: the error queue is left out\n");
+		tcp_close(&pair);
+		return;
+	}
+	assert_int_equal(send(pair.client, TEXT, TEXT_BYTES, MSG_ZEROCOPY), TEXT_BYTES);
+	assert_int_equal(sl_sys_read(pair.server, bytes, sizeof(bytes)), TEXT_BYTES);
+	struct pollfd errors = {pair.client, 0, 0}; /* POLLERR comes unasked */
+	assert_int_equal(sl_sys_poll(&errors, 1, PATIENCE_MS), 1);
+	struct iovec part = {bytes, sizeof(bytes)};
+	struct msghdr message = {.msg_iov = &part,
+	                         .msg_iovlen = 1,
+	                         .msg_control = control,
+	                         .msg_controllen = sizeof(control)};
+	assert_int_equal(recvmsg(pair.client, &message, MSG_ERRQUEUE), 0);
+	assert_true(message.msg_controllen > 0);
+	assert_false(has_eof(pair.client));
+	tcp_close(&pair);
+}
+
+/* Several at once; the end of file may come as the last of them. */
+static void check_many_in(void)
+{
+	struct tcp_pair pair;
+	char bytes[2][TEXT_BYTES];
+	struct iovec parts[2] = {{bytes[0], TEXT_BYTES}, {bytes[1], TEXT_BYTES}};
+	struct mmsghdr messages[2] = {{.msg_hdr = {.msg_iov = &parts[0], .msg_iovlen = 1}},
+	                              {.msg_hdr = {.msg_iov = &parts[1], .msg_iovlen = 1}}};
+	tcp_open(&pair);
+	peer_sends(&pair);
+	assert_int_equal(close(pair.server), 0);
+	pair.server = -1;
+	assert_int_equal(UNTOUCHED(recvmmsg(pair.client, messages, 2, 0, NULL)), 2);
+	assert_int_equal(messages[0].msg_len, TEXT_BYTES);
+	assert_int_equal(messages[1].msg_len, 0);
+	assert_true(has_eof(pair.client));
+	tcp_close(&pair);
+}
+
+static void test_hook_read(void **state)
+{
+	(void)state;
+	check_in(in_read);
+}
+
+static void test_hook___read(void **state)
+{
+	(void)state;
+	check_in(__read);
+}
+
+static void test_hook___read_chk(void **state)
+{
+	(void)state;
+	check_in(in___read_chk);
+}
+
+static void test_hook_readv(void **state)
+{
+	(void)state;
+	check_in(in_readv);
+}
+
+static void test_hook_recv(void **state)
+{
+	(void)state;
+	check_in(in_recv);
+}
+
+static void test_hook___recv_chk(void **state)
+{
+	(void)state;
+	check_in(in___recv_chk);
+}
+
+static void test_hook_recvfrom(void **state)
+{
+	(void)state;
+	check_in(in_recvfrom);
+	check_sender();
+}
+
+static void test_hook___recvfrom_chk(void **state)
+{
+	(void)state;
+	check_in(in___recvfrom_chk);
+}
+
+static void test_hook_recvmsg(void **state)
+{
+	(void)state;
+	check_in(in_recvmsg);
+	check_error_queue();
+}
+
+static void test_hook_recvmmsg(void **state)
+{
+	(void)state;
+	check_in(in_recvmmsg);
+	check_many_in();
+}
+
+/* Bytes out */
+
+static ssize_t out_writev(int fd, const void *bytes, size_t n)
+{
+	struct iovec part = {(void *)bytes, n};
+	return writev(fd, &part, 1);
+}
+
+static ssize_t out_send(int fd, const void *bytes, size_t n)
+{
+	return send(fd, bytes, n, 0);
+}
+
+static ssize_t out___send(int fd, const void *bytes, size_t n)
+{
+	return __send(fd, bytes, n, 0);
+}
+
+static ssize_t out_sendto(int fd, const void *bytes, size_t n)
+{
+	return sendto(fd, bytes, n, 0, NULL, 0);
+}
+
+static ssize_t out_sendmsg(int fd, const void *bytes, size_t n)
+{
+	struct iovec part = {(void *)bytes, n};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	return sendmsg(fd, &message, 0);
+}
+
+static ssize_t out_sendmmsg(int fd, const void *bytes, size_t n)
+{
+	struct iovec part = {(void *)bytes, n};
+	struct mmsghdr messages = {.msg_hdr = {.msg_iov = &part, .msg_iovlen = 1}};
+	int sent = sendmmsg(fd, &messages, 1, 0);
+	return sent < 1 ? sent : (ssize_t)messages.msg_len;
+}
+
+static ssize_t send_file(bool is_64, int fd, const void *bytes, size_t n)
+{
+	int file = (int)SL_SYS2(SYS_memfd_create, "bytes", 0);
+	off_t offset = 1;
+	off64_t offset64 = 1;
+	assert_int_equal(sl_sys_write(file, " ", 1), 1);
+	assert_int_equal(sl_sys_write(file, bytes, n), (long)n);
+	ssize_t sent = is_64 ? sendfile64(fd, file, &offset64, n) : sendfile(fd, file, &offset, n);
+	assert_int_equal((is_64 ? offset64 : offset) - 1, sent < 0 ? 0 : sent);
+	(void)sl_sys_close(file);
+	return sent;
+}
+
+static ssize_t out_sendfile(int fd, const void *bytes, size_t n)
+{
+	return send_file(false, fd, bytes, n);
+}
+
+static ssize_t out_sendfile64(int fd, const void *bytes, size_t n)
+{
+	return send_file(true, fd, bytes, n);
+}
+
+static ssize_t out_splice(int fd, const void *bytes, size_t n)
+{
+	int pipes[2];
+	assert_int_equal(SL_SYS2(SYS_pipe2, pipes, 0), 0);
+	assert_int_equal(sl_sys_write(pipes[1], bytes, n), (long)n);
+	ssize_t sent = splice(pipes[0], NULL, fd, NULL, n, 0);
+	(void)sl_sys_close(pipes[0]);
+	(void)sl_sys_close(pipes[1]);
+	return sent;
+}
+
+static void check_out(out_fn *out)
+{
+	struct tcp_pair pair;
+	char bytes[16] = "";
+	int plain[2];
+	tcp_open(&pair);
+	assert_int_equal(UNTOUCHED(out(pair.client, TEXT, TEXT_BYTES)), TEXT_BYTES);
+	assert_noted(pair.client, SL_IO_WRITE);
+	assert_int_equal(sl_sys_read(pair.server, bytes, sizeof(bytes)), TEXT_BYTES);
+	assert_string_equal(bytes, TEXT);
+	assert_int_equal(record_of(pair.server).last_io, 0);
+	assert_int_equal(shutdown(pair.client, SHUT_WR), 0);
+	FAILS_AS(sl_sys_write(pair.client, TEXT, 1), out(pair.client, TEXT, 1)); /* EPIPE */
+	assert_true(is_seen(pair.client));
+	FAILS_AS(sl_sys_write(-1, TEXT, 1), out(-1, TEXT, 1));
+	tcp_close(&pair);
+
+	assert_int_equal(SL_SYS4(SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, plain), 0);
+	assert_int_equal(UNTOUCHED(out(plain[0], TEXT, TEXT_BYTES)), TEXT_BYTES); /* not tracked */
+	assert_int_equal(sl_sys_read(plain[1], bytes, sizeof(bytes)), TEXT_BYTES);
+	assert_false(is_seen(plain[0]));
+	(void)sl_sys_close(plain[0]);
+	(void)sl_sys_close(plain[1]);
+}
+
+static void test_hook_write(void **state)
+{
+	(void)state;
+	check_out(write);
+}
+
+static void test_hook___write(void **state)
+{
+	(void)state;
+	check_out(__write);
+}
+
+static void test_hook_writev(void **state)
+{
+	(void)state;
+	check_out(out_writev);
+}
+
+static void test_hook_send(void **state)
+{
+	(void)state;
+	check_out(out_send);
+}
+
+static void test_hook___send(void **state)
+{
+	(void)state;
+	check_out(out___send);
+}
+
+static void test_hook_sendto(void **state)
+{
+	(void)state;
+	check_out(out_sendto);
+}
+
+static void test_hook_sendmsg(void **state)
+{
+	(void)state;
+	check_out(out_sendmsg);
+}
+
+static void test_hook_sendmmsg(void **state)
+{
+	(void)state;
+	check_out(out_sendmmsg);
+}
+
+static void test_hook_sendfile(void **state)
+{
+	(void)state;
+	check_out(out_sendfile);
+}
+
+static void test_hook_sendfile64(void **state)
+{
+	(void)state;
+	check_out(out_sendfile64);
+}
+
+static void test_hook_splice(void **state)
+{
+	(void)state;
+	check_in(in_splice);
+	check_out(out_splice);
+	struct tcp_pair pair; /* neither end is a pipe: as the kernel says, and both are noted */
+	tcp_open(&pair);
+	FAILS_AS(sl_syscall6(SYS_splice, pair.client, 0, pair.server, 0, 1, 0),
+	         splice(pair.client, NULL, pair.server, NULL, 1, 0));
+	assert_noted(pair.client, SL_IO_READ);
+	assert_noted(pair.server, SL_IO_WRITE);
+	tcp_close(&pair);
+}
+
+/* An end of file that comes when the number is another socket's */
+
+struct late {
+	int fd;
+	_Atomic int tid;
+	ssize_t result;
+};
+
+static void *receive_late(void *context)
+{
+	struct late *late = context;
+	char byte;
+	atomic_store(&late->tid, sl_sys_gettid());
+	late->result = recv(late->fd, &byte, 1, 0);
+	return NULL;
+}
+
+static bool has_tid(void *context)
+{
+	return atomic_load(&((struct late *)context)->tid) != 0;
+}
+
+static void a_late_end_of_file_leaves_the_next_record_alone(void **state)
+{
+	(void)state;
+	struct tcp_pair pair;
+	pthread_t thread;
+	tcp_open(&pair);
+	struct late late = {.fd = pair.client};
+	assert_int_equal(pthread_create(&thread, NULL, receive_late, &late), 0);
+	await(has_tid, &late, "a thread to start");
+	await_asleep(atomic_load(&late.tid));
+	assert_int_equal(close(pair.client), 0); /* the call under way keeps the connection */
+	int next = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(next, pair.client);
+	assert_int_equal(SL_SYS2(SYS_shutdown, pair.server, SHUT_WR), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(late.result, 0);
+	assert_int_equal(record_of(next).flags, 0);
+	tcp_close(&pair); /* `next` too */
+}
+
+/* Cancellation */
+
+static void block_in_read(int fd)
+{
+	char byte;
+	(void)read(fd, &byte, 1);
+}
+
+static void block_in_recv(int fd)
+{
+	char byte;
+	(void)recv(fd, &byte, 1, 0);
+}
+
+static void block_in_recvmsg(int fd)
+{
+	char byte;
+	(void)in_recvmsg(fd, &byte, 1);
+}
+
+static void block_in_send(int fd)
+{
+	static char bytes[1 << 20];
+	while (send(fd, bytes, sizeof(bytes), 0) > 0)
+		continue;
+}
+
+static int send_in_child(void *context)
+{
+	NEED(send(*(int *)context, TEXT, TEXT_BYTES, 0) == TEXT_BYTES);
+	return 0;
+}
+
+static void a_thread_cancelled_in_a_transfer_leaves_nothing_behind(void **state)
+{
+	(void)state;
+	block_fn *const blocks[] = {block_in_read, block_in_recv, block_in_recvmsg, block_in_send};
+	for (size_t i = 0; i < 2 * sizeof(blocks) / sizeof(blocks[0]); i++) {
+		struct tcp_pair pair;
+		char bytes[TEXT_BYTES];
+		tcp_open(&pair);
+		cancel_in(blocks[i / 2], pair.client, i % 2);
+		assert_true(is_seen(pair.client));
+		assert_int_equal(in_child(send_in_child, &pair.server), 0);
+		assert_int_equal(recv(pair.client, bytes, sizeof(bytes), 0), TEXT_BYTES);
+		assert_noted(pair.client, SL_IO_READ);
+		tcp_close(&pair);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hook_read),
+		cmocka_unit_test(test_hook___read),
+		cmocka_unit_test(test_hook___read_chk),
+		cmocka_unit_test(test_hook_readv),
+		cmocka_unit_test(test_hook_recv),
+		cmocka_unit_test(test_hook___recv_chk),
+		cmocka_unit_test(test_hook_recvfrom),
+		cmocka_unit_test(test_hook___recvfrom_chk),
+		cmocka_unit_test(test_hook_recvmsg),
+		cmocka_unit_test(test_hook_recvmmsg),
+		cmocka_unit_test(test_hook_write),
+		cmocka_unit_test(test_hook___write),
+		cmocka_unit_test(test_hook_writev),
+		cmocka_unit_test(test_hook_send),
+		cmocka_unit_test(test_hook___send),
+		cmocka_unit_test(test_hook_sendto),
+		cmocka_unit_test(test_hook_sendmsg),
+		cmocka_unit_test(test_hook_sendmmsg),
+		cmocka_unit_test(test_hook_sendfile),
+		cmocka_unit_test(test_hook_sendfile64),
+		cmocka_unit_test(test_hook_splice),
+		cmocka_unit_test(a_late_end_of_file_leaves_the_next_record_alone),
+		cmocka_unit_test(a_thread_cancelled_in_a_transfer_leaves_nothing_behind),
+	};
+	(void)signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, doors_open, NULL);
+}
