@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/process.h"
+#include "base/sys.h"
 #include "control/signal.h"
 #include "hooks/entry.h"
 #include "hooks/real.h"
@@ -24,6 +25,7 @@
 #include "report/sinks.h"
 #include "report/triggers.h"
 #include "stack/java.h"
+#include "stack/loader.h"
 #include "stack/native.h"
 #include "watch/adopt.h"
 #include "watch/growth.h"
@@ -87,34 +89,51 @@ static void worker_start(void)
 	sl_java_look();
 }
 
+static uint64_t worker_turn(unsigned wanted, const struct sl_pressure *pressure)
+{
+	sl_signal_say();
+	return sl_triggers_turn(wanted, pressure);
+}
+
 /* In a child that owns its memory: of the library only the ledger is left. */
 static void in_child(void)
 {
 	sl_worker_forked();
+	sl_loader_forked();
 	sl_pool_reset(&sl_worker_pool);
 	sl_suspects_forked();
 	sl_growth_forked();
-	sl_adopt_forked();
 	sl_java_forget();
 	sl_signal_forked();
 	sl_sinks_forked();
 	sl_triggers_forked();
 }
 
+static uint64_t signals_before_fork; /* of the forking thread, which holds all locks */
+
+/* A handler that ran while the locks are held could wait for one of them for ever. */
 static void fork_prepare(void)
 {
+	uint64_t signals = sl_sys_block_signals();
 	sl_locks_fork_prepare();
+	signals_before_fork = signals;
+	sl_loader_fork_prepare();
 }
 
 static void fork_parent(void)
 {
+	uint64_t signals = signals_before_fork;
+	sl_loader_fork_parent();
 	sl_locks_fork_done();
+	sl_sys_unblock_signals(signals);
 }
 
 static void fork_child(void)
 {
+	uint64_t signals = signals_before_fork;
 	sl_locks_fork_done();
 	sl_process_forked();
+	sl_sys_unblock_signals(signals);
 }
 
 __attribute__((constructor)) static void start(void)
@@ -129,7 +148,7 @@ __attribute__((constructor)) static void start(void)
 	if (sl_options.help)
 		print_help();
 	refuse_usr2_in_a_jvm();
-	static const struct sl_worker_duties duties = {.start = worker_start, .turn = sl_triggers_turn};
+	static const struct sl_worker_duties duties = {.start = worker_start, .turn = worker_turn};
 	sl_sites_start();
 	sl_process_start(in_child);
 	sl_worker_prepare(&duties);

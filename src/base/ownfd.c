@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "base/sys.h"
 
@@ -11,15 +13,23 @@
 
 /* Number + 1, so that zeroed memory means none. */
 static _Atomic int own[SL_OWN_FDS];
+/* What it was when it was taken: anonymous fds that are not pipes or sockets share one inode, and we take none of those. */
+static _Atomic uint64_t own_inodes[SL_OWN_FDS];
 
-static int reserved = -1; /* the worker's */
+static uint64_t inode_of(int fd)
+{
+	struct stat file;
+	return SL_SYS2(SYS_fstat, fd, &file) < 0 ? 0 : (uint64_t)file.st_ino;
+}
 
 static bool list(int fd)
 {
 	for (int i = 0; i < SL_OWN_FDS; i++) {
 		int none = 0;
-		if (atomic_compare_exchange_strong(&own[i], &none, fd + 1))
+		if (atomic_compare_exchange_strong(&own[i], &none, fd + 1)) {
+			atomic_store(&own_inodes[i], inode_of(fd));
 			return true;
+		}
 	}
 	return false;
 }
@@ -64,29 +74,6 @@ int sl_ownfd_take(int fd)
 	return -EMFILE; /* of our own few places */
 }
 
-int sl_ownfd_open(const char *path, int flags, unsigned mode)
-{
-	struct rlimit before;
-	int fd = sl_sys_open(path, flags, mode);
-	if (fd == -EMFILE && limit_raise(&before)) {
-		fd = sl_sys_open(path, flags, mode);
-		limit_restore(&before);
-	}
-	if (fd == -EMFILE && reserved >= 0 && sl_ownfd_is(reserved)) {
-		sl_ownfd_close(reserved);
-		fd = sl_sys_open(path, flags, mode);
-	}
-	return fd;
-}
-
-void sl_ownfd_reserve(void)
-{
-	if (reserved >= 0 && sl_ownfd_is(reserved))
-		return;
-	int fd = (int)SL_SYS2(SYS_eventfd2, 0, O_CLOEXEC);
-	reserved = fd < 0 ? -1 : sl_ownfd_take(fd);
-}
-
 /* False: it was not ours, or not any more. */
 static bool unlist(int fd)
 {
@@ -118,6 +105,18 @@ bool sl_ownfd_is(int fd)
 	for (int i = 0; i < SL_OWN_FDS; i++)
 		if (atomic_load_explicit(&own[i], memory_order_relaxed) - 1 == fd)
 			return true;
+	return false;
+}
+
+bool sl_ownfd_is_true(int fd)
+{
+	for (int i = 0; i < SL_OWN_FDS; i++) {
+		if (atomic_load(&own[i]) - 1 != fd)
+			continue;
+		if (inode_of(fd) == atomic_load(&own_inodes[i]))
+			return true;
+		(void)unlist(fd);
+	}
 	return false;
 }
 

@@ -1,14 +1,14 @@
-/* ownfd.h - the fds that are ours, and that the program must not notice.
+/* ownfd.h - the fds of ours that lie among the program's, and that it must not notice.
  *
- * They sit at 1,024 and above (select() of the program never meets them; just above, so that the fd table of the process
- * does not grow), close-on-exec. The program believes these numbers to be free.
+ * Files are opened elsewhere (clerk.h). What is left is what must have a number here: the pipe with which the stack walker
+ * checks addresses. Such fds sit at 1,024 and above (select() of the program never meets them; just above, so that the fd
+ * table of the process does not grow), close-on-exec. The program believes these numbers to be free.
  *
  * The usual soft limit is 1,024, so there would be no such number. It binds only while a number is given out: it is raised
- * towards the hard limit for that one call, and put back (getrlimit(2)). The same opens a report file when the program
- * has used up all its numbers; where the limits are equal, a reserved number does.
+ * towards the hard limit for that one call, and put back (getrlimit(2)). That happens as the worker starts, before the program
+ * has its first TCP socket.
  *
- * Layer: base. Locks: none (atomics). Fork: the child has them too. errno: untouched.
- * Async-signal-safe: sl_ownfd_is(), sl_ownfd_yield(), sl_ownfd_first_in(); the rest is the worker's.
+ * Layer: base. Locks: none (atomics). Fork: the child has them too. errno: untouched. Async-signal-safe: everything here.
  */
 #ifndef SL_BASE_OWNFD_H
 #define SL_BASE_OWNFD_H
@@ -24,14 +24,12 @@ int sl_ownfd_take(int fd);
 /* Close one of ours; nothing if the program has taken the number meanwhile. */
 void sl_ownfd_close(int fd);
 
-/* open(2), also when the process has no number left. Close with sl_sys_close(): it is kept for a moment only. */
-int sl_ownfd_open(const char *path, int flags, unsigned mode);
-
-/* See to it that a number is held in reserve. */
-void sl_ownfd_reserve(void);
-
 /* Is this number ours? A few instructions. */
 bool sl_ownfd_is(int fd);
+
+/* ... and is it still what we put there? A raw system call of the program may have closed it, and something of its own may
+ * be there now: then the number is ours no more. One system call. */
+bool sl_ownfd_is_true(int fd);
 
 /* The program is about to put something of its own on this number: it is ours no more. */
 void sl_ownfd_yield(int fd);

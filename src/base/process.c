@@ -54,11 +54,14 @@ bool sl_process_is_ours(void)
 {
 	if (is_sandboxed)
 		return true;
-	if (wiped_at_fork && *wiped_at_fork == SL_WIPED)
+	uint32_t mark = wiped_at_fork ? *wiped_at_fork : SL_OURS;
+	if (mark == SL_WIPED) {
 		sl_process_forked();
-	/* Another pid: the parent's memory, lent by vfork; or another thread, or the code that this
-	 * handler interrupted, is in the child function. */
-	return own_pid == 0 || own_pid == sl_sys_getpid();
+		mark = *wiped_at_fork;
+	}
+	/* Starting: another thread is in the child function, or the code that this handler interrupted.
+	 * Another pid: the memory is the parent's, lent by vfork. */
+	return mark == SL_OURS && (own_pid == 0 || own_pid == sl_sys_getpid());
 }
 
 void sl_process_sandboxed(void)

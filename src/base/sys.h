@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -153,6 +154,25 @@ static inline void sl_sys_futex_wait(const _Atomic uint32_t *word, uint32_t expe
 static inline void sl_sys_futex_wake(const _Atomic uint32_t *word)
 {
 	(void)SL_SYS3(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX);
+}
+
+/* Block every signal for this thread, but for those that an instruction raises: blocked, they would end the process, and the
+ * Java VM lives by them. And but for libc's own by which setuid() reaches each thread (nptl(7)): the caller of setuid() holds
+ * the lock that pthread_create() wants. What was blocked before, for sl_sys_unblock_signals() (rt_sigprocmask(2): the
+ * kernel's set is one word). */
+static inline uint64_t sl_sys_block_signals(void)
+{
+	const int left_out[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, 33 /* SIGSETXID */};
+	uint64_t blocked = ~0ULL, before = 0;
+	for (unsigned i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
+		blocked &= ~(1ULL << (left_out[i] - 1));
+	(void)SL_SYS4(SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, &blocked, &before, sizeof(blocked));
+	return before;
+}
+
+static inline void sl_sys_unblock_signals(uint64_t before)
+{
+	(void)SL_SYS4(SYS_rt_sigprocmask, 2, &before, NULL, sizeof(before));
 }
 
 #endif

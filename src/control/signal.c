@@ -22,6 +22,7 @@
 static sl_sigaction_fn *real;      /* constant after start */
 static bool is_auto;               /* constant after start */
 static _Atomic int held;           /* signal number; 0: none */
+static _Atomic bool is_unsaid;     /* we stepped aside, and the worker has not said so */
 static _Atomic bool is_given_back; /* set in a forked child, under auto */
 static struct sigaction dispositions[SL_DISPOSITIONS];
 static _Atomic unsigned current; /* index of the program's disposition */
@@ -130,10 +131,9 @@ static int step_aside_locked(int number, const struct sigaction *action)
 	if (result != 0)
 		return result;
 	atomic_store(&held, 0);
-	if (!sl_process_is_sandboxed())
-		sl_log("the program uses SIGUSR1 itself: no reports by signal; signal=RTMIN+5 "
-		       "names another",
-		       NULL);
+	atomic_store(&is_unsaid, true);
+	if (sl_worker_is_running() && !sl_process_is_sandboxed())
+		sl_worker_want(0);
 	return result;
 }
 
@@ -161,12 +161,11 @@ int sl_signal_act(int number, const struct sigaction *action, struct sigaction *
 	if (!sl_process_is_ours())
 		return act_in_borrowed_memory(number, action, old);
 	struct sigaction wanted, before;
-	uint64_t all = ~0ULL, mask = 0;
 	int result = 0;
 	if (action)
 		wanted = *action; /* may be the same memory as *old */
 	/* sigaction() may be called from a handler: none of them may interrupt the holder of the lock. */
-	(void)SL_SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &all, &mask, sizeof(all));
+	uint64_t signals = sl_sys_block_signals();
 	sl_lock_take(SL_LOCK_DISPOSITION);
 	before = *programs_disposition();
 	if (atomic_load(&held) != number) /* another thread made us step aside meanwhile */
@@ -174,10 +173,16 @@ int sl_signal_act(int number, const struct sigaction *action, struct sigaction *
 	else if (action)
 		result = change_locked(number, &wanted);
 	sl_lock_release(SL_LOCK_DISPOSITION);
-	(void)SL_SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
+	sl_sys_unblock_signals(signals);
 	if (result == 0 && old)
 		*old = before;
 	return result;
+}
+
+void sl_signal_say(void)
+{
+	if (atomic_exchange(&is_unsaid, false))
+		sl_log("the program uses SIGUSR1 itself: no reports by signal; signal=RTMIN+5 names another", NULL);
 }
 
 void sl_signal_forked(void)

@@ -23,6 +23,10 @@ bool sl_signal_is_held(int number);
 /* What sigaction(2) would do, for a signal that is held. Returns what it returns, errno set. */
 int sl_signal_act(int number, const struct sigaction *action, struct sigaction *old);
 
+/* Say that we stepped aside, once: a program without TCP sockets has no report to miss, and need not hear of it.
+ * Context: the worker. */
+void sl_signal_say(void);
+
 /* In a forked child: under auto the default comes back. Async-signal-safe. */
 void sl_signal_forked(void);
 

@@ -10,6 +10,7 @@
 #include "base/sys.h"
 #include "hooks/entry.h"
 #include "hooks/real.h"
+#include "stack/native.h"
 
 #include "base/poison.h"
 
@@ -25,12 +26,21 @@ static struct sl_fd_forgotten closing(int fd)
 	return sl_entry_closing(fd);
 }
 
+/* close() of a number of ours: the program believes it to be free. Only the stack walker closes a pipe of its own. */
+static int close_own(int fd)
+{
+	if (sl_native_is_walking()) {
+		sl_ownfd_close(fd);
+		return 0;
+	}
+	errno = EBADF;
+	return -1;
+}
+
 int sl_hook_close(int fd)
 {
-	if (sl_ownfd_is(fd)) {
-		errno = EBADF;
-		return -1;
-	}
+	if (sl_ownfd_is(fd) && sl_ownfd_is_true(fd))
+		return close_own(fd);
 	struct sl_fd_forgotten forgotten = closing(fd);
 	int result = sl_real.close(fd);
 	/* Whatever close() says, the number is gone: EINTR and EIO come after it was freed (close(2)). */
@@ -40,10 +50,8 @@ int sl_hook_close(int fd)
 
 int sl_hook___close(int fd)
 {
-	if (sl_ownfd_is(fd)) {
-		errno = EBADF;
-		return -1;
-	}
+	if (sl_ownfd_is(fd) && sl_ownfd_is_true(fd))
+		return close_own(fd);
 	struct sl_fd_forgotten forgotten = closing(fd);
 	int result = sl_real.__close(fd);
 	sl_fdtable_commit(&forgotten);

@@ -1,25 +1,88 @@
-/* process.c - calls that change what the library may do, or what it must know later: prctl, epoll_ctl. */
+/* process.c - calls that change what the library may do, or what it must know later: syscall, prctl, pthread_exit, pipe,
+ * epoll_ctl. */
+#include <errno.h>
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
 
+#include "base/ownfd.h"
 #include "base/process.h"
+#include "base/sys.h"
 #include "hooks/entry.h"
 #include "hooks/real.h"
+#include "stack/native.h"
 #include "watch/worker.h"
 
 #include "base/poison.h"
 
+/* Before a call that may set a filter, which may forbid to start a thread later, or to ask for memory: now, then. */
+static bool before_filter(bool is_filter)
+{
+	struct sl_guard g;
+	if (!is_filter || !sl_entry_is_ours())
+		return false;
+	if (sl_guard_enter(&g)) {
+		sl_fdtable_prepare();
+		sl_worker_ensure(&g);
+	}
+	sl_guard_leave(&g);
+	return true;
+}
+
+/* libc has no seccomp(): programs and libseccomp go this way. Sockets that are opened so are found by the worker. */
+long sl_hook_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	if (number == SYS_close)
+		return sl_hook_close((int)a);
+	if (number != SYS_seccomp)
+		return sl_real.syscall(number, a, b, c, d, e, f);
+	bool is_filter = before_filter(a == SECCOMP_SET_MODE_FILTER || a == SECCOMP_SET_MODE_STRICT);
+	long result = sl_real.syscall(number, a, b, c, d, e, f);
+	if (is_filter && result == 0)
+		sl_process_sandboxed();
+	return result;
+}
+
+/* A process lives as long as its last thread: the worker must learn that main()'s is gone. */
+void sl_hook_pthread_exit(void *value)
+{
+	if (sl_entry_is_ours() && sl_sys_gettid() == sl_sys_getpid())
+		sl_worker_main_is_gone();
+	sl_real.pthread_exit(value);
+}
+
+/* A pipe that the stack walker opens, to check addresses with, is one of our own fds. */
+static int hide_pipe(int fds[2])
+{
+	int in = sl_ownfd_take(fds[0]);
+	int out = sl_ownfd_take(fds[1]);
+	if (in >= 0 && out >= 0) {
+		fds[0] = in;
+		fds[1] = out;
+		return 0;
+	}
+	if (in >= 0)
+		sl_ownfd_close(in);
+	if (out >= 0)
+		sl_ownfd_close(out);
+	errno = EMFILE;
+	return -1;
+}
+
+int sl_hook_pipe(int fds[2])
+{
+	int result = sl_real.pipe(fds);
+	return result == 0 && sl_native_is_walking() ? hide_pipe(fds) : result;
+}
+
+int sl_hook_pipe2(int fds[2], int flags)
+{
+	int result = sl_real.pipe2(fds, flags);
+	return result == 0 && sl_native_is_walking() ? hide_pipe(fds) : result;
+}
+
 int sl_hook_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
 {
-	bool is_filter = option == PR_SET_SECCOMP && sl_entry_is_ours();
-	if (is_filter) {
-		/* A filter may forbid to start a thread later, or to ask for memory: now, then. */
-		struct sl_guard g;
-		if (sl_guard_enter(&g)) {
-			sl_fdtable_prepare();
-			sl_worker_ensure(&g);
-		}
-		sl_guard_leave(&g);
-	}
+	bool is_filter = before_filter(option == PR_SET_SECCOMP);
 	int result = sl_real.prctl(option, a, b, c, d);
 	if (is_filter && result == 0)
 		sl_process_sandboxed();

@@ -8,6 +8,7 @@
 
 #include "base/poison.h"
 
+#define SL_ADOPTION_DOUBT_MS 10000 /* a hook can be held up that long between its real call and its record */
 #define SL_CHUNK_BYTES (SL_FD_CHUNK_SLOTS * sizeof(struct sl_fd_slot))
 #define SL_READ_TRIES 16
 
@@ -145,8 +146,26 @@ static bool replace(int fd, const struct sl_fd_opening *opening)
 	return slot;
 }
 
+static bool slot_read(const struct sl_fd_slot *slot, int fd, struct sl_fd_record *r);
+
+/* A record that the worker adopted a moment ago, between our hook's real call and now, was of this very socket. */
+static void retract_adoption(const struct sl_fd_slot *slot, const struct sl_fd_opening *opening)
+{
+	struct sl_fd_record record;
+	if (!slot_read(slot, 0, &record) || !(record.flags & SL_FD_ADOPTED) ||
+	    opening->opened_at_ms - record.opened_at_ms > SL_ADOPTION_DOUBT_MS)
+		return;
+	atomic_fetch_sub(&adopted, 1);
+	atomic_fetch_sub(&opened[record.kind], 1);
+	if (record.kind == SL_KIND_TCP)
+		sl_site_uncount_opened(record.site);
+}
+
 bool sl_fdtable_open(int fd, const struct sl_fd_opening *opening)
 {
+	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	if (slot)
+		retract_adoption(slot, opening);
 	if (!replace(fd, opening))
 		return false;
 	atomic_fetch_add_explicit(&opened[opening->kind], 1, memory_order_relaxed);

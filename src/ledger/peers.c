@@ -130,24 +130,36 @@ static struct sl_interned *peer_make(struct sl_arena *arena, const void *key)
 	return &peer->head;
 }
 
-SL_INTERN(peers, SL_PEERS_MAX, &sl_ledger_arena, peer_equal, peer_make);
+/* Apart: a server's clients, many over the years, must not use up the room of the few that it calls. */
+SL_INTERN(outbound, SL_PEERS_EACH, &sl_ledger_arena, peer_equal, peer_make);
+SL_INTERN(inbound, SL_PEERS_EACH, &sl_ledger_arena, peer_equal, peer_make);
 
 uint32_t sl_peer_intern(enum sl_direction direction, const struct sl_endpoint *at)
 {
 	uint64_t words[3];
+	bool is_inbound = direction == SL_DIRECTION_IN;
 	memcpy(words, at->address, 16);
 	words[2] = (uint64_t)at->port << 8 | (uint64_t)direction;
 	struct peer_key key = {direction, at};
-	const struct sl_interned *item = sl_intern(&peers, sl_hash_words(words, 3), &key);
-	return item ? item->id : SL_PEER_OVERFLOW;
+	const struct sl_interned *item =
+		sl_intern(is_inbound ? &inbound : &outbound, sl_hash_words(words, 3), &key);
+	if (!item)
+		return SL_PEER_OVERFLOW;
+	return is_inbound ? SL_PEERS_EACH + item->id : item->id;
 }
 
 const struct sl_peer *sl_peer_get(uint32_t id)
 {
-	return id == SL_PEER_OVERFLOW ? NULL : (const struct sl_peer *)sl_intern_get(&peers, id);
+	if (id >= SL_PEER_OVERFLOW)
+		return NULL;
+	const struct sl_interned *item = id > SL_PEERS_EACH
+	                                         ? sl_intern_get(&inbound, id - SL_PEERS_EACH)
+	                                         : sl_intern_get(&outbound, id);
+	return (const struct sl_peer *)item;
 }
 
 uint32_t sl_peer_last(void)
 {
-	return sl_intern_last(&peers);
+	uint32_t last = sl_intern_last(&inbound);
+	return last ? SL_PEERS_EACH + last : sl_intern_last(&outbound);
 }

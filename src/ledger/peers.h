@@ -19,7 +19,8 @@
 
 struct sockaddr;
 
-#define SL_PEERS_MAX 8192u
+#define SL_PEERS_EACH 4096u /* of each direction: outbound ids first, then inbound */
+#define SL_PEERS_MAX (2 * SL_PEERS_EACH)
 #define SL_PEER_OVERFLOW SL_PEERS_MAX /* id of all that found no room, summed */
 
 struct sl_endpoint {
@@ -47,6 +48,7 @@ uint32_t sl_peer_intern(enum sl_direction direction, const struct sl_endpoint *a
 
 /* NULL: none, or SL_PEER_OVERFLOW. */
 const struct sl_peer *sl_peer_get(uint32_t id);
+/* Ids run from 1 to this, with gaps. */
 uint32_t sl_peer_last(void);
 
 #endif

@@ -73,6 +73,8 @@ struct sl_site *sl_site_get(uint32_t id);
 
 /* One more connection from this site, opened by this thread (0: unknown name). */
 void sl_site_count_opened(uint32_t id, uint32_t thread);
+/* One less: it was counted by mistake. */
+void sl_site_uncount_opened(uint32_t id);
 /* Has this thread been counted there? */
 bool sl_site_knows_thread(uint32_t id, uint32_t thread);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "base/clerk.h"
 #include "base/clock.h"
 #include "base/options.h"
 #include "base/out.h"
@@ -17,16 +18,6 @@
 #define SL_TICKS_PER_SECOND \
 	100                  /* USER_HZ: what /proc/PID/stat counts in, on every Linux (proc(5)) */
 #define SL_STAT_STARTTIME 22 /* its field */
-
-static size_t read_file(const char *path, char *bytes, size_t n)
-{
-	int fd = sl_sys_open(path, O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return 0;
-	long got = sl_sys_read(fd, bytes, n);
-	(void)sl_sys_close(fd);
-	return got > 0 ? (size_t)got : 0;
-}
 
 static const char *exe_path(struct sl_arena *arena)
 {
@@ -55,7 +46,7 @@ static const char *const *read_argv(struct sl_arena *arena)
 	unsigned count = 0;
 	if (!argv)
 		return NULL;
-	size_t n = text ? read_file("/proc/self/cmdline", text, SL_CMDLINE_BYTES) : 0;
+	size_t n = text ? sl_clerk_read("/proc/self/cmdline", text, SL_CMDLINE_BYTES) : 0;
 	for (size_t at = 0; at < n && count < SL_ARGV_MAX; at += strlen(text + at) + 1)
 		argv[count++] = text + at;
 	argv[count] = NULL;
@@ -141,8 +132,7 @@ static uint64_t uptime_ms(void)
 {
 	char stat[1024];
 	struct timespec now;
-	size_t n = read_file("/proc/self/stat", stat, sizeof(stat) - 1);
-	stat[n] = 0;
+	(void)sl_clerk_read("/proc/self/stat", stat, sizeof(stat));
 	/* Field 2 is the name in parentheses, and may hold both of them and spaces. */
 	const char *at = strrchr(stat, ')');
 	for (int field = 2; at && field < SL_STAT_STARTTIME; field++)

@@ -1,13 +1,13 @@
 #include "report/sinks.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include "base/log.h"
 #include "base/options.h"
-#include "base/ownfd.h"
 #include "base/sys.h"
 #include "report/json.h"
 #include "report/self.h"
@@ -17,6 +17,7 @@
 
 #define SL_PATH_BYTES 4096
 #define SL_BUFFER_BYTES (64u << 10)
+#define SL_STDERR_BYTES (16u << 10)
 #define SL_STDERR_WAIT_MS 200
 #define SL_FILE_WAIT_MS 1000
 
@@ -27,13 +28,23 @@ struct sink {
 	bool is_refused; /* the budget is used up */
 };
 
-static bool is_forked;               /* written in a forked child, before its worker starts */
-static char buffer[SL_BUFFER_BYTES]; /* the worker's */
+/* The first error of a sink. Made by the thread that writes the files, said by the worker when that is idle: on the clerk, fd 2 is
+ * not the program's. */
+struct complaint {
+	const char *key;
+	char path[512];
+	int error;
+	bool is_said;
+};
 
-/* What has been complained of already, by sink: it is said once. */
 enum { SL_SINK_TEXT, SL_SINK_JSON, SL_SINKS };
-static bool complained[SL_SINKS];
-static bool is_held_back, is_held_back_said;
+static struct complaint complaints[SL_SINKS];
+
+static bool is_forked;                     /* written in a forked child, before its worker starts */
+static char buffer[SL_BUFFER_BYTES];       /* of the thread that writes the files */
+static char stderr_buffer[SL_STDERR_BYTES]; /* the worker's */
+static _Atomic bool is_held_back;
+static bool is_held_back_said; /* the worker's */
 
 void sl_sinks_forked(void)
 {
@@ -113,6 +124,8 @@ static const char *error_text(int error)
 		return "its reader does not take it";
 	case EINVAL:
 		return "not a regular file";
+	case ENOSYS:
+		return "no thread with an fd table of its own is to be had for it (Linux 5.9)";
 	default:
 		return "it cannot be written";
 	}
@@ -120,21 +133,22 @@ static const char *error_text(int error)
 
 static void complain(int sink, const char *key, const char *path, int error)
 {
-	char shown[512];
 	struct sl_out out;
-	if (complained[sink])
+	struct complaint *complaint = &complaints[sink];
+	if (complaint->error)
 		return;
-	complained[sink] = true;
-	sl_out_init(&out, shown, sizeof(shown) - 1, NULL, NULL);
+	sl_out_init(&out, complaint->path, sizeof(complaint->path) - 1, NULL, NULL);
 	sl_out_terminal(&out, path);
-	shown[out.length] = 0;
-	sl_log(key, "=", shown, ": ", error_text(error), "; the program runs on without it", NULL);
+	complaint->path[out.length] = 0;
+	complaint->key = key;
+	complaint->error = error;
 }
 
 static bool take_budget(size_t n)
 {
 	bool is_given = sl_log_budget_take(n);
-	is_held_back |= !is_given;
+	if (!is_given)
+		atomic_store(&is_held_back, true);
 	return is_given;
 }
 
@@ -150,30 +164,10 @@ static void flush_to_file(struct sl_out *out)
 	sink->error = sl_log_write(sink->fd, out->bytes, out->length, SL_FILE_WAIT_MS);
 }
 
-/* Move to a number of ours, where there is one: on a low one the program might close it, and open a file of its own there,
- * while the report is still being written. */
-static int move_up(int fd)
-{
-	int twin = fd < 0 ? fd : sl_sys_fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	int high = twin < 0 ? twin : sl_ownfd_take(twin);
-	if (high < 0)
-		return fd;
-	(void)sl_sys_close(fd);
-	return high;
-}
-
-static void close_sink(int fd)
-{
-	if (sl_ownfd_is(fd))
-		sl_ownfd_close(fd);
-	else
-		(void)sl_sys_close(fd);
-}
-
 /* Create the file with mode=, whatever the umask. */
 static int create(const char *path, int flags)
 {
-	int fd = sl_ownfd_open(path, flags | O_CREAT | O_EXCL, 0600);
+	int fd = sl_sys_open(path, flags | O_CREAT | O_EXCL, 0600);
 	if (fd >= 0)
 		(void)SL_SYS2(SYS_fchmod, fd, sl_options.mode);
 	return fd;
@@ -183,12 +177,12 @@ static int create(const char *path, int flags)
 static int open_to_append(const char *path)
 {
 	const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-	int fd = sl_ownfd_open(path, flags, 0);
+	int fd = sl_sys_open(path, flags, 0);
 	if (fd == -ENOENT)
 		fd = create(path, flags);
 	if (fd == -EEXIST) /* another process was first */
-		fd = sl_ownfd_open(path, flags, 0);
-	return move_up(fd);
+		fd = sl_sys_open(path, flags, 0);
+	return fd;
 }
 
 static void write_text_file(const struct sl_snapshot *snapshot)
@@ -204,7 +198,7 @@ static void write_text_file(const struct sl_snapshot *snapshot)
 	sl_out_init(&out, buffer, sizeof(buffer), flush_to_file, &sink);
 	sl_text_render(&out, snapshot, SL_TEXT_FULL, false);
 	sl_out_flush(&out);
-	close_sink(sink.fd);
+	(void)sl_sys_close(sink.fd);
 	if (sink.error)
 		complain(SL_SINK_TEXT, "report", path, sink.error);
 }
@@ -215,13 +209,13 @@ static bool is_terminal(int fd)
 	return sl_sys_ioctl(fd, 0x5401 /* TCGETS, ioctl_tty(2) */, settings) == 0;
 }
 
-static void write_text_to_stderr(const struct sl_snapshot *snapshot)
+void sl_sinks_write_stderr(const struct sl_snapshot *snapshot)
 {
 	struct sl_out out;
-	if (!sl_log_stderr_is_ours())
+	if (strcmp(sl_options.report, "stderr") != 0 || !sl_log_stderr_is_ours())
 		return;
 	/* Forty lines at most: they fit, and go out in one piece. */
-	sl_out_init(&out, buffer, sizeof(buffer), NULL, NULL);
+	sl_out_init(&out, stderr_buffer, sizeof(stderr_buffer), NULL, NULL);
 	sl_text_render(&out, snapshot, SL_TEXT_SHORT, is_terminal(2));
 	if (take_budget(out.length))
 		(void)sl_log_write(2, out.bytes, out.length, SL_STDERR_WAIT_MS);
@@ -248,13 +242,13 @@ static int write_json(const struct sl_snapshot *snapshot, const char *temporary)
 {
 	struct sl_out out;
 	(void)SL_SYS3(SYS_unlinkat, AT_FDCWD, temporary, 0); /* of an earlier process of this pid */
-	struct sink sink = {.fd = move_up(create(temporary, O_WRONLY | O_CLOEXEC | O_NOFOLLOW))};
+	struct sink sink = {.fd = create(temporary, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)};
 	if (sink.fd < 0)
 		return sink.fd;
 	sl_out_init(&out, buffer, sizeof(buffer), flush_to_file, &sink);
 	sl_json_render(&out, snapshot);
 	sl_out_flush(&out);
-	close_sink(sink.fd);
+	(void)sl_sys_close(sink.fd);
 	return sink.error ? sink.error : sink.is_refused;
 }
 
@@ -281,23 +275,45 @@ static void write_json_file(const struct sl_snapshot *snapshot)
 		complain(SL_SINK_JSON, "json", path, result);
 }
 
+bool sl_sinks_want_files(void)
+{
+	return strcmp(sl_options.report, "stderr") != 0 || sl_options.json[0];
+}
+
+void sl_sinks_write_files(const struct sl_snapshot *snapshot)
+{
+	if (strcmp(sl_options.report, "stderr") != 0)
+		write_text_file(snapshot);
+	if (sl_options.json[0])
+		write_json_file(snapshot);
+}
+
+void sl_sinks_no_files(void)
+{
+	const bool is_text = strcmp(sl_options.report, "stderr") != 0;
+	complain(is_text ? SL_SINK_TEXT : SL_SINK_JSON, is_text ? "report" : "json",
+	         is_text ? sl_options.report : sl_options.json, -ENOSYS);
+}
+
 /* Once, when reports begin to be held back. The line draws on the same budget: perhaps it must wait for the next hour. */
 static void say_held_back(void)
 {
 	uint64_t before = sl_log_held_back_bytes();
-	if (!is_held_back || is_held_back_said)
+	if (!atomic_load(&is_held_back) || is_held_back_said)
 		return;
 	sl_log("max_output is used up for this hour: reports are held back, and counted", NULL);
 	is_held_back_said = sl_log_held_back_bytes() == before;
 }
 
-void sl_sinks_write(const struct sl_snapshot *snapshot)
+void sl_sinks_say(void)
 {
-	if (strcmp(sl_options.report, "stderr") == 0)
-		write_text_to_stderr(snapshot);
-	else
-		write_text_file(snapshot);
-	if (sl_options.json[0])
-		write_json_file(snapshot);
+	for (int sink = 0; sink < SL_SINKS; sink++) {
+		struct complaint *complaint = &complaints[sink];
+		if (!complaint->error || complaint->is_said)
+			continue;
+		complaint->is_said = true;
+		sl_log(complaint->key, "=", complaint->path, ": ", error_text(complaint->error),
+		       "; the program runs on without it", NULL);
+	}
 	say_held_back();
 }

@@ -3,7 +3,7 @@
  * No sink ever blocks the worker for long, none follows a link, and what one of them cannot take is said on stderr, once. All
  * draw on the budget of log.h.
  *
- * Layer: report. Locks: none: the worker only. errno: untouched.
+ * Layer: report. Locks: none: each function has its thread. errno: untouched.
  * Fork: sl_sinks_forked(): a child whose path has no %p writes to a file of its own.
  */
 #ifndef SL_REPORT_SINKS_H
@@ -13,8 +13,18 @@
 
 #include "report/snapshot.h"
 
-/* Write this report to every sink that the options name. */
-void sl_sinks_write(const struct sl_snapshot *snapshot);
+/* The short text, where report= is stderr. Context: the worker. */
+void sl_sinks_write_stderr(const struct sl_snapshot *snapshot);
+
+/* Does the report go to a file? */
+bool sl_sinks_want_files(void);
+/* The files that the options name. Context: the clerk. Blocks: as long as the files do. */
+void sl_sinks_write_files(const struct sl_snapshot *snapshot);
+/* There is no clerk: complain. */
+void sl_sinks_no_files(void);
+
+/* Say what went wrong with a sink, once each. Context: the worker, while nobody writes files. */
+void sl_sinks_say(void);
 
 /* Write a path of the options with %p, %e, %h filled in; a forked child's own if it has no %p. NUL-terminated. */
 void sl_sinks_expand(const char *path, char *expanded, size_t n);

@@ -1,12 +1,12 @@
 #include "report/triggers.h"
 
-#include <errno.h>
+#include <string.h>
 
 #include "base/arena.h"
+#include "base/clerk.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/options.h"
-#include "base/ownfd.h"
 #include "report/gather.h"
 #include "report/sinks.h"
 #include "report/warnings.h"
@@ -19,13 +19,14 @@
 #include "base/poison.h"
 
 #define SL_SCAN_GAP_MS 30000 /* between two looks for sockets that nobody saw open */
-#define SL_PRESSURES 3
+#define SL_PRESSURES 16
+#define SL_DELIVERY_WAIT_MS 2000
 
 static uint64_t swept_at_ms;
 static uint64_t scanned_at_ms;
 static uint64_t reported_at_ms; /* by every= */
 static int64_t open_fds = -1;
-static int pressures_reported[SL_PRESSURES]; /* errors that had their report: one each in a life */
+static struct sl_pressure reported[SL_PRESSURES]; /* what had its report: one each in a life */
 
 static void sweep(uint64_t now_ms)
 {
@@ -42,30 +43,68 @@ static void after_sweep(uint64_t now_ms)
 {
 	swept_at_ms = now_ms;
 	sl_java_look();
-	sl_ownfd_reserve();
 	sl_growth_sample(now_ms);
 	if (open_fds >= 0)
 		sl_growth_sample_fds(now_ms, (uint32_t)open_fds);
 	sl_warnings_look(now_ms, open_fds);
 }
 
-static void report(enum sl_trigger trigger, const struct sl_pressure *pressure)
-{
-	struct sl_arena arena = SL_ARENA(1u << 20, 0);
+/* One report at a time is under way: its memory is the clerk's while that writes files. */
+static struct delivery {
+	struct sl_arena arena;
 	struct sl_snapshot snapshot;
-	sl_gather(&arena, trigger, pressure, &snapshot);
-	sl_sinks_write(&snapshot);
-	sl_arena_free(&arena);
+	bool is_open; /* memory to free */
+} delivery = {.arena = SL_ARENA(1u << 20, 0)};
+
+static void write_files(void *unused)
+{
+	(void)unused;
+	sl_sinks_write_files(&delivery.snapshot);
 }
 
-/* The first time that this error comes? */
-static bool is_news(int error)
+/* False: the clerk still has it. */
+static bool end_delivery(void)
+{
+	if (!delivery.is_open)
+		return true;
+	if (sl_clerk_is_busy())
+		return false;
+	sl_arena_free(&delivery.arena);
+	delivery.is_open = false;
+	sl_sinks_say();
+	return true;
+}
+
+static void nothing(void *unused)
+{
+	(void)unused;
+}
+
+/* A report while the last one is still being written, on a disk that hangs, is not made: it would say the same. */
+static void report(enum sl_trigger trigger, const struct sl_pressure *pressure)
+{
+	bool is_begun;
+	if (!end_delivery() && (!sl_clerk_do(nothing, NULL, SL_DELIVERY_WAIT_MS, &is_begun) || !end_delivery()))
+		return;
+	delivery.is_open = true;
+	sl_gather(&delivery.arena, trigger, pressure, &delivery.snapshot);
+	if (delivery.snapshot.limits.nofile_used != SL_UNKNOWN)
+		open_fds = delivery.snapshot.limits.nofile_used;
+	sl_sinks_write_stderr(&delivery.snapshot);
+	if (sl_sinks_want_files() && !sl_clerk_do(write_files, NULL, SL_DELIVERY_WAIT_MS, &is_begun) && !is_begun)
+		sl_sinks_no_files();
+	(void)end_delivery();
+}
+
+/* The first time that this error comes, to this destination? One may be harmless (::1 where IPv6 is off says EADDRNOTAVAIL
+ * too) and must not hide the other. */
+static bool is_news(const struct sl_pressure *pressure)
 {
 	for (unsigned i = 0; i < SL_PRESSURES; i++) {
-		if (pressures_reported[i] == error)
+		if (reported[i].error == pressure->error && reported[i].dest == pressure->dest)
 			return false;
-		if (pressures_reported[i] == 0) {
-			pressures_reported[i] = error;
+		if (reported[i].error == 0) {
+			reported[i] = *pressure;
 			return true;
 		}
 	}
@@ -85,7 +124,7 @@ static bool report_what_is_due(unsigned wanted, const struct sl_pressure *pressu
 {
 	const struct sl_pressure none = {0};
 	bool has_reported = false;
-	if ((wanted & SL_WANTED_BY_PRESSURE) && is_news(pressure->error)) {
+	if ((wanted & SL_WANTED_BY_PRESSURE) && is_news(pressure)) {
 		report(SL_TRIGGER_PRESSURE, pressure);
 		has_reported = true;
 	}
@@ -131,7 +170,7 @@ void sl_triggers_forked(void)
 {
 	swept_at_ms = scanned_at_ms = reported_at_ms = 0;
 	open_fds = -1;
-	for (unsigned i = 0; i < SL_PRESSURES; i++)
-		pressures_reported[i] = 0;
+	memset(reported, 0, sizeof(reported));
+	delivery = (struct delivery){.arena = SL_ARENA(1u << 20, 0)};
 	sl_warnings_forked();
 }

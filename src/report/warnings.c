@@ -13,6 +13,7 @@
 #include "base/poison.h"
 
 #define SL_STUCK_FIRST 1000
+#define SL_STEP_SLACK 10 /* percent that use must fall below the first step before it counts anew */
 #define SL_LOOK_GAP_MS 5000 /* counting the ports in use walks the whole table */
 #define SL_LIMITS_GAP_MS \
 	60000 /* reading the limits opens files: for a moment the program finds a number taken */
@@ -37,13 +38,15 @@ bool sl_warnings_step(struct sl_warning_step *step, uint64_t used, uint64_t limi
 		step->said = is_new ? steps[i] : step->said;
 		return is_new;
 	}
-	step->said = 0;
+	/* Use that swings around the first step must not say it again and again. */
+	if (used * 100 < limit * (steps[2] - SL_STEP_SLACK))
+		step->said = 0;
 	return false;
 }
 
 bool sl_warnings_doubling(uint64_t *next, uint64_t first, uint64_t stuck)
 {
-	if (*next == 0 || stuck < first)
+	if (*next == 0 || stuck < first / 2)
 		*next = first;
 	if (stuck < *next)
 		return false;

@@ -11,7 +11,9 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/out.h"
+#include "base/sys.h"
 #include "stack/blame.h"
+#include "stack/loader.h"
 #include "stack/names.h"
 
 #include "base/poison.h"
@@ -44,9 +46,9 @@ static int find_libjvm(struct dl_phdr_info *info, size_t size, void *context)
 	return 1;
 }
 
-void sl_java_look(void)
+static void look(void)
 {
-	if (atomic_load(&vm) || !dl_iterate_phdr(find_libjvm, NULL))
+	if (!dl_iterate_phdr(find_libjvm, NULL))
 		return;
 	get_vms_fn *get_vms = (get_vms_fn *)dlsym(RTLD_DEFAULT, "JNI_GetCreatedJavaVMs");
 	if (!get_vms) {
@@ -58,6 +60,14 @@ void sl_java_look(void)
 	jsize n = 0;
 	if (get_vms && get_vms(&found, 1, &n) == JNI_OK && n > 0)
 		atomic_store(&vm, found);
+}
+
+void sl_java_look(void)
+{
+	if (atomic_load(&vm) || !sl_loader_enter())
+		return;
+	look();
+	sl_loader_leave();
 }
 
 bool sl_java_is_present(void)
@@ -96,12 +106,17 @@ static bool java_env(jvmtiEnv **ti, JNIEnv **jni)
 	if (!java_vm || (*java_vm)->GetEnv(java_vm, (void **)jni, JNI_VERSION_1_6) != JNI_OK)
 		return false;
 	*ti = atomic_load_explicit(&jvmti, memory_order_acquire);
-	if (!*ti && !atomic_load(&is_refused) && sl_lock_try(SL_LOCK_JAVA)) {
-		*ti = atomic_load(&jvmti);
-		if (!*ti)
-			*ti = take_jvmti(java_vm);
-		atomic_store(&jvmti, *ti);
-		sl_lock_release(SL_LOCK_JAVA);
+	if (!*ti && !atomic_load(&is_refused)) {
+		/* A handler that forks would wait for the lock that this thread holds. */
+		uint64_t signals = sl_sys_block_signals();
+		if (sl_lock_try(SL_LOCK_JAVA)) {
+			*ti = atomic_load(&jvmti);
+			if (!*ti)
+				*ti = take_jvmti(java_vm);
+			atomic_store(&jvmti, *ti);
+			sl_lock_release(SL_LOCK_JAVA);
+		}
+		sl_sys_unblock_signals(signals);
 	}
 	return *ti != NULL;
 }

@@ -2,12 +2,14 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/options.h"
 #include "base/out.h"
 #include "base/sys.h"
 #include "stack/blame.h"
+#include "stack/loader.h"
 #include "stack/names.h"
 
 #include "base/poison.h"
@@ -139,7 +141,10 @@ void sl_names_native(void)
 {
 	for (uint32_t id = sl_site_last(); id > 0; id--) {
 		struct sl_site *site = sl_site_get(id);
-		if (site && site->kind == SL_STACK_NATIVE)
-			sl_site_name(site, describe, NULL);
+		if (!site || site->kind != SL_STACK_NATIVE || atomic_load(&site->named) ||
+		    !sl_loader_enter())
+			continue;
+		sl_site_name(site, describe, NULL);
+		sl_loader_leave();
 	}
 }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "ledger/sites.h"
+#include "stack/loader.h"
 
 #include "base/poison.h"
 
@@ -16,11 +17,23 @@
 typedef int walk_fn(void **frames, int size);
 
 static _Atomic(walk_fn *) walk; /* NULL until opened */
+static __thread bool is_walking;
 
-void sl_native_start(void)
+bool sl_native_is_walking(void)
 {
-	if (atomic_load(&walk))
-		return;
+	return is_walking;
+}
+
+static int walk_with(walk_fn *walker, void **frames, int size)
+{
+	is_walking = true;
+	int found = walker(frames, size);
+	is_walking = false;
+	return found;
+}
+
+static void open_walker(void)
+{
 	void *libunwind = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
 	walk_fn *found = libunwind ? (walk_fn *)dlsym(libunwind, "unw_backtrace") : NULL;
 	if (!found) {
@@ -28,8 +41,16 @@ void sl_native_start(void)
 		return;
 	}
 	void *frames[SL_OWN_FRAMES];
-	(void)found(frames, SL_OWN_FRAMES);
+	(void)walk_with(found, frames, SL_OWN_FRAMES);
 	atomic_store(&walk, found);
+}
+
+void sl_native_start(void)
+{
+	if (atomic_load(&walk) || !sl_loader_enter())
+		return;
+	open_walker();
+	sl_loader_leave();
 }
 
 uint32_t sl_native_capture(const struct sl_guard *g, const void *caller, uint64_t *words,
@@ -37,14 +58,15 @@ uint32_t sl_native_capture(const struct sl_guard *g, const void *caller, uint64_
 {
 	(void)g;
 	walk_fn *walker = atomic_load_explicit(&walk, memory_order_acquire);
-	if (!walker)
+	if (!walker || !sl_loader_enter())
 		return 0;
 	/* One more than can be kept tells that there are more. No longer than that: the caller's stack may be small. */
 	const int wanted = (int)limit + SL_OWN_FRAMES + 1;
 	void *frames[wanted];
 	int saved_errno = errno;
-	int found = walker(frames, wanted);
+	int found = walk_with(walker, frames, wanted);
 	errno = saved_errno;
+	sl_loader_leave();
 	int first = 0;
 	while (first < found && frames[first] != caller)
 		first++;

@@ -23,4 +23,7 @@ void sl_native_start(void);
 uint32_t sl_native_capture(const struct sl_guard *g, const void *caller, uint64_t *words,
                            uint32_t limit, bool *is_cut);
 
+/* Is this thread inside the walker? Then a pipe that is opened is libunwind's own: it checks addresses with one. */
+bool sl_native_is_walking(void);
+
 #endif

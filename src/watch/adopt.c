@@ -2,8 +2,9 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <sys/stat.h>
 
+#include "base/clerk.h"
+#include "base/out.h"
 #include "base/ownfd.h"
 #include "base/sys.h"
 #include "ledger/fdtable.h"
@@ -21,6 +22,8 @@ struct directory_entry { /* struct linux_dirent64, getdents64(2) */
 };
 
 #define SL_SETTLE_NS 1000000
+#define SL_LISTED 65536 /* fds that are looked at; more are only counted */
+#define SL_LIST_WAIT_MS 1000
 
 /* Sockets that nobody recorded, until they are looked at again. */
 #define SL_CANDIDATES 256
@@ -38,11 +41,6 @@ struct scan {
 	unsigned count;
 	struct candidate candidates[SL_CANDIDATES];
 };
-
-/* The worker's: /proc/self/fd, and what tells whether it still is. */
-static int directory = -1;
-static ino_t directory_inode;
-static dev_t directory_device;
 
 static uint32_t flags_of(int fd, enum sl_kind kind)
 {
@@ -127,80 +125,87 @@ static int number_of(const char *name)
 	return number;
 }
 
-/* Lists the directory, adopts what is new. Returns how many fds there are. */
-static int64_t list(int listed, struct scan *scan)
+/* The numbers of one listing. Filled by the clerk, or at start by the only thread; then the worker's. */
+static struct {
+	char path[64];
+	int64_t count; /* of all; -errno: it could not be listed */
+	uint32_t kept;
+	int numbers[SL_LISTED];
+} listing;
+
+static void list_entries(int directory)
 {
 	char bytes[4096] __attribute__((aligned(8)));
-	int64_t fds = 0;
 	long got;
-	(void)SL_SYS3(SYS_lseek, listed, 0, 0);
-	while ((got = SL_SYS3(SYS_getdents64, listed, bytes, sizeof(bytes))) > 0) {
+	listing.count = listing.kept = 0;
+	while ((got = SL_SYS3(SYS_getdents64, directory, bytes, sizeof(bytes))) > 0) {
 		for (long at = 0; at < got;) {
 			const struct directory_entry *entry = (const void *)(bytes + at);
 			int fd = number_of(entry->name);
 			at += entry->length;
-			if (fd < 0 || fd == listed || sl_ownfd_is(fd))
+			if (fd < 0)
 				continue;
-			fds++;
-			look_at(scan, fd);
+			listing.count++;
+			if (listing.kept < SL_LISTED)
+				listing.numbers[listing.kept++] = fd;
 		}
 	}
-	settle(scan);
-	return got < 0 ? got : fds;
+	if (got < 0)
+		listing.count = got;
 }
 
-static int open_directory(void)
+static void list_task(void *unused)
 {
-	return sl_ownfd_open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-}
-
-static void remember_directory(void)
-{
-	struct stat file;
-	if (directory < 0 || SL_SYS2(SYS_fstat, directory, &file) < 0)
+	(void)unused;
+	int directory = sl_sys_open(listing.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (directory < 0) {
+		listing.count = directory;
 		return;
-	directory_device = file.st_dev;
-	directory_inode = file.st_ino;
+	}
+	list_entries(directory);
+	(void)sl_sys_close(directory);
 }
 
-/* The program may have closed it past the hooks, and something of its own may be there now. */
-static bool is_directory_ours(void)
+/* Adopts what is new among the listed. Returns how many fds of the program there are. */
+static int64_t take_in(struct scan *scan)
 {
-	struct stat file;
-	if (directory < 0 || !sl_ownfd_is(directory))
-		return false;
-	if (SL_SYS2(SYS_fstat, directory, &file) == 0 && file.st_dev == directory_device &&
-	    file.st_ino == directory_inode)
-		return true;
-	sl_ownfd_yield(directory);
-	return false;
+	int64_t fds = listing.count;
+	for (uint32_t i = 0; i < listing.kept; i++) {
+		if (sl_ownfd_is(listing.numbers[i]))
+			fds--;
+		else
+			look_at(scan, listing.numbers[i]);
+	}
+	settle(scan);
+	return fds;
 }
 
 int64_t sl_adopt_scan(uint64_t now_ms)
 {
 	struct scan scan = {.now_ms = now_ms};
-	if (!is_directory_ours()) {
-		int fd = open_directory();
-		directory = fd < 0 ? fd : sl_ownfd_take(fd);
-		remember_directory();
-	}
-	return directory < 0 ? directory : list(directory, &scan);
+	struct sl_out out;
+	bool is_begun;
+	if (sl_clerk_is_busy())
+		return -EAGAIN;
+	/* The worker's table is the program's; the clerk's own is another. */
+	sl_out_init(&out, listing.path, sizeof(listing.path) - 1, NULL, NULL);
+	sl_out_text(&out, "/proc/self/task/");
+	sl_out_unsigned(&out, (uint64_t)sl_sys_gettid());
+	sl_out_text(&out, "/fd");
+	listing.path[out.length] = 0;
+	if (!sl_clerk_do(list_task, NULL, SL_LIST_WAIT_MS, &is_begun))
+		return -EAGAIN;
+	return listing.count < 0 ? listing.count : take_in(&scan);
 }
 
 int sl_adopt_at_start(uint64_t now_ms)
 {
 	struct scan scan = {.now_ms = now_ms, .is_alone = true};
-	int fd = open_directory();
-	if (fd < 0)
+	int directory = sl_sys_open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (directory < 0)
 		return 0;
-	(void)list(fd, &scan);
-	(void)sl_sys_close(fd);
+	list_entries(directory);
+	(void)sl_sys_close(directory);
+	(void)take_in(&scan); /* the directory itself is no socket */
 	return scan.tcp_found;
-}
-
-void sl_adopt_forked(void)
-{
-	if (directory >= 0)
-		sl_ownfd_close(directory);
-	directory = -1;
 }

@@ -1,9 +1,9 @@
 /* adopt.h - the sockets that nobody saw open: inherited across exec, by raw system calls, through io_uring.
  *
- * Found by listing /proc/self/fd through a directory fd that is kept open (it works when the process is out of
- * fds), and recorded as adopted.
+ * Found by listing the fds of the process, through the clerk, and recorded as adopted if they are still not recorded a moment later: the
+ * hooks record a socket a few instructions after it was opened.
  *
- * Layer: watch. Locks: none: the worker only. Fork: the child opens the directory anew. errno: untouched.
+ * Layer: watch. Locks: none: the worker only. Fork: no state. errno: untouched.
  */
 #ifndef SL_WATCH_ADOPT_H
 #define SL_WATCH_ADOPT_H
@@ -15,7 +15,5 @@ int64_t sl_adopt_scan(uint64_t now_ms);
 
 /* At start, before any thread of ours: does the process have a TCP socket already? */
 int sl_adopt_at_start(uint64_t now_ms);
-
-void sl_adopt_forked(void);
 
 #endif

@@ -17,6 +17,8 @@ struct peer_growth {
 };
 
 static struct peer_growth *peers; /* uthash */
+#define SL_FDS_SAMPLES 3
+
 static struct sl_history fds_history;
 static uint64_t sampled_at_ms;
 
@@ -82,7 +84,9 @@ bool sl_growth_of_peer(uint32_t peer, uint64_t now_ms, uint32_t close_wait, int6
 
 bool sl_growth_of_fds(uint64_t now_ms, uint32_t fds, int64_t *per_min)
 {
-	return sl_history_per_min(&fds_history, now_ms, fds, per_min);
+	/* A burst at start is no trend. */
+	return fds_history.count >= SL_FDS_SAMPLES &&
+	       sl_history_per_min(&fds_history, now_ms, fds, per_min);
 }
 
 void sl_growth_forked(void)

@@ -51,6 +51,19 @@ uint32_t sl_kernel_unsent_bytes(int fd)
 	return ask_queue(fd, SIOCOUTQ);
 }
 
+bool sl_kernel_is_close_notify(int fd, uint32_t unread_bytes)
+{
+	static const uint8_t tls12[] = {0x15, 0x03, 0x03, 0x00, 0x1a};
+	static const uint8_t tls13[] = {0x17, 0x03, 0x03, 0x00, 0x13};
+	uint8_t record[sizeof(tls12)];
+	if (unread_bytes != 31 && unread_bytes != 24)
+		return false;
+	long got = sl_syscall6(SYS_recvfrom, fd, (long)record, sizeof(record),
+	                       MSG_PEEK | MSG_DONTWAIT, 0, 0);
+	return got == (long)sizeof(record) &&
+	       memcmp(record, unread_bytes == 31 ? tls12 : tls13, sizeof(record)) == 0;
+}
+
 static int ask_int(int fd, int name)
 {
 	int value = -1;

@@ -1,6 +1,7 @@
 /* kernel.h - what the kernel says of one socket.
  *
- * Only questions that change nothing: never SO_ERROR, never MSG_PEEK, which take away what the program should see.
+ * Only questions that change nothing: never SO_ERROR, nor MSG_PEEK where nothing is known to wait, which take away what the program
+ * should see.
  *
  * Layer: watch. Locks: none. Fork: no state. errno: untouched. Async-signal-safe: everything here.
  * Source: tcp_get_info() in net/ipv4/tcp.c; socket(7), tcp(7).
@@ -36,6 +37,11 @@ int sl_kernel_tcp(int fd, struct sl_kernel_tcp *tcp);
 /* SIOCINQ and SIOCOUTQ. 0 where the kernel does not say. */
 uint32_t sl_kernel_unread_bytes(int fd);
 uint32_t sl_kernel_unsent_bytes(int fd);
+
+/* Are these unread bytes a lone TLS close_notify, an alert of 31 bytes in TLS 1.2 and of 24 in 1.3 (RFC 5246, 7.2.1; RFC 8446, 5.2
+ * and 6.1)? Only then are they looked at, with MSG_PEEK: data that waits is shown before a pending error would be
+ * taken, and stays. */
+bool sl_kernel_is_close_notify(int fd, uint32_t unread_bytes);
 
 /* SO_COOKIE: one number for one socket, for as long as the machine runs. 0: not to be had. */
 uint64_t sl_kernel_cookie(int fd);

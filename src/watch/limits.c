@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/clerk.h"
 #include "base/sys.h"
 
 #include "base/poison.h"
@@ -10,18 +11,6 @@
 #define SL_LIST_BYTES 4096
 
 static struct sl_limits known = {.nofile_soft = -1, .port_low = -1, .port_high = -1};
-
-/* The file's text, cut to n bytes, NUL-terminated. False: it cannot be read. */
-static bool read_text(const char *path, char *text, size_t n)
-{
-	int fd = sl_sys_open(path, O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return false;
-	long got = sl_sys_read(fd, text, n - 1);
-	(void)sl_sys_close(fd);
-	text[got > 0 ? got : 0] = 0;
-	return got > 0;
-}
 
 /* A number at *at, which moves behind it; -1: there is none. */
 static int32_t take_number(const char **at)
@@ -57,7 +46,7 @@ int32_t sl_limits_count_reserved(const char *list, int32_t low, int32_t high)
 static void read_ports(void)
 {
 	char text[SL_LIST_BYTES];
-	if (!read_text("/proc/sys/net/ipv4/ip_local_port_range", text, sizeof(text)))
+	if (sl_clerk_read("/proc/sys/net/ipv4/ip_local_port_range", text, sizeof(text)) == 0)
 		return;
 	const char *at = text;
 	int32_t low = take_number(&at);
@@ -67,7 +56,7 @@ static void read_ports(void)
 		return;
 	known.port_low = low;
 	known.port_high = high;
-	if (read_text("/proc/sys/net/ipv4/ip_local_reserved_ports", text, sizeof(text)))
+	if (sl_clerk_read("/proc/sys/net/ipv4/ip_local_reserved_ports", text, sizeof(text)))
 		known.ports_reserved = sl_limits_count_reserved(text, low, high);
 }
 

@@ -14,8 +14,6 @@
 #define SL_PEER_SILENCE_MS 125000u
 #define SL_NEVER_MS (30u * 24 * 3600 * 1000) /* an age beyond this means that it never happened */
 
-#define SL_NOTIFY_TLS12_BYTES 31u
-#define SL_NOTIFY_TLS13_BYTES 24u
 
 struct sl_suspect {
 	uint64_t cookie; /* the key */
@@ -30,6 +28,7 @@ struct sl_suspect {
 	uint64_t activity_at_ms; /* 0: none seen since the FIN */
 	int64_t idle_before_fin_ms;
 	bool eof_seen;
+	bool unread_is_close_notify;
 	bool is_stuck;
 	bool is_close_wait;
 	UT_hash_handle hh;
@@ -123,6 +122,9 @@ static void note_activity(struct sl_suspect *suspect, bool is_new,
 	suspect->last_io = record->last_io;
 	suspect->bytes_acked = tcp->bytes_acked;
 	suspect->bytes_sent = tcp->bytes_sent;
+	/* Looked at once: it is peeked at. */
+	if ((is_new || unread_bytes != suspect->unread_bytes) && tcp->state == TCP_CLOSE_WAIT)
+		suspect->unread_is_close_notify = sl_kernel_is_close_notify(record->fd, unread_bytes);
 	suspect->unread_bytes = unread_bytes;
 }
 
@@ -149,8 +151,7 @@ static void judge(struct sl_suspect *suspect, const struct sl_fd_record *record,
 		.fin_at_ms = suspect->fin_at_ms,
 		.activity_at_ms = suspect->activity_at_ms,
 		.unread_bytes = suspect->unread_bytes,
-		.unread_is_close_notify = suspect->unread_bytes == SL_NOTIFY_TLS12_BYTES ||
-	                                  suspect->unread_bytes == SL_NOTIFY_TLS13_BYTES,
+		.unread_is_close_notify = suspect->unread_is_close_notify,
 		.unsent_bytes = tcp->state == TCP_CLOSE_WAIT && tcp->has_unsent
 	                                ? sl_kernel_unsent_bytes(record->fd)
 	                                : 0,

@@ -1,20 +1,18 @@
 #include "watch/worker.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/prctl.h>
 
+#include "base/clerk.h"
 #include "base/clock.h"
 #include "base/locks.h"
 #include "base/sys.h"
+#include "base/thread.h"
 
 #include "base/poison.h"
 
 #define SL_START_WAIT_MS 50
-#define SL_WORKER_STACK_BYTES (512u << 10)
-#define SL_KERNEL_SIGSET_BYTES 8 /* _NSIG / 8, rt_sigprocmask(2) */
+#define SL_LEFT_ALONE_MS 250 /* between two looks whether only our threads are left */
 
 enum { SL_WORKER_NONE, SL_WORKER_STARTING, SL_WORKER_RUNNING };
 
@@ -25,6 +23,37 @@ static _Atomic uint32_t calls;         /* futex word: advanced by whoever wakes 
 static _Atomic unsigned wanted_now;    /* sl_wanted bits */
 static _Atomic uint32_t unanswered;    /* futex word: sl_wanted bits not yet reported */
 static _Atomic uint64_t pressure;      /* error << 32 | dest; 0: none */
+
+static _Atomic int worker_tid;
+static _Atomic bool is_main_gone; /* the first thread called pthread_exit() */
+
+/* Fields of /proc/self/stat behind the name: state is the first, the number of threads the 18th (proc(5)). */
+static uint64_t count_threads(void)
+{
+	char stat[1024];
+	uint64_t threads = 0;
+	(void)sl_clerk_read("/proc/self/stat", stat, sizeof(stat));
+	const char *at = strrchr(stat, ')');
+	for (int field = 0; at && field < 18; field++)
+		at = strchr(at + 1, ' ');
+	for (at = at ? at + 1 : ""; *at >= '0' && *at <= '9'; at++)
+		threads = threads * 10 + (uint64_t)(*at - '0');
+	return threads;
+}
+
+/* A process ends when its last thread does, and ours are none that the program knows of. After pthread_exit() in main() that
+ * last one may be ours: the first thread, a zombie then, still counts, and the clerk. When this function's thread returns,
+ * the clerk ends too, and libc calls exit(0) as it would have without us. */
+static bool is_left_alone(void)
+{
+	if (!atomic_load(&is_main_gone))
+		return false;
+	uint64_t ours = sl_clerk_is_there() ? 2 : 1;
+	if (count_threads() > ours + 1)
+		return false;
+	sl_clerk_end();
+	return true;
+}
 
 static void take_turn(uint64_t *sleep_ms)
 {
@@ -40,56 +69,40 @@ static void take_turn(uint64_t *sleep_ms)
 	}
 }
 
-static void *work(void *unused)
+static void work(void)
 {
-	(void)unused;
-	(void)SL_SYS2(SYS_prctl, PR_SET_NAME, "sockleak");
-	sl_guard_is_held = true; /* for good: nothing that this thread does is the program's */
+	atomic_store(&worker_tid, sl_sys_gettid());
+	sl_clerk_start();
 	duties.start();
 	atomic_store(&state, SL_WORKER_RUNNING);
 	sl_sys_futex_wake(&state);
-	for (;;) {
+	while (!is_left_alone()) {
 		uint32_t seen = atomic_load(&calls);
 		uint64_t sleep_ms;
 		take_turn(&sleep_ms);
+		if (atomic_load(&is_main_gone) && sleep_ms > SL_LEFT_ALONE_MS)
+			sleep_ms = SL_LEFT_ALONE_MS;
 		if (atomic_load(&wanted_now) == 0 && sleep_ms > 0)
 			sl_sys_futex_wait(&calls, seen, sleep_ms * 1000000u);
 	}
-	return NULL;
-}
-
-static bool create_thread(void)
-{
-	pthread_attr_t attributes;
-	pthread_t thread;
-	uint64_t all = ~0ULL, before = 0;
-	int saved_errno = errno;
-	(void)pthread_attr_init(&attributes);
-	(void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	(void)pthread_attr_setstacksize(&attributes, SL_WORKER_STACK_BYTES);
-	/* The new thread inherits the mask: no signal of the program is ever delivered to it. */
-	(void)SL_SYS4(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, &before,
-	              SL_KERNEL_SIGSET_BYTES);
-	int error = pthread_create(&thread, &attributes, work, NULL);
-	if (error == EINVAL) /* the program's thread-local data alone is larger than that stack */
-		error = pthread_create(&thread, NULL, work, NULL);
-	(void)SL_SYS4(SYS_rt_sigprocmask, 2, &before, NULL, SL_KERNEL_SIGSET_BYTES);
-	(void)pthread_attr_destroy(&attributes);
-	errno = saved_errno;
-	return error == 0;
 }
 
 static void start(void)
 {
-	if (!sl_lock_try(SL_LOCK_WORKER))
+	/* A handler that forks would wait for the lock that this thread holds. */
+	uint64_t signals = sl_sys_block_signals();
+	if (!sl_lock_try(SL_LOCK_WORKER)) {
+		sl_sys_unblock_signals(signals);
 		return; /* another thread is at it, or forking */
+	}
 	if (atomic_load(&state) == SL_WORKER_NONE) {
 		atomic_store(&started_at_ms, sl_clock_ms());
 		atomic_store(&state, SL_WORKER_STARTING);
-		if (!create_thread())
+		if (!sl_thread_start("sockleak", work))
 			atomic_store(&state, SL_WORKER_NONE);
 	}
 	sl_lock_release(SL_LOCK_WORKER);
+	sl_sys_unblock_signals(signals);
 }
 
 void sl_worker_prepare(const struct sl_worker_duties *given)
@@ -111,6 +124,18 @@ void sl_worker_ensure(const struct sl_guard *g)
 	for (uint64_t now = sl_clock_ms(); now < until && atomic_load(&state) == SL_WORKER_STARTING;
 	     now = sl_clock_ms())
 		sl_sys_futex_wait(&state, SL_WORKER_STARTING, (until - now) * 1000000u);
+}
+
+void sl_worker_main_is_gone(void)
+{
+	atomic_store(&is_main_gone, true);
+	if (sl_worker_is_running())
+		sl_worker_want(0);
+}
+
+int sl_worker_tid(void)
+{
+	return atomic_load(&worker_tid);
 }
 
 bool sl_worker_is_running(void)
@@ -148,4 +173,6 @@ void sl_worker_forked(void)
 	atomic_store(&wanted_now, 0);
 	atomic_store(&unanswered, 0);
 	atomic_store(&pressure, 0);
+	atomic_store(&is_main_gone, false);
+	sl_clerk_forked();
 }

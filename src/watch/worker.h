@@ -1,6 +1,7 @@
 /* worker.h - the one thread of the library: it alone looks, judges, acts and reports.
  *
- * Started by the first TCP socket, with all signals blocked, named "sockleak". It sleeps on a futex: no fd of ours. What
+ * Started by the first TCP socket, with all signals blocked, named "sockleak". It sleeps on a futex, and
+ * leaves files to the clerk (base/clerk.h): no fd of ours. What
  * it does at each turn is handed to it by preload.c, so that nothing here reaches up to the reports.
  *
  * Layer: watch. Locks: SL_LOCK_WORKER, tried by hooks, while the thread is started. errno: untouched.
@@ -43,6 +44,12 @@ void sl_worker_prepare(const struct sl_worker_duties *duties);
 void sl_worker_ensure(const struct sl_guard *g);
 
 bool sl_worker_is_running(void);
+
+/* The worker's thread id: its fd table is the program's. */
+int sl_worker_tid(void);
+
+/* From the hook of pthread_exit(): the first thread of the process ends, and the rest goes on. Async-signal-safe. */
+void sl_worker_main_is_gone(void);
 
 /* Ask for a report and wake the worker. Async-signal-safe; one system call. */
 void sl_worker_want(unsigned wanted);

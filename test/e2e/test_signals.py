@@ -32,6 +32,8 @@ def test_auto_steps_aside_for_a_handler(puppet, peer, how, when):
     program.send_signal()
     harness.wait_until(lambda: program.number("handled") == 1, "the program's handler")
     program.ask(f"handle USR1 {how} own")  # again: said once all the same
+    harness.wait_until(lambda: program.stderr_lines("SIGUSR1"), "a line that says so")
+    program.ask("nop")
     assert len(program.stderr_lines("SIGUSR1")) == 1
     program.send_signal()
     harness.wait_until(lambda: program.number("handled") == 2, "the program's handler again")
@@ -49,6 +51,8 @@ def test_auto_steps_aside_for_ignoring(puppet, peer):
     for _ in range(5):
         program.send_signal()
     assert program.ask("nop") == []
+    harness.wait_until(lambda: program.stderr_lines("SIGUSR1"), "a line that says so")
+    program.ask("nop")
     assert len(program.stderr_lines("SIGUSR1")) == 1
     assert program.end() == 0
     assert program.json_identity() == before

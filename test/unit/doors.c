@@ -52,6 +52,12 @@ bool is_seen(int fd)
 	return sl_fdtable_get(fd, &record) && !(record.flags & SL_FD_ADOPTED);
 }
 
+bool is_free(int fd)
+{
+	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	return !slot || sl_fd_state_of(atomic_load(&slot->head)) == SL_FD_FREE;
+}
+
 bool is_open(int fd)
 {
 	return sl_sys_fcntl(fd, F_GETFD, 0) >= 0;
@@ -104,7 +110,7 @@ static int ended(pid_t child)
 	return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-int in_child(child_fn *run, void *context)
+int in_fork(forked_fn *run, void *context)
 {
 	pid_t child = fork();
 	assert_true(child >= 0);
@@ -115,7 +121,7 @@ int in_child(child_fn *run, void *context)
 	return ended(child);
 }
 
-int in_vfork_child(child_fn *run, void *context)
+int in_vfork(forked_fn *run, void *context)
 {
 	pid_t child = vfork(); /* NOLINT: what it shares is what is tested */
 	if (child == 0)
@@ -174,6 +180,16 @@ void await_asleep(int tid)
 static bool has_tid(void *context)
 {
 	return atomic_load((_Atomic int *)context) != 0;
+}
+
+void skip_where_cancelling_fails(void)
+{
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+	print_message("cancelling a thread under clang's ASan: left out\n");
+	skip();
+#endif
+#endif
 }
 
 void cancel_in(block_fn *block, int fd, bool is_asynchronous)

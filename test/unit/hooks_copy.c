@@ -99,7 +99,7 @@ static void check_onto_another(put_fn *put)
 	assert_int_equal(UNTOUCHED(put(fd, pair.client)), pair.client);
 	assert_twins(fd, pair.client, 0);
 	assert_int_equal(UNTOUCHED(put(pipes[0], pair.client)), pair.client);
-	assert_false(is_seen(pair.client));
+	assert_true(is_free(pair.client));
 	assert_true(is_seen(fd) && is_open(pair.client));
 	tcp_close(&pair);
 	assert_int_equal(close(fd) + close(pipes[0]) + close(pipes[1]), 0);
@@ -289,9 +289,9 @@ static void a_vfork_childs_copies_are_not_its_parents(void **state)
 	assert_int_equal(pipe(pipes), 0);
 	int fds[] = {pipes[0], tcp_socket(), own_fd_make(), tcp_socket()};
 	struct sl_fd_record before = record_of(fds[1]);
-	assert_int_equal(in_vfork_child(arrange_numbers, fds), 0);
+	assert_int_equal(in_vfork(arrange_numbers, fds), 0);
 	fds[0] = fds[3]; /* once more with a tracked one */
-	assert_int_equal(in_vfork_child(arrange_numbers, fds), 0);
+	assert_int_equal(in_vfork(arrange_numbers, fds), 0);
 	assert_int_equal(record_of(fds[1]).generation, before.generation);
 	assert_int_equal(record_of(fds[1]).flags, 0);
 	assert_int_equal(record_of(fds[3]).flags, 0);

@@ -77,7 +77,7 @@ static void test_hook_prctl(void **state)
 	FAILS_AS(SL_SYS3(SYS_prctl, PR_SET_SECCOMP, 77, NULL),
 	         prctl(PR_SET_SECCOMP, 77, NULL, 0, 0));
 	assert_false(sl_process_is_sandboxed());
-	assert_int_equal(in_child(enter_open_sandbox, NULL), 0);
+	assert_int_equal(in_fork(enter_open_sandbox, NULL), 0);
 	assert_false(sl_process_is_sandboxed());
 }
 
@@ -170,8 +170,8 @@ static void in_a_sandbox_no_door_makes_calls_of_its_own(void **state)
 	box.place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	box.unseen = (int)SL_SYS3(SYS_socket, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	assert_int_equal(SL_SYS2(SYS_listen, box.unseen, 1), 0);
-	assert_int_equal(in_child(ask_pid_in_sandbox, NULL), 1000 + SIGSYS);
-	assert_int_equal(in_child(work_in_sandbox, &box), 0);
+	assert_int_equal(in_fork(ask_pid_in_sandbox, NULL), 1000 + SIGSYS);
+	assert_int_equal(in_fork(work_in_sandbox, &box), 0);
 	assert_int_equal(close(box.listener) + close(box.unseen) + close(box.set), 0);
 }
 

@@ -333,7 +333,7 @@ static void a_vfork_childs_dispositions_are_not_its_parents(void **state)
 {
 	(void)state;
 	assert_true(signal(held_number(), handle) != SIG_ERR);
-	assert_int_equal(in_vfork_child(ignore_in_child, NULL), 0);
+	assert_int_equal(in_vfork(ignore_in_child, NULL), 0);
 	struct sigaction seen;
 	assert_int_equal(sigaction(held_number(), NULL, &seen), 0);
 	assert_ptr_equal(seen.sa_handler, handle);

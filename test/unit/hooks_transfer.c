@@ -568,6 +568,7 @@ static int send_in_child(void *context)
 static void a_thread_cancelled_in_a_transfer_leaves_nothing_behind(void **state)
 {
 	(void)state;
+	skip_where_cancelling_fails();
 	block_fn *const blocks[] = {block_in_read, block_in_recv, block_in_recvmsg, block_in_send};
 	for (size_t i = 0; i < 2 * sizeof(blocks) / sizeof(blocks[0]); i++) {
 		struct tcp_pair pair;
@@ -575,7 +576,7 @@ static void a_thread_cancelled_in_a_transfer_leaves_nothing_behind(void **state)
 		tcp_open(&pair);
 		cancel_in(blocks[i / 2], pair.client, i % 2);
 		assert_true(is_seen(pair.client));
-		assert_int_equal(in_child(send_in_child, &pair.server), 0);
+		assert_int_equal(in_fork(send_in_child, &pair.server), 0);
 		assert_int_equal(recv(pair.client, bytes, sizeof(bytes), 0), TEXT_BYTES);
 		assert_noted(pair.client, SL_IO_READ);
 		tcp_close(&pair);

@@ -1,0 +1,299 @@
+/* test_adopt.c - sockets that nobody saw open are found among the fds, and nothing else is touched. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/ownfd.h"
+#include "ledger/fdtable.h"
+#include "ledger/sites.h"
+#include "tcp.h"
+#include "watch/adopt.h"
+
+static uint64_t adopted_before, opened_before, of_site_before;
+
+static int start(void **state)
+{
+	(void)state;
+	sl_sites_start();
+	return 0;
+}
+
+static uint64_t opened_of_site(void)
+{
+	return atomic_load(&sl_site_get(SL_SITE_ADOPTED)->opened);
+}
+
+/* Nothing is recorded, no number above stderr's is taken. */
+static int set_up(void **state)
+{
+	(void)state;
+	struct sl_fd_record record;
+	int own;
+	sl_adopt_forked();
+	while ((own = sl_ownfd_first_in(0, INT32_MAX)) >= 0)
+		sl_ownfd_close(own);
+	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1)
+		sl_fdtable_drop(record.fd, record.generation);
+	close_range(3, ~0u, 0);
+	adopted_before = sl_fdtable_adopted();
+	opened_before = sl_fdtable_opened(SL_KIND_TCP);
+	of_site_before = opened_of_site();
+	return 0;
+}
+
+static void assert_adopted(unsigned all, unsigned tcp)
+{
+	assert_int_equal(sl_fdtable_adopted() - adopted_before, all);
+	assert_int_equal(sl_fdtable_opened(SL_KIND_TCP) - opened_before, tcp);
+	assert_int_equal(opened_of_site() - of_site_before, tcp);
+}
+
+static uint32_t flags_of(int fd)
+{
+	struct sl_fd_record record;
+	assert_true(sl_fdtable_get(fd, &record));
+	assert_int_equal(record.site, SL_SITE_ADOPTED);
+	return record.flags;
+}
+
+static bool is_recorded(int fd)
+{
+	struct sl_fd_record record;
+	return sl_fdtable_get(fd, &record);
+}
+
+/* The fds of this process as readdir() lists them, without the one that lists. */
+static int64_t count_fds(void)
+{
+	int64_t n = 0;
+	const struct dirent *entry;
+	DIR *directory = opendir("/proc/self/fd");
+	assert_non_null(directory);
+	while ((entry = readdir(directory)))
+		n += entry->d_name[0] != '.' && atoi(entry->d_name) != dirfd(directory) &&
+		     !sl_ownfd_is(atoi(entry->d_name));
+	closedir(directory);
+	return n;
+}
+
+static void every_state(void **state)
+{
+	(void)state;
+	struct tcp_pair pair, dead;
+	uint16_t port;
+	tcp_open(&pair);
+	tcp_open(&dead);
+	tcp_reset(dead.server);
+	tcp_await_state(dead.client, TCP_CLOSE);
+	int fresh = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* The backlog is full: nobody answers the SYN. */
+	int full = tcp_listen(false, 0, &port);
+	int waiting = tcp_connect(false, port);
+	int connecting = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(connect(connecting, (struct sockaddr *)&to, sizeof(to)), -1);
+	assert_int_equal(errno, EINPROGRESS);
+	assert_int_equal(tcp_state(connecting), TCP_SYN_SENT);
+
+	errno = 4711;
+	assert_int_equal(sl_adopt_scan(sl_clock_ms()), count_fds());
+	assert_int_equal(flags_of(pair.listener), SL_FD_ADOPTED | SL_FD_LISTENING);
+	assert_int_equal(flags_of(pair.client), SL_FD_ADOPTED | SL_FD_CONNECTED);
+	assert_int_equal(flags_of(pair.server), SL_FD_ADOPTED | SL_FD_CONNECTED);
+	assert_int_equal(flags_of(dead.client), SL_FD_ADOPTED | SL_FD_CONNECTED);
+	assert_int_equal(flags_of(waiting), SL_FD_ADOPTED | SL_FD_CONNECTED);
+	assert_int_equal(flags_of(fresh), SL_FD_ADOPTED);
+	assert_int_equal(flags_of(full), SL_FD_ADOPTED | SL_FD_LISTENING);
+	assert_int_equal(flags_of(connecting), SL_FD_ADOPTED | SL_FD_OUT | SL_FD_CONNECTING);
+	assert_adopted(9, 9);
+}
+
+static void other_kinds_and_no_sockets(void **state)
+{
+	(void)state;
+	int unix_pair[2], pipe_fds[2];
+	struct sl_fd_record record;
+	int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, unix_pair), 0);
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	assert_int_equal(sl_adopt_scan(sl_clock_ms()), count_fds());
+	assert_true(sl_fdtable_get(udp, &record));
+	assert_int_equal(record.kind, SL_KIND_UDP);
+	assert_true(sl_fdtable_get(unix_pair[1], &record));
+	assert_int_equal(record.kind, SL_KIND_UNIX);
+	assert_false(is_recorded(file));
+	assert_false(is_recorded(pipe_fds[0]));
+	assert_adopted(3, 0);
+}
+
+static void what_is_recorded_stays(void **state)
+{
+	(void)state;
+	struct tcp_pair pair;
+	struct sl_fd_record before, after;
+	tcp_open(&pair);
+	tcp_record(pair.client, SL_FD_OUT | SL_FD_CONNECTED, SL_SITE_NO_STACK);
+	tcp_record(pair.server, SL_FD_IN | SL_FD_CONNECTED, SL_SITE_NO_STACK);
+	assert_true(sl_fdtable_get(pair.client, &before));
+	struct sl_fd_forgotten closing = sl_fdtable_forget(pair.server); /* a close is under way */
+	(void)sl_adopt_scan(sl_clock_ms());
+	(void)sl_adopt_scan(sl_clock_ms());
+	assert_true(sl_fdtable_get(pair.client, &after));
+	assert_int_equal(after.generation, before.generation);
+	assert_int_equal(after.flags, before.flags);
+	assert_int_equal(after.site, SL_SITE_NO_STACK);
+	assert_false(is_recorded(pair.server));
+	sl_fdtable_put_back(&closing);
+	assert_true(is_recorded(pair.server));
+}
+
+/* As inetd starts its servers: one connection as stdin, stdout and stderr. */
+static void one_socket_under_three_numbers(void **state)
+{
+	(void)state;
+	struct tcp_pair pair;
+	tcp_open(&pair);
+	int copies[] = {fcntl(pair.server, F_DUPFD_CLOEXEC, 50),
+	                fcntl(pair.server, F_DUPFD_CLOEXEC, 60)};
+	(void)sl_adopt_scan(sl_clock_ms());
+	assert_true(flags_of(pair.server) & SL_FD_DUPED);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(flags_of(copies[i]),
+		                 SL_FD_ADOPTED | SL_FD_CONNECTED | SL_FD_DUPED);
+	assert_adopted(3, 3); /* listener, client, server */
+}
+
+/* More than are looked at in one go. */
+static void many(void **state)
+{
+	(void)state;
+	enum { SOCKETS = 700 };
+	static int fds[SOCKETS];
+	for (int i = 0; i < SOCKETS; i++)
+		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(fds[SOCKETS - 1] > 0);
+	assert_int_equal(sl_adopt_scan(sl_clock_ms()), count_fds());
+	for (int i = 0; i < SOCKETS; i++)
+		assert_true(is_recorded(fds[i]));
+	assert_adopted(SOCKETS, SOCKETS);
+}
+
+static void at_start(void **state)
+{
+	(void)state;
+	struct tcp_pair pair;
+	assert_int_equal(sl_adopt_at_start(sl_clock_ms()), 0);
+	int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(sl_adopt_at_start(sl_clock_ms()), 0);
+	tcp_open(&pair);
+	assert_int_equal(sl_adopt_at_start(sl_clock_ms()), 3);
+	assert_int_equal(sl_adopt_at_start(sl_clock_ms()), 0);
+	assert_adopted(4, 3);
+	/* It leaves nothing open. */
+	int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(next, pair.server + 1);
+	assert_true(udp >= 0);
+}
+
+static void our_own_are_not_counted(void **state)
+{
+	(void)state;
+	int64_t before = count_fds();
+	sl_ownfd_reserve();
+	assert_int_equal(sl_adopt_scan(sl_clock_ms()), before);
+	assert_int_equal(sl_adopt_scan(sl_clock_ms()), before);
+	assert_int_equal(count_fds(), before);
+}
+
+static void out_of_fds(void **state)
+{
+	(void)state;
+	struct rlimit before, limit;
+	assert_true(sl_adopt_scan(sl_clock_ms()) > 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int64_t fds = count_fds();
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	limit.rlim_cur = 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	int64_t found = sl_adopt_scan(sl_clock_ms());
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(found, fds);
+	assert_true(is_recorded(fd));
+}
+
+/* The program has closed our directory past the hooks, and a file of its own has the number: hands off. */
+static void the_directory_is_replaced(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/sockleak-unit-XXXXXX";
+	int64_t before = sl_adopt_scan(sl_clock_ms());
+	int own = sl_ownfd_first_in(0, INT32_MAX);
+	assert_true(own >= SL_OWN_FD_FLOOR);
+	int file = mkostemp(path, O_CLOEXEC);
+	unlink(path);
+	assert_int_equal(write(file, "0123456789", 10), 10);
+	assert_int_equal(dup3(file, own, O_CLOEXEC), own);
+	close(file);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(sl_adopt_scan(sl_clock_ms()), before + 2);
+	assert_true(is_recorded(fd));
+	assert_int_equal(lseek(own, 0, SEEK_CUR), 10);
+	assert_false(sl_ownfd_is(own));
+}
+
+static void a_child_looks_at_its_own(void **state)
+{
+	(void)state;
+	int status;
+	for (int i = 0; i < 20; i++)
+		assert_true(open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0);
+	int64_t fds = sl_adopt_scan(sl_clock_ms());
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		sl_adopt_forked();
+		close_range(3, 12, 0);
+		_exit(sl_adopt_scan(sl_clock_ms()) == fds - 10 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(sl_adopt_scan(sl_clock_ms()), fds);
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, set_up)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(every_state),
+		TEST(other_kinds_and_no_sockets),
+		TEST(what_is_recorded_stays),
+		TEST(one_socket_under_three_numbers),
+		TEST(many),
+		TEST(at_start),
+		TEST(our_own_are_not_counted),
+		TEST(out_of_fds),
+		TEST(the_directory_is_replaced),
+		TEST(a_child_looks_at_its_own),
+	};
+	return cmocka_run_group_tests(tests, start, NULL);
+}
