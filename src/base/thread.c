@@ -35,8 +35,9 @@ static void *begin(void *context)
 {
 	const struct beginning *beginning = context;
 	(void)SL_SYS2(SYS_prctl, PR_SET_NAME, beginning->name);
-	/* Every signal: not even one that is sent to the process as if an instruction had raised it may come here. */
-	uint64_t all = ~0ULL;
+	/* Every signal but libc's own by which setuid() reaches each thread: not even one that is sent to the process as if an
+	 * instruction had raised it may come here. */
+	uint64_t all = ~(1ULL << (33 /* SIGSETXID */ - 1));
 	(void)SL_SYS4(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, NULL, sizeof(all));
 	sl_guard_is_held = true; /* for good: nothing that this thread does is the program's */
 	beginning->work();

@@ -28,14 +28,26 @@ static bool before_filter(bool is_filter)
 	return true;
 }
 
+/* Not with close(): syscall() is no cancellation point. */
+static long close_past_libc(int fd)
+{
+	if (sl_ownfd_is(fd))
+		return sl_hook_close(fd); /* which says that there is none */
+	struct sl_fd_forgotten forgotten = sl_entry_closing(fd);
+	long result = sl_real.syscall(SYS_close, fd, 0, 0, 0, 0, 0);
+	sl_fdtable_commit(&forgotten);
+	return result;
+}
+
 /* libc has no seccomp(): programs and libseccomp go this way. Sockets that are opened so are found by the worker. */
 long sl_hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
 	if (number == SYS_close)
-		return sl_hook_close((int)a);
+		return close_past_libc((int)a);
 	if (number != SYS_seccomp)
 		return sl_real.syscall(number, a, b, c, d, e, f);
-	bool is_filter = before_filter(a == SECCOMP_SET_MODE_FILTER || a == SECCOMP_SET_MODE_STRICT);
+	bool is_filter =
+		before_filter(a == SECCOMP_SET_MODE_FILTER || a == SECCOMP_SET_MODE_STRICT);
 	long result = sl_real.syscall(number, a, b, c, d, e, f);
 	if (is_filter && result == 0)
 		sl_process_sandboxed();

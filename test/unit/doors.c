@@ -158,18 +158,21 @@ static void *run_blocked(void *context)
 	return NULL;
 }
 
-static bool is_asleep(void *context)
+char thread_state(int tid)
 {
 	char path[64], text[256];
-	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/stat", *(int *)context);
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
 	int fd = sl_sys_open(path, O_RDONLY | O_CLOEXEC, 0);
 	long n = sl_sys_read(fd, text, sizeof(text) - 1);
 	(void)sl_sys_close(fd);
-	if (n <= 0)
-		return false;
-	text[n] = 0;
+	text[n > 0 ? n : 0] = 0;
 	const char *name_end = strrchr(text, ')');
-	return name_end && name_end[2] == 'S';
+	return name_end && name_end[1] ? name_end[2] : 0;
+}
+
+static bool is_asleep(void *tid)
+{
+	return thread_state(*(int *)tid) == 'S';
 }
 
 void await_asleep(int tid)

@@ -87,6 +87,8 @@ void cancel_in(block_fn *block, int fd, bool is_asynchronous);
 /* clang's ASan stumbles over frames that a cancelled thread has left: the test is skipped there. */
 void skip_where_cancelling_fails(void);
 
+/* The letter of proc(5) for a thread of this process; 0: there is none. */
+char thread_state(int tid);
 /* Wait until this thread of ours sleeps in the kernel. */
 void await_asleep(int tid);
 

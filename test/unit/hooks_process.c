@@ -1,17 +1,23 @@
-/* hooks_process.c - prctl, epoll_ctl; and what the doors still do in a sandbox. */
+/* hooks_process.c - prctl, syscall, pthread_exit, pipe, epoll_ctl; and what the doors still do in a sandbox. */
 #include "doors.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdio_ext.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/ownfd.h"
 #include "base/process.h"
 #include "base/sys.h"
 #include "ledger/sites.h"
@@ -45,21 +51,40 @@ static void test_hook_epoll_ctl(void **state)
 	assert_int_equal(close(fd) + close(set) + close(pipes[0]) + close(pipes[1]), 0);
 }
 
-/* A filter that lets all pass. For good: only in a child. */
-static int enter_open_sandbox(void *unused)
+static struct sock_filter allow_all[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+static struct sock_fprog allowing = {1, allow_all};
+
+typedef long filter_fn(void);
+
+static long filter_by_prctl(void)
 {
-	(void)unused;
-	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	struct sock_fprog program = {1, &allow};
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &allowing, 0, 0);
+}
+
+static long filter_by_syscall(void)
+{
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &allowing);
+}
+
+/* A filter that lets all pass. For good: only in a child. */
+static int enter_open_sandbox(void *context)
+{
+	filter_fn *const *filter = context;
 	NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	NEED(!sl_process_is_sandboxed());
 	NEED(!sl_worker_is_running());
 	errno = ERRNO_BEFORE;
-	NEED(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0);
+	NEED((*filter)() == 0);
 	NEED(errno == ERRNO_BEFORE);
 	NEED(sl_process_is_sandboxed());
 	NEED(sl_worker_is_running()); /* while it still could be started */
 	return 0;
+}
+
+static void check_filter(filter_fn *filter)
+{
+	assert_int_equal(in_fork(enter_open_sandbox, &filter), 0);
+	assert_false(sl_process_is_sandboxed());
 }
 
 static void test_hook_prctl(void **state)
@@ -77,8 +102,165 @@ static void test_hook_prctl(void **state)
 	FAILS_AS(SL_SYS3(SYS_prctl, PR_SET_SECCOMP, 77, NULL),
 	         prctl(PR_SET_SECCOMP, 77, NULL, 0, 0));
 	assert_false(sl_process_is_sandboxed());
-	assert_int_equal(in_fork(enter_open_sandbox, NULL), 0);
+	check_filter(filter_by_prctl);
+}
+
+/* All six arguments arrive: the last is the offset into the file. */
+static void check_arguments(void)
+{
+	int file = (int)syscall(SYS_memfd_create, "bytes", 0);
+	assert_true(file >= 0);
+	assert_int_equal(ftruncate(file, 8192), 0);
+	assert_int_equal(pwrite(file, "second page", 12, 4096), 12);
+	const char *page = (const char *)syscall(SYS_mmap, NULL, 4096L, (long)PROT_READ,
+	                                         (long)MAP_SHARED, (long)file, 4096L);
+	assert_ptr_not_equal(page, MAP_FAILED);
+	assert_string_equal(page, "second page");
+	assert_int_equal(syscall(SYS_munmap, page, 4096), 0);
+	assert_int_equal(syscall(SYS_close, file), 0);
+}
+
+static void check_raw_close(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0), own = own_fd_make();
+	assert_int_equal(UNTOUCHED(syscall(SYS_close, fd)), 0);
+	assert_true(is_free(fd) && !is_open(fd));
+	FAILS_AS(sl_sys_close(fd), syscall(SYS_close, fd));
+	errno = 0;
+	assert_int_equal(syscall(SYS_close, own), -1);
+	assert_int_equal(errno, EBADF);
+	assert_true(sl_ownfd_is(own) && is_open(own));
+	sl_ownfd_close(own);
+}
+
+static void *close_when_cancelled(void *fd)
+{
+	(void)pthread_cancel(pthread_self());
+	(void)syscall(SYS_close, *(int *)fd); /* no cancellation point */
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	return NULL;
+}
+
+static void test_hook_syscall(void **state)
+{
+	(void)state;
+	assert_int_equal(UNTOUCHED(syscall(SYS_getpid)), sl_sys_getpid());
+	FAILS_AS(SL_SYS0(99999), syscall(99999));
+	check_arguments();
+	check_raw_close();
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	pthread_t thread;
+	void *end;
+	assert_int_equal(pthread_create(&thread, NULL, close_when_cancelled, &fd), 0);
+	assert_int_equal(pthread_join(thread, &end), 0);
+	assert_null(end);
+	assert_true(is_free(fd) && !is_open(fd));
+	FAILS_AS(SL_SYS3(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, NULL),
+	         syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, NULL));
+	FAILS_AS(SL_SYS3(SYS_seccomp, 77, 0, NULL), syscall(SYS_seccomp, 77, 0, NULL));
 	assert_false(sl_process_is_sandboxed());
+	check_filter(filter_by_syscall);
+}
+
+static bool has_cleaned_up;
+
+static void clean_up(void *unused)
+{
+	(void)unused;
+	has_cleaned_up = true;
+}
+
+static void *exit_thread(void *value)
+{
+	pthread_cleanup_push(clean_up, NULL);
+	pthread_exit(value);
+	pthread_cleanup_pop(0);
+	return NULL;
+}
+
+static void *outlive_main(void *status)
+{
+	const struct timespec a_moment = {0, 500000};
+	while (thread_state(sl_sys_getpid()) != 'Z')
+		(void)nanosleep(&a_moment, NULL);
+	if (status)
+		_exit(*(int *)status);
+	return NULL;
+}
+
+/* main() ends by pthread_exit() and another thread goes on. The worker runs, and must not keep the process. */
+static int exit_main(void *status)
+{
+	static int kept_status;
+	pthread_t thread;
+	if (status)
+		kept_status = *(int *)status;
+	NEED(socket(AF_INET, SOCK_STREAM, 0) >= 0);
+	NEED(sl_worker_is_running());
+	__fpurge(stdout); /* the end may be exit(), and what waits there is the test's */
+	NEED(pthread_create(&thread, NULL, outlive_main, status ? &kept_status : NULL) == 0);
+	pthread_exit(NULL);
+}
+
+static void test_hook_pthread_exit(void **state)
+{
+	(void)state;
+	pthread_t thread;
+	void *end;
+	int value, status = 7;
+	assert_int_equal(pthread_create(&thread, NULL, exit_thread, &value), 0);
+	assert_int_equal(pthread_join(thread, &end), 0);
+	assert_ptr_equal(end, &value);
+	assert_true(has_cleaned_up);
+	assert_int_equal(in_fork(exit_main, &status), 7);
+	assert_int_equal(in_fork(exit_main, NULL), 0);
+}
+
+static void test_hook_pipe(void **state)
+{
+	(void)state;
+	int fds[2];
+	char byte;
+	assert_int_equal(UNTOUCHED(pipe(fds)), 0);
+	assert_true(fds[0] < 1024 && fds[1] < 1024);
+	assert_false(sl_ownfd_is(fds[0]) || sl_ownfd_is(fds[1]));
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	assert_int_equal(read(fds[0], &byte, 1), 1);
+	FAILS_AS(SL_SYS2(SYS_pipe2, NULL, 0), pipe(NULL));
+	assert_int_equal(close(fds[0]) + close(fds[1]), 0);
+}
+
+static void test_hook_pipe2(void **state)
+{
+	(void)state;
+	int fds[2];
+	assert_int_equal(UNTOUCHED(pipe2(fds, O_CLOEXEC | O_NONBLOCK)), 0);
+	assert_true(fds[0] < 1024 && fds[1] < 1024);
+	assert_false(sl_ownfd_is(fds[0]) || sl_ownfd_is(fds[1]));
+	assert_int_equal(sl_sys_fcntl(fds[0], F_GETFD, 0), FD_CLOEXEC);
+	assert_true(sl_sys_fcntl(fds[0], F_GETFL, 0) & O_NONBLOCK);
+	FAILS_AS(SL_SYS2(SYS_pipe2, fds, 0x1234), pipe2(fds, 0x1234));
+	assert_int_equal(close(fds[0]) + close(fds[1]), 0);
+}
+
+/* A program that has closed everything and opens a socket has that fd, and no other that it can see. */
+static int open_one_socket(void *unused)
+{
+	(void)unused;
+	closefrom(0);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (fd != 0)
+		return 1;
+	for (int other = 1; other < 1024; other++)
+		if (is_open(other))
+			return 2;
+	return 0;
+}
+
+static void our_own_numbers_are_high(void **state)
+{
+	(void)state;
+	assert_int_equal(in_fork(open_one_socket, NULL), 0);
 }
 
 /* System calls that the program below never makes, and that the library makes elsewhere. */
@@ -180,6 +362,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hook_epoll_ctl),
 		cmocka_unit_test(test_hook_prctl),
+		cmocka_unit_test(test_hook_syscall),
+		cmocka_unit_test(test_hook_pthread_exit),
+		cmocka_unit_test(test_hook_pipe),
+		cmocka_unit_test(test_hook_pipe2),
+		cmocka_unit_test(our_own_numbers_are_high),
 		cmocka_unit_test(in_a_sandbox_no_door_makes_calls_of_its_own),
 	};
 	return cmocka_run_group_tests(tests, doors_open, NULL);

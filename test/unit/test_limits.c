@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/clerk.h"
 #include "watch/limits.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -30,8 +31,8 @@ static rlim_t get_soft(void)
 	return limit.rlim_cur;
 }
 
-/* Must run first: nothing has been read yet. */
-static void unknown_while_no_file_can_be_opened(void **state)
+/* Must run first: there is no clerk yet, so nothing has been read. */
+static void unknown_without_a_clerk(void **state)
 {
 	(void)state;
 	rlim_t soft = get_soft();
@@ -51,6 +52,7 @@ static void as_the_kernel_says(void **state)
 	(void)state;
 	struct sl_limits limits;
 	int low, high;
+	sl_clerk_start();
 	FILE *range = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
 	assert_non_null(range);
 	assert_int_equal(fscanf(range, "%d %d", &low, &high), 2);
@@ -134,7 +136,7 @@ static void reserved_ports(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(unknown_while_no_file_can_be_opened),
+		cmocka_unit_test(unknown_without_a_clerk),
 		cmocka_unit_test(as_the_kernel_says),
 		cmocka_unit_test(remembered_while_out_of_fds),
 		cmocka_unit_test(no_file_stays_open),

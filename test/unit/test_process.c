@@ -52,8 +52,10 @@ static int status_in_child(pid_t (*make)(void), int (*run)(void))
 {
 	int status = -1;
 	pid_t child = make();
-	if (child == 0)
+	if (child == 0) {
+		alarm(30); /* not inherited */
 		_exit(run());
+	}
 	if (child < 0 || waitpid(child, &status, 0) != child)
 		return -1;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : status;

@@ -187,6 +187,8 @@ static void steps_aside_child(void)
 	raise(SIGUSR1);
 	now = real_disposition(SIGUSR1);
 	int again = sl_signal_act(SIGUSR1, &mine, NULL);
+	sl_signal_say();
+	sl_signal_say(); /* once */
 	const char *said = captured_stderr();
 	CHECK(result == 0 && again == 0);
 	CHECK(old.sa_handler == SIG_DFL);
@@ -213,6 +215,8 @@ static void steps_aside_ignored_child(void)
 	start(SL_AUTO);
 	int result = act(SIGUSR1, SIG_IGN, 0);
 	raise(SIGUSR1);
+	sl_signal_say();
+	sl_signal_say(); /* once */
 	const char *said = captured_stderr();
 	CHECK(result == 0);
 	CHECK(!sl_signal_is_held(SIGUSR1));

@@ -387,9 +387,10 @@ static void a_second_descriptor(void **state)
 	assert_int_equal(sl_suspects_close_wait(), 1);
 }
 
-static void unread_bytes(int bytes, enum sl_cause cause)
+static void unread_bytes(const char *start, int bytes, enum sl_cause cause)
 {
-	static const char some[64];
+	char some[64] = {0};
+	memcpy(some, start, 5);
 	struct tcp_pair other;
 	struct sl_suspicion s;
 	tcp_open(&other);
@@ -410,10 +411,15 @@ static void unread_bytes(int bytes, enum sl_cause cause)
 static void a_lone_close_notify(void **state)
 {
 	(void)state;
-	unread_bytes(31, SL_CAUSE_NEVER_LOOKED);
-	unread_bytes(24, SL_CAUSE_NEVER_LOOKED);
-	unread_bytes(25, SL_CAUSE_UNREAD_DATA);
-	unread_bytes(1, SL_CAUSE_UNREAD_DATA);
+	const char *tls12 = "\x15\x03\x03\x00\x1a", *tls13 = "\x17\x03\x03\x00\x13";
+	unread_bytes(tls12, 31, SL_CAUSE_NEVER_LOOKED);
+	unread_bytes(tls13, 24, SL_CAUSE_NEVER_LOOKED);
+	unread_bytes(tls13, 31, SL_CAUSE_UNREAD_DATA);
+	unread_bytes(tls12, 24, SL_CAUSE_UNREAD_DATA);
+	unread_bytes(tls13, 25, SL_CAUSE_UNREAD_DATA);
+	unread_bytes("plain", 31, SL_CAUSE_UNREAD_DATA);
+	unread_bytes("plain", 24, SL_CAUSE_UNREAD_DATA);
+	unread_bytes(tls12, 1, SL_CAUSE_UNREAD_DATA);
 }
 
 static void dead_from_the_first_look(void **state)

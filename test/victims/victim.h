@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static inline __attribute__((noreturn)) void die(const char *what)
@@ -57,6 +58,14 @@ static inline char *next_command(char *line, size_t size)
 	}
 	line[strcspn(line, "\n")] = '\0';
 	return line;
+}
+
+/* Seconds on a clock that nobody sets. */
+static inline double now_s(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 static inline struct sockaddr_in address4(const char *host, unsigned port)
