@@ -49,7 +49,9 @@ long sl_hook_syscall(long number, long a, long b, long c, long d, long e, long f
 	bool is_filter =
 		before_filter(a == SECCOMP_SET_MODE_FILTER || a == SECCOMP_SET_MODE_STRICT);
 	long result = sl_real.syscall(number, a, b, c, d, e, f);
-	if (is_filter && result == 0)
+	/* With a listener it gives that one's fd; with TSYNC the thread that it failed for (seccomp(2)). */
+	bool has_listener = result > 0 && (b & SECCOMP_FILTER_FLAG_NEW_LISTENER);
+	if (is_filter && (result == 0 || has_listener))
 		sl_process_sandboxed();
 	return result;
 }

@@ -11,6 +11,8 @@
 #define SL_ADOPTION_DOUBT_MS 10000 /* a hook can be held up that long between its real call and its record */
 #define SL_CHUNK_BYTES (SL_FD_CHUNK_SLOTS * sizeof(struct sl_fd_slot))
 #define SL_READ_TRIES 16
+#define SL_SITE_MASK ((1u << SL_SITE_BITS) - 1)
+#define SL_TIME_MASK ((1ULL << SL_TIME_BITS) - 1)
 
 _Static_assert(SL_SITES_MAX < 1u << SL_SITE_BITS, "a site has its bits");
 _Static_assert(SL_THREADS_MAX <= 1u << (32 - SL_SITE_BITS), "a thread has its bits");
@@ -100,8 +102,9 @@ static struct sl_fd_slot *slot_for(int fd)
 	return sl_fdtable_slot(fd);
 }
 
-/* Take the slot for a new record: from any state, or only from free. Returns the new generation, 0: not taken. */
-static uint32_t slot_claim(struct sl_fd_slot *slot, enum sl_kind kind, bool only_free)
+/* Take the slot for a new record: from any state, or only from free; `before` is its head until then. Returns the
+ * new generation, 0: not taken. */
+static uint32_t slot_claim(struct sl_fd_slot *slot, enum sl_kind kind, bool only_free, uint64_t *before)
 {
 	uint64_t head = atomic_load(&slot->head);
 	uint32_t generation;
@@ -113,6 +116,7 @@ static uint32_t slot_claim(struct sl_fd_slot *slot, enum sl_kind kind, bool only
 			generation = 1;
 	} while (!atomic_compare_exchange_weak(&slot->head, &head,
 	                                       head_of(generation, kind, SL_FD_OPENING)));
+	*before = head;
 	return generation;
 }
 
@@ -138,36 +142,37 @@ static struct sl_fd_slot *slot_or_drop(int fd)
 	return slot;
 }
 
-static bool replace(int fd, const struct sl_fd_opening *opening)
+/* A record that the worker adopted a moment ago, between our hook's real call and now, was of this very socket. `before` is
+ * the head that was claimed: what is not of its generation any more is not looked at. */
+static void retract_adoption(const struct sl_fd_slot *slot, uint64_t before, uint64_t now_ms)
 {
-	struct sl_fd_slot *slot = slot_or_drop(fd);
-	if (slot)
-		(void)slot_fill(slot, slot_claim(slot, opening->kind, false), opening);
-	return slot;
-}
-
-static bool slot_read(const struct sl_fd_slot *slot, int fd, struct sl_fd_record *r);
-
-/* A record that the worker adopted a moment ago, between our hook's real call and now, was of this very socket. */
-static void retract_adoption(const struct sl_fd_slot *slot, const struct sl_fd_opening *opening)
-{
-	struct sl_fd_record record;
-	if (!slot_read(slot, 0, &record) || !(record.flags & SL_FD_ADOPTED) ||
-	    opening->opened_at_ms - record.opened_at_ms > SL_ADOPTION_DOUBT_MS)
+	uint32_t generation = sl_fd_generation_of(before);
+	uint64_t flags = atomic_load(&slot->flags);
+	uint64_t origin = atomic_load(&slot->origin);
+	uint64_t opened_at = atomic_load(&slot->opened_at);
+	if (sl_fd_state_of(before) != SL_FD_OPEN || !(flags & SL_FD_ADOPTED) ||
+	    !is_of(flags, 32, generation) || !is_of(origin, 32, generation) ||
+	    !is_of(opened_at, SL_TIME_BITS, generation))
+		return;
+	/* Either may be the later: the hook can be held up before it reads the clock or after. */
+	uint64_t adopted_ms = opened_at & SL_TIME_MASK;
+	if ((now_ms > adopted_ms ? now_ms - adopted_ms : adopted_ms - now_ms) > SL_ADOPTION_DOUBT_MS)
 		return;
 	atomic_fetch_sub(&adopted, 1);
-	atomic_fetch_sub(&opened[record.kind], 1);
-	if (record.kind == SL_KIND_TCP)
-		sl_site_uncount_opened(record.site);
+	atomic_fetch_sub(&opened[sl_fd_kind_of(before)], 1);
+	if (sl_fd_kind_of(before) == SL_KIND_TCP)
+		sl_site_uncount_opened((uint32_t)origin & SL_SITE_MASK);
 }
 
 bool sl_fdtable_open(int fd, const struct sl_fd_opening *opening)
 {
-	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
-	if (slot)
-		retract_adoption(slot, opening);
-	if (!replace(fd, opening))
+	struct sl_fd_slot *slot = slot_or_drop(fd);
+	uint64_t before;
+	if (!slot)
 		return false;
+	uint32_t generation = slot_claim(slot, opening->kind, false, &before);
+	retract_adoption(slot, before, opening->opened_at_ms);
+	(void)slot_fill(slot, generation, opening);
 	atomic_fetch_add_explicit(&opened[opening->kind], 1, memory_order_relaxed);
 	return true;
 }
@@ -175,7 +180,8 @@ bool sl_fdtable_open(int fd, const struct sl_fd_opening *opening)
 bool sl_fdtable_adopt(int fd, const struct sl_fd_opening *opening)
 {
 	struct sl_fd_slot *slot = slot_or_drop(fd);
-	uint32_t generation = slot ? slot_claim(slot, opening->kind, true) : 0;
+	uint64_t before;
+	uint32_t generation = slot ? slot_claim(slot, opening->kind, true, &before) : 0;
 	if (!generation || !slot_fill(slot, generation, opening))
 		return false;
 	atomic_fetch_add_explicit(&opened[opening->kind], 1, memory_order_relaxed);
@@ -197,7 +203,11 @@ bool sl_fdtable_dup(int from, int to)
 		.thread = record.thread,
 		.opened_at_ms = record.opened_at_ms,
 	};
-	return replace(to, &copy);
+	struct sl_fd_slot *slot = slot_or_drop(to);
+	uint64_t before;
+	if (slot)
+		(void)slot_fill(slot, slot_claim(slot, copy.kind, false, &before), &copy);
+	return slot;
 }
 
 struct sl_fd_forgotten sl_fdtable_forget(int fd)
@@ -350,10 +360,10 @@ static bool slot_copy(const struct sl_fd_slot *slot, uint64_t head, struct sl_fd
 	r->generation = generation;
 	r->kind = sl_fd_kind_of(head);
 	r->flags = (uint32_t)flags;
-	r->site = (uint32_t)origin & ((1u << SL_SITE_BITS) - 1);
+	r->site = (uint32_t)origin & SL_SITE_MASK;
 	r->thread = (uint32_t)origin >> SL_SITE_BITS;
 	r->dest = (uint32_t)dest;
-	r->opened_at_ms = opened_at & ((1ULL << SL_TIME_BITS) - 1);
+	r->opened_at_ms = opened_at & SL_TIME_MASK;
 	r->peer = is_identified ? (uint32_t)tag : 0;
 	r->cookie = is_identified ? cookie : 0;
 	r->last_io = atomic_load_explicit(&slot->last_io, memory_order_acquire);

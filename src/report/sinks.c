@@ -252,11 +252,48 @@ static int write_json(const struct sl_snapshot *snapshot, const char *temporary)
 	return sink.error ? sink.error : sink.is_refused;
 }
 
+/* The pid that the report in this file is of; 0: there is none. */
+static long pid_in(const char *path)
+{
+	char head[1024];
+	int fd = sl_sys_open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+	if (fd < 0)
+		return 0;
+	long n = sl_sys_read(fd, head, sizeof(head) - 1);
+	(void)sl_sys_close(fd);
+	head[n > 0 ? n : 0] = 0;
+	const char *at = strstr(head, "\"pid\":");
+	long pid = 0;
+	for (at = at ? at + 6 + strspn(at + 6, " ") : ""; *at >= '0' && *at <= '9' && pid < 1000000000; at++)
+		pid = pid * 10 + (*at - '0');
+	return pid;
+}
+
+/* A program that an instrumented one has started has the same options, and so the same path. The first that writes keeps it for as
+ * long as it lives; the others add their pid. */
+static void avoid_others_file(char *path, size_t n)
+{
+	static bool is_taken; /* of the thread that writes the files */
+	struct sl_out out;
+	size_t length = strlen(path);
+	long owner = is_taken ? 0 : pid_in(path);
+	if (owner && owner != sl_sys_getpid() && SL_SYS2(SYS_kill, owner, 0) != -ESRCH)
+		is_taken = true;
+	if (!is_taken)
+		return;
+	sl_out_init(&out, path + length, n - length - 1, NULL, NULL);
+	sl_out_char(&out, '.');
+	sl_out_unsigned(&out, (uint64_t)sl_sys_getpid());
+	path[length + out.length] = 0;
+}
+
 static void write_json_file(const struct sl_snapshot *snapshot)
 {
 	char path[SL_PATH_BYTES], temporary[SL_PATH_BYTES + 32];
 	struct sl_out out;
-	sl_sinks_expand(sl_options.json, path, sizeof(path));
+	sl_sinks_expand(sl_options.json, path, sizeof(path) - 16);
+	if (!is_forked && !strstr(sl_options.json, "%p"))
+		avoid_others_file(path, sizeof(path));
 	sl_out_init(&out, temporary, sizeof(temporary) - 1, NULL, NULL);
 	sl_out_text(&out, path);
 	sl_out_text(&out, ".tmp.");

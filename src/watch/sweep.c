@@ -105,7 +105,7 @@ static struct sl_survey_row *row_for(struct sweep *sweep, const struct sl_fd_rec
 	struct sl_survey *survey = sweep->survey;
 	if (!survey)
 		return NULL;
-	if (survey->count == survey->capacity) {
+	if (!survey->rows || survey->count == survey->capacity) {
 		survey->is_cut = true;
 		return NULL;
 	}

@@ -229,3 +229,15 @@ def test_without_libunwind(start, peer):
     assert all(site["blame"] is None and not site["frames"] for site in snapshot["sites"])
     assert snapshot["peers"][0]["stuck"] == 12
     assert program.end() == 0
+
+
+def test_two_programs_with_one_path_do_not_share_the_file(puppet, peer, tmp_path):
+    """A program that an instrumented one starts has its options. The first that writes keeps the path."""
+    shared = tmp_path / "report.json"
+    first, second = (puppet(options={"json": shared}) for _ in range(2))
+    for program in (first, second):
+        program.ask(f"connect 127.0.0.1 {peer.port}")
+    first.json_path = shared
+    second.json_path = tmp_path / f"report.json.{second.pid}"
+    for program in (first, second, first):
+        assert program.report()["process"]["pid"] == program.pid

@@ -66,6 +66,14 @@ static long filter_by_syscall(void)
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &allowing);
 }
 
+/* Says yes with a number: that of the fd to listen at. */
+static long filter_with_listener(void)
+{
+	long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+	                  &allowing);
+	return fd > 0 && is_open((int)fd) ? 0 : -1;
+}
+
 /* A filter that lets all pass. For good: only in a child. */
 static int enter_open_sandbox(void *context)
 {
@@ -160,6 +168,7 @@ static void test_hook_syscall(void **state)
 	FAILS_AS(SL_SYS3(SYS_seccomp, 77, 0, NULL), syscall(SYS_seccomp, 77, 0, NULL));
 	assert_false(sl_process_is_sandboxed());
 	check_filter(filter_by_syscall);
+	check_filter(filter_with_listener);
 }
 
 static bool has_cleaned_up;

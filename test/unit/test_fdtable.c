@@ -136,8 +136,7 @@ static void a_record_is_never_mixed_of_two(void **state)
 
 struct adoption {
 	struct meeting meeting;
-	unsigned torn, lost;
-	uint64_t adoptions;
+	unsigned torn, lost, adoptions;
 };
 
 /* Both go through the same numbers, and so meet at many of them. */
@@ -147,6 +146,7 @@ static void adoption_racer(unsigned index, void *context)
 	struct sl_fd_record r;
 	for (uint32_t i = 0; i < ADOPT_ROUNDS; i++) {
 		struct sl_fd_opening found = opening_of(2 + i % (NUMBERS - 2));
+		found.flags |= SL_FD_ADOPTED;
 		meet(&a->meeting, 2);
 		for (int fd = CHUNK(2); fd < CHUNK(2) + ADOPT_FDS; fd++)
 			if (index == 0)
@@ -173,9 +173,10 @@ static void a_hook_stands_over_an_adoption(void **state)
 	race(2, adoption_racer, &a);
 	assert_int_equal(a.lost, 0);
 	assert_int_equal(a.torn, 0);
-	assert_int_equal(sl_fdtable_adopted(), adopted + a.adoptions);
-	assert_int_equal(sl_fdtable_opened(SL_KIND_TCP),
-	                 opened + 1 + ADOPT_ROUNDS * ADOPT_FDS + a.adoptions);
+	assert_true(a.adoptions > 0);
+	/* Those adoptions were of the hook's own sockets: each counts once. */
+	assert_int_equal(sl_fdtable_adopted(), adopted + left);
+	assert_int_equal(sl_fdtable_opened(SL_KIND_TCP), opened + 1 + ADOPT_ROUNDS * ADOPT_FDS + left);
 }
 
 /* ---- the end of a record, against the next one ---- */

@@ -60,6 +60,8 @@ int main(void)
 	unsigned forks = 0;
 	if (signal(SIGUSR1, on_signal) == SIG_ERR)
 		die("signal");
+	if (socket(AF_INET, SOCK_STREAM, 0) < 0)
+		die("socket");
 	alarm(PATIENCE_SECONDS);
 	say("ready");
 	if (pthread_create(&thread, NULL, send_signals, NULL) != 0)
