@@ -180,20 +180,23 @@ LIB_DIR = $(DESTDIR)$(PREFIX)/lib/sockleak
 INCLUDE_DIR = $(DESTDIR)$(PREFIX)/include
 DOC_DIR = $(DESTDIR)$(PREFIX)/share/doc/sockleak
 HEADERS = $(wildcard include/sockleak.h)
-DOCS = $(wildcard README.md CHANGELOG.md LICENSE docs/*.md docs/*.json)
+# Laid out as here, so that the links of one lead to the other.
+TOP_DOCS = README.md CHANGELOG.md CONTRIBUTING.md LICENSE
+DOCS = $(wildcard docs/*.md docs/*.json)
 
 # put MODE FILE FOLDER: by rename. Writing into a mapped object crashes the programs that run on it.
 put = install -m $(1) $(2) $(3)/.$(notdir $(2)).new && mv -f $(3)/.$(notdir $(2)).new $(3)/$(notdir $(2))
 
 install: all ## install under $(DESTDIR)$(PREFIX)
-	install -d $(LIB_DIR) $(INCLUDE_DIR) $(DOC_DIR)
+	install -d $(LIB_DIR) $(INCLUDE_DIR) $(DOC_DIR)/docs
 	$(call put,755,$(BUILD)/libsockleak.so,$(LIB_DIR))
 	$(foreach f,$(HEADERS),$(call put,644,$(f),$(INCLUDE_DIR)) &&) true
-	$(foreach f,$(DOCS),$(call put,644,$(f),$(DOC_DIR)) &&) true
+	$(foreach f,$(TOP_DOCS),$(call put,644,$(f),$(DOC_DIR)) &&) true
+	$(foreach f,$(DOCS),$(call put,644,$(f),$(DOC_DIR)/docs) &&) true
 
 uninstall: ## remove what install put there
-	rm -f $(LIB_DIR)/libsockleak.so $(INCLUDE_DIR)/sockleak.h $(addprefix $(DOC_DIR)/,$(notdir $(DOCS)))
-	-rmdir --ignore-fail-on-non-empty $(wildcard $(LIB_DIR)) $(wildcard $(DOC_DIR))
+	rm -f $(LIB_DIR)/libsockleak.so $(INCLUDE_DIR)/sockleak.h $(addprefix $(DOC_DIR)/,$(TOP_DOCS) $(DOCS))
+	-rmdir --ignore-fail-on-non-empty $(wildcard $(LIB_DIR)) $(wildcard $(DOC_DIR)/docs) $(wildcard $(DOC_DIR))
 
 clean: ## remove $(BUILD)
 	rm -rf $(BUILD)

@@ -18,7 +18,10 @@
 
 #include "base/poison.h"
 
-#define SL_SCAN_GAP_MS 30000 /* between two looks for sockets that nobody saw open */
+/* Between two listings of all fds, for sockets that nobody saw open and for the limit: rarer where it costs more. */
+#define SL_SCAN_GAP_MS 5000
+#define SL_SCAN_MANY_GAP_MS 30000
+#define SL_SCAN_MANY 2000
 #define SL_PRESSURES 16
 #define SL_DELIVERY_WAIT_MS 2000
 
@@ -30,7 +33,8 @@ static struct sl_pressure reported[SL_PRESSURES]; /* what had its report: one ea
 
 static void sweep(uint64_t now_ms)
 {
-	if (scanned_at_ms == 0 || now_ms - scanned_at_ms >= SL_SCAN_GAP_MS) {
+	uint64_t gap_ms = open_fds > SL_SCAN_MANY ? SL_SCAN_MANY_GAP_MS : SL_SCAN_GAP_MS;
+	if (scanned_at_ms == 0 || now_ms - scanned_at_ms >= gap_ms) {
 		scanned_at_ms = now_ms;
 		open_fds = sl_adopt_scan(now_ms);
 	}
