@@ -11,7 +11,7 @@
 
 #define SL_CLOSE_RANGE_UNSHARE 2u /* linux/close_range.h */
 #define SL_READ_WAIT_MS 200
-#define SL_READ_BYTES 16384
+#define SL_READ_BYTES (256u << 10) /* a command line with a long class path; touched as far as it is used */
 #define SL_PATH_BYTES 256
 
 /* Futex word. The worker takes it from idle to full, the clerk from there through to idle. */

@@ -77,8 +77,6 @@ static void gather_totals(const struct sl_gathering *from, struct sl_snapshot *s
 	snapshot->totals.opened = sl_fdtable_opened(SL_KIND_TCP);
 	if (snapshot->totals.opened < snapshot->totals.open) /* recorded, and not counted yet */
 		snapshot->totals.opened = snapshot->totals.open;
-	if (snapshot->totals.opened < snapshot->totals.open)
-		snapshot->totals.opened = snapshot->totals.open; /* recorded, and not counted yet */
 	snapshot->totals.closed = snapshot->totals.opened - snapshot->totals.open;
 	snapshot->totals.adopted = sl_fdtable_adopted();
 	snapshot->totals.dropped =

@@ -101,6 +101,8 @@ static const char *error_text(int error)
 	switch (-error) {
 	case ENOENT:
 		return "no such directory";
+	case ENAMETOOLONG:
+		return "the path is too long";
 	case ENXIO:
 		return "nobody reads from it";
 	case EACCES:
@@ -189,7 +191,7 @@ static void write_text_file(const struct sl_snapshot *snapshot)
 {
 	char path[SL_PATH_BYTES];
 	sl_sinks_expand(sl_options.report, path, sizeof(path));
-	struct sink sink = {.fd = open_to_append(path)};
+	struct sink sink = {.fd = *path ? open_to_append(path) : -ENAMETOOLONG};
 	struct sl_out out;
 	if (sink.fd < 0) {
 		complain(SL_SINK_TEXT, "report", path, sink.fd);
@@ -225,6 +227,8 @@ void sl_sinks_write_stderr(const struct sl_snapshot *snapshot)
 static int check_target(const char *path)
 {
 	struct stat file;
+	if (!*path)
+		return -ENAMETOOLONG; /* see sl_sinks_expand() */
 	int result = (int)SL_SYS4(SYS_newfstatat, AT_FDCWD, path, &file, AT_SYMLINK_NOFOLLOW);
 	if (result == -ENOENT)
 		return 0;

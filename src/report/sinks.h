@@ -26,7 +26,8 @@ void sl_sinks_no_files(void);
 /* Say what went wrong with a sink, once each. Context: the worker, while nobody writes files. */
 void sl_sinks_say(void);
 
-/* Write a path of the options with %p, %e, %h filled in; a forked child's own if it has no %p. NUL-terminated. */
+/* Write a path of the options with %p, %e, %h filled in; a forked child's own if it has no %p. NUL-terminated; "" if it
+ * does not fit. */
 void sl_sinks_expand(const char *path, char *expanded, size_t n);
 
 void sl_sinks_forked(void);

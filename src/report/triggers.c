@@ -153,6 +153,7 @@ uint64_t sl_triggers_turn(unsigned wanted, const struct sl_pressure *pressure)
 	uint64_t interval_ms = sl_options_interval_ms(&sl_options);
 	if (reported_at_ms == 0)
 		reported_at_ms = now_ms;
+	(void)end_delivery(); /* of a report that took long to write */
 	if (report_what_is_due(wanted, pressure, now_ms)) {
 		after_sweep(now_ms);
 	} else if (now_ms - swept_at_ms >= interval_ms) {

@@ -21,6 +21,8 @@ struct directory_entry { /* struct linux_dirent64, getdents64(2) */
 	char name[];
 };
 
+#define SL_CLOSES 64
+#define SL_CLOSE_LOST_MS 3000
 #define SL_SETTLE_NS 1000000
 #define SL_LISTED 65536 /* fds that are looked at; more are only counted */
 #define SL_LIST_WAIT_MS 1000
@@ -55,10 +57,39 @@ static uint32_t flags_of(int fd, enum sl_kind kind)
 	       (tcp.state != TCP_CLOSE || tcp.was_established ? SL_FD_CONNECTED : 0);
 }
 
-static bool is_recorded(int fd)
+static uint64_t head_at(int fd)
 {
 	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
-	return slot && sl_fd_state_of(atomic_load(&slot->head)) != SL_FD_FREE;
+	return slot ? atomic_load(&slot->head) : 0;
+}
+
+static bool is_recorded(int fd)
+{
+	return sl_fd_state_of(head_at(fd)) != SL_FD_FREE;
+}
+
+/* Closes that had begun when they were met; the worker's. */
+static struct {
+	int fd;
+	uint64_t head;
+	uint64_t met_at_ms;
+} closes[SL_CLOSES];
+
+/* A close that has begun, of a number that is open all the same. It is under way; or, if it stays so, it never came to the
+ * kernel: the thread was cancelled on the way. Then the record comes back. */
+static void look_at_close(const struct scan *scan, int fd)
+{
+	const struct sl_fd_forgotten forgotten = {fd, head_at(fd)};
+	unsigned place = (unsigned)fd % SL_CLOSES;
+	if (sl_fd_state_of(forgotten.head) != SL_FD_CLOSING)
+		return;
+	if (closes[place].fd != fd || closes[place].head != forgotten.head) {
+		closes[place].fd = fd;
+		closes[place].head = forgotten.head;
+		closes[place].met_at_ms = scan->now_ms;
+	} else if (scan->now_ms - closes[place].met_at_ms >= SL_CLOSE_LOST_MS) {
+		sl_fdtable_put_back(&forgotten);
+	}
 }
 
 /* An earlier candidate that is the same socket under another number; NULL: none. */
@@ -105,12 +136,15 @@ static void settle(struct scan *scan)
 
 static void look_at(struct scan *scan, int fd)
 {
-	if (is_recorded(fd))
+	if (is_recorded(fd)) {
+		look_at_close(scan, fd);
 		return;
+	}
 	enum sl_kind kind = sl_kernel_kind(fd);
 	if (kind == SL_KIND_NONE)
 		return;
-	scan->candidates[scan->count++] = (struct candidate){fd, kind, sl_kernel_cookie(fd)};
+	scan->candidates[scan->count++] =
+		(struct candidate){fd, kind, sl_kernel_cookie(fd)};
 	if (scan->count == SL_CANDIDATES)
 		settle(scan);
 }

@@ -261,6 +261,26 @@ static void a_child_looks_at_its_own(void **state)
 	assert_int_equal(sl_adopt_scan(sl_clock_ms()), fds);
 }
 
+/* A thread that is cancelled between the two phases leaves its socket open, and the record must come back. */
+static void a_close_that_never_came(void **state)
+{
+	(void)state;
+	struct sl_fd_record record;
+	struct sl_fd_opening opening = {.kind = SL_KIND_TCP, .site = 7};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	sl_fdtable_prepare();
+	assert_true(sl_fdtable_open(fd, &opening));
+	(void)sl_fdtable_forget(fd);
+	uint64_t now_ms = sl_clock_ms();
+	(void)sl_adopt_scan(now_ms);
+	(void)sl_adopt_scan(now_ms + 1000);
+	assert_false(is_recorded(fd));
+	(void)sl_adopt_scan(now_ms + 10000);
+	assert_true(sl_fdtable_get(fd, &record));
+	assert_int_equal(record.site, 7);
+	assert_int_equal(sl_fdtable_adopted(), adopted_before);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -275,6 +295,7 @@ int main(void)
 		TEST(our_own_are_not_counted),
 		TEST(out_of_fds),
 		TEST(a_child_looks_at_its_own),
+		TEST(a_close_that_never_came),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }
