@@ -125,11 +125,13 @@ size_t sl_clerk_read(const char *path, char *text, size_t n)
 	return length;
 }
 
-void sl_clerk_end(void)
+bool sl_clerk_end(void)
 {
 	uint32_t idle = SL_CLERK_IDLE;
-	if (atomic_compare_exchange_strong(&state, &idle, SL_CLERK_ENDING))
-		sl_sys_futex_wake(&state);
+	if (!atomic_compare_exchange_strong(&state, &idle, SL_CLERK_ENDING))
+		return idle == SL_CLERK_NONE;
+	sl_sys_futex_wake(&state);
+	return true;
 }
 
 void sl_clerk_forked(void)

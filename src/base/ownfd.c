@@ -1,7 +1,6 @@
 #include "base/ownfd.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/resource.h>
@@ -11,25 +10,31 @@
 
 #include "base/poison.h"
 
-/* Number + 1, so that zeroed memory means none. */
-static _Atomic int own[SL_OWN_FDS];
-/* What it was when it was taken: anonymous fds that are not pipes or sockets share one inode, and we take none of those. */
-static _Atomic uint64_t own_inodes[SL_OWN_FDS];
+/* What it was when it was taken << 32 | number + 1: in one word, so that nobody sees one without the other. 0: none. */
+static _Atomic uint64_t own[SL_OWN_FDS];
 
-static uint64_t inode_of(int fd)
+static int number_of(uint64_t word)
+{
+	return (int)((uint32_t)word - 1);
+}
+
+/* The word of what is at fd now. Anonymous fds that are not pipes or sockets share one inode: we take none of those. */
+static uint64_t word_of(int fd)
 {
 	struct stat file;
-	return SL_SYS2(SYS_fstat, fd, &file) < 0 ? 0 : (uint64_t)file.st_ino;
+	uint32_t what = 0;
+	if (SL_SYS2(SYS_fstat, fd, &file) == 0)
+		what = (uint32_t)file.st_ino + 0x9e3779b1u * (uint32_t)file.st_dev;
+	return (uint64_t)what << 32 | ((uint32_t)fd + 1);
 }
 
 static bool list(int fd)
 {
+	uint64_t word = word_of(fd);
 	for (int i = 0; i < SL_OWN_FDS; i++) {
-		int none = 0;
-		if (atomic_compare_exchange_strong(&own[i], &none, fd + 1)) {
-			atomic_store(&own_inodes[i], inode_of(fd));
+		uint64_t none = 0;
+		if (atomic_compare_exchange_strong(&own[i], &none, word))
 			return true;
-		}
 	}
 	return false;
 }
@@ -74,17 +79,23 @@ int sl_ownfd_take(int fd)
 	return -EMFILE; /* of our own few places */
 }
 
+/* The word of this number, and where it is; 0: it is not ours. */
+static uint64_t find(int fd, int *at)
+{
+	for (*at = 0; fd >= SL_OWN_FD_FLOOR && *at < SL_OWN_FDS; ++*at) {
+		uint64_t word = atomic_load_explicit(&own[*at], memory_order_relaxed);
+		if (number_of(word) == fd)
+			return word;
+	}
+	return 0;
+}
+
 /* False: it was not ours, or not any more. */
 static bool unlist(int fd)
 {
-	if (fd < SL_OWN_FD_FLOOR || fd == INT_MAX)
-		return false;
-	for (int i = 0; i < SL_OWN_FDS; i++) {
-		int listed = fd + 1;
-		if (atomic_compare_exchange_strong(&own[i], &listed, 0))
-			return true;
-	}
-	return false;
+	int at;
+	uint64_t word = find(fd, &at);
+	return word && atomic_compare_exchange_strong(&own[at], &word, 0);
 }
 
 void sl_ownfd_yield(int fd)
@@ -94,29 +105,23 @@ void sl_ownfd_yield(int fd)
 
 void sl_ownfd_close(int fd)
 {
-	if (unlist(fd))
+	if (sl_ownfd_is_true(fd) && unlist(fd))
 		(void)sl_sys_close(fd);
 }
 
 bool sl_ownfd_is(int fd)
 {
-	if (fd < SL_OWN_FD_FLOOR)
-		return false;
-	for (int i = 0; i < SL_OWN_FDS; i++)
-		if (atomic_load_explicit(&own[i], memory_order_relaxed) - 1 == fd)
-			return true;
-	return false;
+	int at;
+	return find(fd, &at) != 0;
 }
 
 bool sl_ownfd_is_true(int fd)
 {
-	for (int i = 0; i < SL_OWN_FDS; i++) {
-		if (atomic_load(&own[i]) - 1 != fd)
-			continue;
-		if (inode_of(fd) == atomic_load(&own_inodes[i]))
-			return true;
-		(void)unlist(fd);
-	}
+	int at;
+	uint64_t word = find(fd, &at);
+	if (word == 0 || word == word_of(fd))
+		return word != 0;
+	(void)atomic_compare_exchange_strong(&own[at], &word, 0);
 	return false;
 }
 
@@ -124,7 +129,7 @@ int sl_ownfd_first_in(unsigned first, unsigned last)
 {
 	int lowest = -1;
 	for (int i = 0; i < SL_OWN_FDS; i++) {
-		int fd = atomic_load(&own[i]) - 1;
+		int fd = number_of(atomic_load(&own[i]));
 		if (fd >= 0 && (unsigned)fd >= first && (unsigned)fd <= last &&
 		    (lowest < 0 || fd < lowest))
 			lowest = fd;

@@ -78,6 +78,8 @@ static int hide_pipe(int fds[2])
 		sl_ownfd_close(in);
 	if (out >= 0)
 		sl_ownfd_close(out);
+	/* The walker looks at the numbers, not at the result: those it had are the program's next. */
+	fds[0] = fds[1] = -1;
 	errno = EMFILE;
 	return -1;
 }

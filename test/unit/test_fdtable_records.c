@@ -313,6 +313,50 @@ static void adopting_never_replaces(void **state)
 	assert_int_equal(sl_fdtable_opened(SL_KIND_TCP), opened + 2);
 }
 
+/* The worker found the number in /proc after the hook's real call, and was first to record it. */
+static void an_adoption_of_a_hooks_own_socket_is_retracted(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t adopted_ms, opened_ms;
+		bool is_closed, is_same;
+	} rows[] = {
+		{50000, 50001, false, true},
+		{50001, 50000, false, true}, /* the hook had read the clock already */
+		{50000, 60000, false, true},
+		{50000, 60001, false, false}, /* long ago: closed past the hooks */
+		{60001, 50000, false, false},
+		{50000, 50001, true, false},
+	};
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int fd = CHUNK(6) + 10 + (int)i;
+		struct sl_fd_opening found = {.kind = SL_KIND_TCP,
+		                              .flags = SL_FD_ADOPTED,
+		                              .site = SL_SITE_ADOPTED,
+		                              .opened_at_ms = rows[i].adopted_ms};
+		struct sl_fd_opening seen = {.kind = SL_KIND_UDP, .site = 9, .opened_at_ms = rows[i].opened_ms};
+		uint64_t adopted = sl_fdtable_adopted(), tcp_opened = sl_fdtable_opened(SL_KIND_TCP);
+		uint64_t udp_opened = sl_fdtable_opened(SL_KIND_UDP);
+		uint64_t site_opened = sl_site_get(SL_SITE_ADOPTED)->opened;
+		assert_true(sl_fdtable_adopt(fd, &found));
+		sl_site_count_opened(SL_SITE_ADOPTED, 0);
+		if (rows[i].is_closed) {
+			struct sl_fd_forgotten forgotten = sl_fdtable_forget(fd);
+			sl_fdtable_commit(&forgotten);
+		}
+		open_at(fd, &seen);
+		unsigned stays = rows[i].is_same ? 0 : 1;
+		assert_int_equal(sl_fdtable_adopted(), adopted + stays);
+		assert_int_equal(sl_fdtable_opened(SL_KIND_TCP), tcp_opened + stays);
+		assert_int_equal(sl_fdtable_opened(SL_KIND_UDP), udp_opened + 1);
+		assert_int_equal(sl_site_get(SL_SITE_ADOPTED)->opened, site_opened + stays);
+		assert_int_equal(record_at(fd).site, 9);
+		/* Of a record that is not an adoption nothing is taken back. */
+		open_at(fd, &seen);
+		assert_int_equal(sl_fdtable_opened(SL_KIND_UDP), udp_opened + 2);
+	}
+}
+
 static void a_duplicate_is_the_same_socket(void **state)
 {
 	(void)state;
@@ -431,11 +475,13 @@ int main(void)
 		cmocka_unit_test(a_chunk_needs_preparation),
 		cmocka_unit_test(no_memory_is_no_crash),
 		cmocka_unit_test(adopting_never_replaces),
+		cmocka_unit_test(an_adoption_of_a_hooks_own_socket_is_retracted),
 		cmocka_unit_test(a_duplicate_is_the_same_socket),
 		cmocka_unit_test(marks_set_and_clear),
 		cmocka_unit_test(touching_notes_the_tick_and_the_call),
 		cmocka_unit_test(ranges_reach_over_chunks),
 		cmocka_unit_test(a_walk_meets_each_open_record_once),
 	};
+	sl_sites_start();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

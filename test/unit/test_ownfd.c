@@ -14,39 +14,10 @@
 #include <cmocka.h>
 
 #include "base/ownfd.h"
+#include "child.h"
 #include "racers.h"
 
-/* Limits and numbers are the process's: each test runs in a child, and returns the line of what is wrong. */
-#define CHECK(condition)                 \
-	do {                             \
-		if (!(condition))        \
-			return __LINE__; \
-	} while (0)
-
-static void in_child(int (*run)(void))
-{
-	int ends[2], line = -1, status = -1;
-	assert_int_equal(pipe(ends), 0);
-	pid_t child = fork();
-	if (child == 0) {
-		alarm(30);
-		close(ends[0]);
-		int end = fcntl(ends[1], F_DUPFD, 200);
-		close(ends[1]);
-		errno = 77;
-		line = run();
-		if (line == 0 && errno != 77)
-			line = -77; /* ours leave errno alone; the tests' own calls succeed, or put it back */
-		_exit(write(end, &line, sizeof(line)) == sizeof(line) ? 0 : 1);
-	}
-	close(ends[1]);
-	assert_int_equal(read(ends[0], &line, sizeof(line)), sizeof(line));
-	close(ends[0]);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
-	if (line != 0)
-		fail_msg("line %d", line);
-}
+/* Limits and numbers are the process's: each test runs in a child. */
 
 static bool is_open(int fd)
 {
@@ -95,7 +66,7 @@ static int count_open(void)
 
 /* ---- numbers ---- */
 
-static int takes_a_high_number(void)
+static void takes_a_high_number(void)
 {
 	int ends[2];
 	char c = 'x';
@@ -108,7 +79,6 @@ static int takes_a_high_number(void)
 	CHECK(sl_ownfd_is(high) && !sl_ownfd_is(ends[0]) && !sl_ownfd_is(high + 1));
 	sl_ownfd_close(high);
 	CHECK(!is_open(high) && !sl_ownfd_is(high));
-	return 0;
 }
 
 static void an_own_fd_sits_high_and_closes_on_exec(void **state)
@@ -117,7 +87,7 @@ static void an_own_fd_sits_high_and_closes_on_exec(void **state)
 	in_child(takes_a_high_number);
 }
 
-static int takes_under_a_low_limit(void)
+static void takes_under_a_low_limit(void)
 {
 	set_limits(256, 20000);
 	int high = sl_ownfd_take(open_null());
@@ -130,7 +100,6 @@ static int takes_under_a_low_limit(void)
 	set_limits(1024, 20000);
 	int third = sl_ownfd_take(open_null());
 	CHECK(third == SL_OWN_FD_FLOOR + 2 && soft_limit() == 1024);
-	return 0;
 }
 
 static void a_soft_limit_below_does_not_matter(void **state)
@@ -139,7 +108,7 @@ static void a_soft_limit_below_does_not_matter(void **state)
 	in_child(takes_under_a_low_limit);
 }
 
-static int takes_under_a_hard_limit(void)
+static void takes_under_a_hard_limit(void)
 {
 	static const rlim_t hard[] = {1025, 1024, 512, 512};
 	static const rlim_t soft[] = {1024, 1024, 512, 256};
@@ -158,7 +127,6 @@ static int takes_under_a_hard_limit(void)
 		CHECK(sl_ownfd_take(open_null()) == -EMFILE); /* there was one */
 		sl_ownfd_close(high);
 	}
-	return 0;
 }
 
 static void a_hard_limit_below_leaves_none(void **state)
@@ -167,12 +135,11 @@ static void a_hard_limit_below_leaves_none(void **state)
 	in_child(takes_under_a_hard_limit);
 }
 
-static int takes_nothing(void)
+static void takes_nothing(void)
 {
 	CHECK(sl_ownfd_take(-1) == -EBADF);
 	CHECK(sl_ownfd_take(900) == -EBADF);
 	CHECK(sl_ownfd_first_in(0, UINT_MAX) == -1);
-	return 0;
 }
 
 static void a_number_that_is_not_open_is_refused(void **state)
@@ -181,7 +148,7 @@ static void a_number_that_is_not_open_is_refused(void **state)
 	in_child(takes_nothing);
 }
 
-static int takes_too_many(void)
+static void takes_too_many(void)
 {
 	int own[SL_OWN_FDS];
 	for (int i = 0; i < SL_OWN_FDS; i++) {
@@ -193,7 +160,6 @@ static int takes_too_many(void)
 	CHECK(count_open() == before);
 	sl_ownfd_close(own[3]);
 	CHECK(sl_ownfd_take(open_null()) == own[3]);
-	return 0;
 }
 
 static void there_are_a_few_places_only(void **state)
@@ -204,7 +170,7 @@ static void there_are_a_few_places_only(void **state)
 
 /* ---- what the program does to them ---- */
 
-static int is_looked_for(void)
+static void is_looked_for(void)
 {
 	int a = sl_ownfd_take(open_null()), b = sl_ownfd_take(open_null());
 	CHECK(a == SL_OWN_FD_FLOOR && b == a + 1);
@@ -223,7 +189,6 @@ static int is_looked_for(void)
 		sl_ownfd_yield(others[i]);
 		CHECK(sl_ownfd_is(a) && sl_ownfd_is(b));
 	}
-	return 0;
 }
 
 static void own_fds_are_found_by_number(void **state)
@@ -232,7 +197,7 @@ static void own_fds_are_found_by_number(void **state)
 	in_child(is_looked_for);
 }
 
-static int yields(void)
+static void yields(void)
 {
 	int own = sl_ownfd_take(open_null());
 	sl_ownfd_yield(own);
@@ -242,7 +207,6 @@ static int yields(void)
 	CHECK(is_open(own));
 	sl_ownfd_close(0); /* never was ours */
 	CHECK(is_open(0));
-	return 0;
 }
 
 static void what_the_program_took_is_not_closed(void **state)
@@ -251,73 +215,81 @@ static void what_the_program_took_is_not_closed(void **state)
 	in_child(yields);
 }
 
-/* ---- no number left ---- */
+/* What a raw system call of the program does: the number is there, what we put there is not. */
+static void is_closed_past_us(void)
+{
+	int ends[2], others[2];
+	CHECK(pipe(ends) == 0 && pipe(others) == 0);
+	int in = sl_ownfd_take(ends[0]), out = sl_ownfd_take(ends[1]);
+	CHECK(sl_ownfd_is_true(in) && sl_ownfd_is_true(out) && sl_ownfd_is(in));
+	close(in);
+	CHECK(dup2(others[0], in) == in); /* a pipe too, but another */
+	CHECK(!sl_ownfd_is_true(in) && !sl_ownfd_is(in) && sl_ownfd_is(out));
+	sl_ownfd_close(in);
+	CHECK(is_open(in));
 
-static int opens_above_the_soft_limit(void)
+	close(out);
+	CHECK(!sl_ownfd_is_true(out) && !sl_ownfd_is(out)); /* nothing there */
+
+	int again = sl_ownfd_take(others[1]);
+	close(again);
+	CHECK(dup2(in, again) == again);
+	sl_ownfd_close(again); /* without having been asked first */
+	CHECK(is_open(again) && !sl_ownfd_is(again));
+
+	static const int never[] = {-1, 0, SL_OWN_FD_FLOOR - 1, 1500, INT_MAX, INT_MIN};
+	for (unsigned i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+		CHECK(!sl_ownfd_is_true(never[i]));
+}
+
+static void what_the_program_closed_past_us_is_not_ours(void **state)
+{
+	(void)state;
+	in_child(is_closed_past_us);
+}
+
+/* Only the program's own numbers are used up: ours are above its limit. */
+static void takes_when_full(void)
 {
 	set_limits(230, 20000);
+	int fd = open_null();
 	fill_up();
-	int fd = sl_ownfd_open("/dev/zero", O_RDONLY, 0);
-	char c = 1;
-	CHECK(fd >= 230 && read(fd, &c, 1) == 1 && c == 0);
-	CHECK(soft_limit() == 230);
 	int own = sl_ownfd_take(fd);
-	CHECK(own == SL_OWN_FD_FLOOR && !is_open(fd));
-	return 0;
-}
-
-static void a_file_opens_beyond_the_soft_limit(void **state)
-{
-	(void)state;
-	in_child(opens_above_the_soft_limit);
-}
-
-static int opens_with_the_reserve(void)
-{
-	set_limits(1100, 1100);
-	CHECK(sl_ownfd_open("/dev/null/none", O_RDONLY, 0) == -ENOTDIR);
-	sl_ownfd_reserve();
-	int reserved = sl_ownfd_first_in(0, UINT_MAX);
-	CHECK(reserved == SL_OWN_FD_FLOOR);
-	sl_ownfd_reserve(); /* one is enough */
-	CHECK(sl_ownfd_first_in((unsigned)reserved + 1, UINT_MAX) == -1);
+	CHECK(own == SL_OWN_FD_FLOOR && soft_limit() == 230);
+	CHECK(open_null() == fd); /* it was given back */
+	errno = 77;
+	sl_ownfd_close(own);
+	CHECK(!is_open(own));
+	/* With no room above either, there is none. */
+	set_limits(1030, 1030);
 	fill_up();
-	for (int round = 0; round < 3; round++) {
-		int fd = sl_ownfd_open("/dev/zero", O_RDONLY, 0);
-		CHECK(fd == reserved && !sl_ownfd_is(fd));
-		CHECK(sl_ownfd_open("/dev/zero", O_RDONLY, 0) == -EMFILE);
-		sl_ownfd_reserve(); /* none to be had now */
-		CHECK(sl_ownfd_first_in(0, UINT_MAX) == -1);
-		CHECK(close(fd) == 0);
-		sl_ownfd_reserve();
-		CHECK(sl_ownfd_is(reserved));
-	}
-	return 0;
+	CHECK(sl_ownfd_take(fd) == -EMFILE);
+	CHECK(!is_open(fd));
 }
 
-static void at_equal_limits_the_reserve_opens_a_file(void **state)
+static void an_own_fd_is_to_be_had_when_the_program_has_none(void **state)
 {
 	(void)state;
-	in_child(opens_with_the_reserve);
+	in_child(takes_when_full);
 }
 
-static int reserves_after_a_loss(void)
+static void leaves_errno(void)
 {
-	sl_ownfd_reserve();
-	int reserved = sl_ownfd_first_in(0, UINT_MAX);
-	sl_ownfd_yield(reserved);
-	CHECK(dup2(0, reserved) == reserved);
-	sl_ownfd_reserve();
-	int other = sl_ownfd_first_in(0, UINT_MAX);
-	CHECK(other == reserved + 1);
-	CHECK(is_open(reserved));
-	return 0;
+	int fd = open_null();
+	set_limits(256, 20000);
+	errno = 77;
+	int own = sl_ownfd_take(fd);
+	(void)sl_ownfd_take(-1);
+	CHECK(sl_ownfd_is_true(own));
+	sl_ownfd_yield(own);
+	sl_ownfd_close(own);
+	CHECK(errno == 77);
 }
 
-static void a_reserve_that_the_program_took_is_made_again(void **state)
+static void errno_is_the_programs(void **state)
 {
 	(void)state;
-	in_child(reserves_after_a_loss);
+	in_child(leaves_errno);
 }
 
 /* ---- hooks ask while the worker changes the list ---- */
@@ -342,13 +314,12 @@ static void change_or_ask(unsigned index, void *context)
 		is_done = true;
 }
 
-static int is_shared(void)
+static void is_shared(void)
 {
 	race(3, change_or_ask, NULL);
 	CHECK(wrong == 0);
 	CHECK(sl_ownfd_first_in(0, UINT_MAX) == -1);
 	errno = 77;
-	return 0;
 }
 
 static void threads_may_ask_at_any_time(void **state)
@@ -374,9 +345,9 @@ int main(void)
 		cmocka_unit_test(there_are_a_few_places_only),
 		cmocka_unit_test(own_fds_are_found_by_number),
 		cmocka_unit_test(what_the_program_took_is_not_closed),
-		cmocka_unit_test(a_file_opens_beyond_the_soft_limit),
-		cmocka_unit_test(at_equal_limits_the_reserve_opens_a_file),
-		cmocka_unit_test(a_reserve_that_the_program_took_is_made_again),
+		cmocka_unit_test(what_the_program_closed_past_us_is_not_ours),
+		cmocka_unit_test(an_own_fd_is_to_be_had_when_the_program_has_none),
+		cmocka_unit_test(errno_is_the_programs),
 		cmocka_unit_test(threads_may_ask_at_any_time),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
