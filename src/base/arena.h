@@ -22,7 +22,10 @@ struct sl_arena {
 	_Atomic size_t taken_bytes;
 };
 
-#define SL_ARENA(chunk, limit) {.chunk_bytes = (chunk), .limit_bytes = (limit)}
+#define SL_ARENA(chunk, limit)                                 \
+	{                                                      \
+		.chunk_bytes = (chunk), .limit_bytes = (limit) \
+	}
 
 /* n zeroed bytes, aligned to 8. NULL when the kernel or the limit says no. */
 void *sl_arena_alloc(struct sl_arena *arena, size_t n);
@@ -40,7 +43,10 @@ struct sl_pool {
 	void *free_lists[SL_POOL_CLASSES]; /* by power of two, from 16 bytes */
 };
 
-#define SL_POOL(chunk, limit) {.arena = SL_ARENA(chunk, limit)}
+#define SL_POOL(chunk, limit)                   \
+	{                                       \
+		.arena = SL_ARENA(chunk, limit) \
+	}
 
 /* n bytes, not zeroed, aligned to 16. NULL when out of memory. */
 void *sl_pool_alloc(struct sl_pool *pool, size_t n);

@@ -10,8 +10,10 @@
 #include "base/poison.h"
 
 #define SL_CLOSE_RANGE_UNSHARE 2u /* linux/close_range.h */
+#define SL_END_PAUSE_NS 1000000u
 #define SL_READ_WAIT_MS 200
-#define SL_READ_BYTES (256u << 10) /* a command line with a long class path; touched as far as it is used */
+#define SL_READ_BYTES \
+	(256u << 10) /* a command line with a long class path; touched as far as it is used */
 #define SL_PATH_BYTES 256
 
 /* Futex word. The worker takes it from idle to full, the clerk from there through to idle. */
@@ -20,6 +22,7 @@ enum { SL_CLERK_NONE, SL_CLERK_STARTING, SL_CLERK_IDLE, SL_CLERK_FULL, SL_CLERK_
 static _Atomic uint32_t state;
 static sl_clerk_fn *task_fn; /* the worker's while idle, the clerk's while full */
 static void *task_context;
+static int clerk_tid; /* written by the clerk before it is idle first */
 
 static void become(uint32_t next)
 {
@@ -33,6 +36,7 @@ static void work(void)
 		become(SL_CLERK_NONE);
 		return;
 	}
+	clerk_tid = sl_sys_gettid();
 	for (become(SL_CLERK_IDLE);;) {
 		while (atomic_load(&state) == SL_CLERK_IDLE)
 			sl_sys_futex_wait(&state, SL_CLERK_IDLE, 0);
@@ -67,8 +71,8 @@ bool sl_clerk_do(sl_clerk_fn *task, void *context, uint64_t wait_ms, bool *is_be
 {
 	uint64_t until_ms = sl_clock_ms() + wait_ms;
 	*is_begun = false;
-	if (!wait_until_not(SL_CLERK_STARTING, until_ms) || !wait_until_not(SL_CLERK_FULL, until_ms) ||
-	    atomic_load(&state) != SL_CLERK_IDLE)
+	if (!wait_until_not(SL_CLERK_STARTING, until_ms) ||
+	    !wait_until_not(SL_CLERK_FULL, until_ms) || atomic_load(&state) != SL_CLERK_IDLE)
 		return false;
 	task_fn = task;
 	task_context = context;
@@ -131,6 +135,9 @@ bool sl_clerk_end(void)
 	if (!atomic_compare_exchange_strong(&state, &idle, SL_CLERK_ENDING))
 		return idle == SL_CLERK_NONE;
 	sl_sys_futex_wake(&state);
+	/* Whichever thread ends last runs the exit handlers of the program, and here it has none of its fds: see the clerk gone. */
+	while (SL_SYS3(SYS_tgkill, sl_sys_getpid(), clerk_tid, 0) == 0)
+		sl_sys_futex_wait(&state, SL_CLERK_ENDING, SL_END_PAUSE_NS);
 	return true;
 }
 

@@ -35,7 +35,7 @@ bool sl_clerk_is_there(void);
 /* Read a file of /proc into `text`, n bytes with the NUL, through the clerk. Returns the length; 0: it cannot be read. */
 size_t sl_clerk_read(const char *path, char *text, size_t n);
 
-/* The process is about to end with the worker: the clerk's thread returns. False: it is busy, ask again. */
+/* The process is about to end with the worker: the clerk's thread ends, and is gone on return. False: it is busy, ask again. */
 bool sl_clerk_end(void);
 
 /* In a forked child. */

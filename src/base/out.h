@@ -27,15 +27,18 @@ struct sl_out {
 	bool is_cut;
 };
 
-void sl_out_init(struct sl_out *out, char *bytes, size_t capacity, sl_out_flush_fn *flush, void *context);
+void sl_out_init(struct sl_out *out, char *bytes, size_t capacity, sl_out_flush_fn *flush,
+                 void *context);
 void sl_out_bytes(struct sl_out *out, const char *bytes, size_t n);
 void sl_out_text(struct sl_out *out, const char *text); /* NULL writes nothing */
 void sl_out_char(struct sl_out *out, char c);
 void sl_out_unsigned(struct sl_out *out, uint64_t value);
 void sl_out_signed(struct sl_out *out, int64_t value);
 void sl_out_hex(struct sl_out *out, uint64_t value); /* without 0x */
-void sl_out_padded(struct sl_out *out, const char *text, unsigned width); /* text, then spaces to width */
-void sl_out_right(struct sl_out *out, uint64_t value, unsigned width);    /* spaces to width, then value */
+void sl_out_padded(struct sl_out *out, const char *text,
+                   unsigned width); /* text, then spaces to width */
+void sl_out_right(struct sl_out *out, uint64_t value,
+                  unsigned width); /* spaces to width, then value */
 
 /* A duration in two units at most: "850ms", "15.0s", "8min", "1h58m", "3d4h". */
 void sl_out_duration(struct sl_out *out, uint64_t ms);

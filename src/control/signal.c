@@ -182,7 +182,9 @@ int sl_signal_act(int number, const struct sigaction *action, struct sigaction *
 void sl_signal_say(void)
 {
 	if (atomic_exchange(&is_unsaid, false))
-		sl_log("the program uses SIGUSR1 itself: no reports by signal; signal=RTMIN+5 names another", NULL);
+		sl_log("the program uses SIGUSR1 itself: no reports by signal; signal=RTMIN+5 "
+		       "names another",
+		       NULL);
 }
 
 void sl_signal_forked(void)

@@ -8,7 +8,8 @@
 
 #include "base/poison.h"
 
-#define SL_ADOPTION_DOUBT_MS 10000 /* a hook can be held up that long between its real call and its record */
+#define SL_ADOPTION_DOUBT_MS \
+	10000 /* a hook can be held up that long between its real call and its record */
 #define SL_CHUNK_BYTES (SL_FD_CHUNK_SLOTS * sizeof(struct sl_fd_slot))
 #define SL_READ_TRIES 16
 #define SL_SITE_MASK ((1u << SL_SITE_BITS) - 1)
@@ -104,7 +105,8 @@ static struct sl_fd_slot *slot_for(int fd)
 
 /* Take the slot for a new record: from any state, or only from free; `before` is its head until then. Returns the
  * new generation, 0: not taken. */
-static uint32_t slot_claim(struct sl_fd_slot *slot, enum sl_kind kind, bool only_free, uint64_t *before)
+static uint32_t slot_claim(struct sl_fd_slot *slot, enum sl_kind kind, bool only_free,
+                           uint64_t *before)
 {
 	uint64_t head = atomic_load(&slot->head);
 	uint32_t generation;
@@ -156,7 +158,8 @@ static void retract_adoption(const struct sl_fd_slot *slot, uint64_t before, uin
 		return;
 	/* Either may be the later: the hook can be held up before it reads the clock or after. */
 	uint64_t adopted_ms = opened_at & SL_TIME_MASK;
-	if ((now_ms > adopted_ms ? now_ms - adopted_ms : adopted_ms - now_ms) > SL_ADOPTION_DOUBT_MS)
+	if ((now_ms > adopted_ms ? now_ms - adopted_ms : adopted_ms - now_ms) >
+	    SL_ADOPTION_DOUBT_MS)
 		return;
 	atomic_fetch_sub(&adopted, 1);
 	atomic_fetch_sub(&opened[sl_fd_kind_of(before)], 1);

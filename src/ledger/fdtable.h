@@ -38,18 +38,18 @@ enum sl_fd_state {
 
 /* What happened to the socket since it was opened. */
 enum sl_fd_flag {
-	SL_FD_CONNECTING = 1 << 0,  /* connect() is under way */
-	SL_FD_CONNECTED = 1 << 1,   /* was ESTABLISHED at some time */
-	SL_FD_OUT = 1 << 2,         /* connect() was called */
-	SL_FD_IN = 1 << 3,          /* came from accept() */
+	SL_FD_CONNECTING = 1 << 0, /* connect() is under way */
+	SL_FD_CONNECTED = 1 << 1,  /* was ESTABLISHED at some time */
+	SL_FD_OUT = 1 << 2,        /* connect() was called */
+	SL_FD_IN = 1 << 3,         /* came from accept() */
 	SL_FD_LISTENING = 1 << 4,
-	SL_FD_EOF = 1 << 5,         /* a read of non-zero length returned 0 */
-	SL_FD_SHUT_READ = 1 << 6,   /* the program shut it down */
+	SL_FD_EOF = 1 << 5,       /* a read of non-zero length returned 0 */
+	SL_FD_SHUT_READ = 1 << 6, /* the program shut it down */
 	SL_FD_SHUT_WRITE = 1 << 7,
-	SL_FD_DUPED = 1 << 8,       /* another fd has, or had, the same description */
-	SL_FD_ADOPTED = 1 << 9,     /* nobody saw it open */
-	SL_FD_STDIO = 1 << 10,      /* fdopen() was called: I/O may pass the hooks */
-	SL_FD_EPOLL = 1 << 11,      /* is, or was, in an epoll set */
+	SL_FD_DUPED = 1 << 8,   /* another fd has, or had, the same description */
+	SL_FD_ADOPTED = 1 << 9, /* nobody saw it open */
+	SL_FD_STDIO = 1 << 10,  /* fdopen() was called: I/O may pass the hooks */
+	SL_FD_EPOLL = 1 << 11,  /* is, or was, in an epoll set */
 };
 
 /* The last I/O call, in the low bits of last_io. */
@@ -68,8 +68,8 @@ struct sl_fd_slot {
 	_Atomic uint64_t dest;      /* generation << 32 | peer id that connect() named; 0: none */
 	_Atomic uint64_t opened_at; /* low bits of the generation << SL_TIME_BITS | ms */
 	_Atomic uint64_t peer_tag;  /* generation << 32 | peer id; written by the worker */
-	_Atomic uint64_t cookie;    /* SO_COOKIE; the worker's, true if peer_tag has the generation */
-	_Atomic uint32_t last_io;   /* tick << SL_IO_BITS | enum sl_io; 0: none yet */
+	_Atomic uint64_t cookie;  /* SO_COOKIE; the worker's, true if peer_tag has the generation */
+	_Atomic uint32_t last_io; /* tick << SL_IO_BITS | enum sl_io; 0: none yet */
 	uint32_t reserved;
 };
 _Static_assert(sizeof(struct sl_fd_slot) == 64, "a slot is one cache line");
@@ -94,7 +94,7 @@ struct sl_fd_record {
 	uint32_t dest;
 	uint32_t thread;
 	uint32_t last_io;
-	uint32_t peer;    /* 0: not identified yet; then cookie is 0 too */
+	uint32_t peer; /* 0: not identified yet; then cookie is 0 too */
 	uint64_t cookie;
 	uint64_t opened_at_ms;
 };
@@ -106,7 +106,8 @@ struct sl_fd_forgotten {
 };
 
 /* Hidden: the data path reaches them without a look into the object's table of addresses. */
-extern _Atomic(struct sl_fd_slot *) sl_fd_chunks[SL_FD_CHUNKS] __attribute__((visibility("hidden")));
+extern _Atomic(struct sl_fd_slot *) sl_fd_chunks[SL_FD_CHUNKS]
+	__attribute__((visibility("hidden")));
 
 /* Advanced by the worker once a sweep: the data path's only clock. Never 0. */
 extern _Atomic uint32_t sl_fd_tick __attribute__((visibility("hidden")));

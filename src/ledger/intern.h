@@ -19,7 +19,7 @@
 /* The head of every item; the owner's struct begins with one. */
 struct sl_interned {
 	uint64_t hash;
-	uint32_t id; /* 1..capacity; constant */
+	uint32_t id;            /* 1..capacity; constant */
 	_Atomic bool is_listed; /* false for a moment, and for ever in an orphan */
 };
 
@@ -29,27 +29,27 @@ typedef bool sl_intern_equal_fn(const struct sl_interned *item, const void *key)
 typedef struct sl_interned *sl_intern_make_fn(struct sl_arena *arena, const void *key);
 
 struct sl_intern {
-	uint32_t capacity;                       /* constant */
-	uint32_t index_mask;                     /* constant: length of the index, a power of two, minus 1 */
-	_Atomic uint32_t count;                  /* ids given; may run past capacity */
-	_Atomic uint64_t dropped;                /* keys that found no room */
-	_Atomic(struct sl_interned *) *items;    /* by id; items[0] unused */
-	_Atomic uint32_t *index;                 /* ids; 0: empty */
+	uint32_t capacity;        /* constant */
+	uint32_t index_mask;      /* constant: length of the index, a power of two, minus 1 */
+	_Atomic uint32_t count;   /* ids given; may run past capacity */
+	_Atomic uint64_t dropped; /* keys that found no room */
+	_Atomic(struct sl_interned *) *items; /* by id; items[0] unused */
+	_Atomic uint32_t *index;              /* ids; 0: empty */
 	struct sl_arena *arena;
 	sl_intern_equal_fn *equal;
 	sl_intern_make_fn *make;
 };
 
 /* Defines a static table `name` for `cap` items, cap a power of two. */
-#define SL_INTERN(name, cap, arena_, equal_, make_)                             \
-	static _Atomic(struct sl_interned *) name##_items[(cap) + 1];           \
-	static _Atomic uint32_t name##_index[2 * (cap)];                        \
-	static struct sl_intern name = {.capacity = (cap),                      \
-	                                .index_mask = 2 * (cap) - 1,            \
-	                                .items = name##_items,                  \
-	                                .index = name##_index,                  \
-	                                .arena = (arena_),                      \
-	                                .equal = (equal_),                      \
+#define SL_INTERN(name, cap, arena_, equal_, make_)                   \
+	static _Atomic(struct sl_interned *) name##_items[(cap) + 1]; \
+	static _Atomic uint32_t name##_index[2 * (cap)];              \
+	static struct sl_intern name = {.capacity = (cap),            \
+	                                .index_mask = 2 * (cap)-1,    \
+	                                .items = name##_items,        \
+	                                .index = name##_index,        \
+	                                .arena = (arena_),            \
+	                                .equal = (equal_),            \
 	                                .make = (make_)}
 
 /* The item of this key, made if need be. NULL: the table is full, or memory is out: counted. */

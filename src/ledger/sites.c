@@ -89,8 +89,8 @@ bool sl_site_knows_thread(uint32_t id, uint32_t thread)
 {
 	const struct sl_site *site = sl_site_get(id);
 	return site && atomic_load_explicit(&site->threads[thread / 64], memory_order_relaxed) >>
-	                       (thread % 64) &
-	                   1;
+	                               (thread % 64) &
+	                       1;
 }
 
 uint32_t sl_site_last(void)

@@ -42,12 +42,12 @@ struct sl_site {
 	struct sl_interned head;
 	enum sl_stack_kind kind;
 	uint32_t frame_count;
-	bool is_cut; /* the stack was deeper than depth= */
-	_Atomic(const struct sl_site_frames *) named; /* NULL until named */
-	_Atomic uint64_t opened; /* TCP connections, not descriptors */
+	bool is_cut;                                   /* the stack was deeper than depth= */
+	_Atomic(const struct sl_site_frames *) named;  /* NULL until named */
+	_Atomic uint64_t opened;                       /* TCP connections, not descriptors */
 	_Atomic uint64_t threads[SL_THREADS_MAX / 64]; /* bit: name id; bit 0: any without an id */
-	uint64_t retracted; /* the worker's */
-	uint64_t words[]; /* frame_count, or twice that for Java */
+	uint64_t retracted;                            /* the worker's */
+	uint64_t words[];                              /* frame_count, or twice that for Java */
 };
 
 /* A captured stack. */
@@ -78,8 +78,8 @@ void sl_site_uncount_opened(uint32_t id);
 /* Has this thread been counted there? */
 bool sl_site_knows_thread(uint32_t id, uint32_t thread);
 
-uint32_t sl_site_last(void);       /* ids run from 1 to this */
-uint64_t sl_sites_dropped(void);   /* stacks that found no room */
+uint32_t sl_site_last(void);     /* ids run from 1 to this */
+uint64_t sl_sites_dropped(void); /* stacks that found no room */
 
 /* Words that a site of this kind has for each frame. */
 static inline uint32_t sl_stack_words_per_frame(enum sl_stack_kind kind)

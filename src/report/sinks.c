@@ -40,8 +40,8 @@ struct complaint {
 enum { SL_SINK_TEXT, SL_SINK_JSON, SL_SINKS };
 static struct complaint complaints[SL_SINKS];
 
-static bool is_forked;                     /* written in a forked child, before its worker starts */
-static char buffer[SL_BUFFER_BYTES];       /* of the thread that writes the files */
+static bool is_forked;               /* written in a forked child, before its worker starts */
+static char buffer[SL_BUFFER_BYTES]; /* of the thread that writes the files */
 static char stderr_buffer[SL_STDERR_BYTES]; /* the worker's */
 static _Atomic bool is_held_back;
 static bool is_held_back_said; /* the worker's */
@@ -268,7 +268,8 @@ static long pid_in(const char *path)
 	head[n > 0 ? n : 0] = 0;
 	const char *at = strstr(head, "\"pid\":");
 	long pid = 0;
-	for (at = at ? at + 6 + strspn(at + 6, " ") : ""; *at >= '0' && *at <= '9' && pid < 1000000000; at++)
+	for (at = at ? at + 6 + strspn(at + 6, " ") : "";
+	     *at >= '0' && *at <= '9' && pid < 1000000000; at++)
 		pid = pid * 10 + (*at - '0');
 	return pid;
 }

@@ -32,26 +32,26 @@ enum sl_trigger {
 /* Address and port of a peer; as text "1.2.3.4", "::1" (v4-mapped IPv6 already shown as IPv4). */
 struct sl_snapshot_peer {
 	enum sl_direction direction;
-	const char *address;  /* NULL: the row that sums what did not fit the peer table */
-	int64_t port;         /* the peer's for out, the local one for in; SL_UNKNOWN */
+	const char *address; /* NULL: the row that sums what did not fit the peer table */
+	int64_t port;        /* the peer's for out, the local one for in; SL_UNKNOWN */
 	uint64_t open;
 	uint64_t close_wait;
 	uint64_t stuck;
 	uint64_t established;
-	int64_t growth_per_min;          /* CLOSE_WAIT a minute; SL_UNKNOWN until two samples exist */
-	int64_t idle_before_fin_ms_p50;  /* SL_UNKNOWN where no CLOSE_WAIT is open */
-	int64_t ports_left;              /* out only: at most this many; SL_UNKNOWN */
-	int64_t exhausted_in_ms;         /* SL_UNKNOWN where not growing */
+	int64_t growth_per_min; /* CLOSE_WAIT a minute; SL_UNKNOWN until two samples exist */
+	int64_t idle_before_fin_ms_p50; /* SL_UNKNOWN where no CLOSE_WAIT is open */
+	int64_t ports_left;             /* out only: at most this many; SL_UNKNOWN */
+	int64_t exhausted_in_ms;        /* SL_UNKNOWN where not growing */
 };
 
 struct sl_snapshot_site {
 	uint32_t id;
 	enum sl_stack_kind kind;
-	enum sl_direction direction;  /* of most of its connections */
+	enum sl_direction direction; /* of most of its connections */
 	enum sl_site_verdict verdict;
-	const char *blame;            /* NULL: no stack was kept */
-	const char *blame_where;      /* "File.java:11" or NULL: the place to fix */
-	uint32_t blame_frame;         /* index into frames; UINT32_MAX: none */
+	const char *blame;       /* NULL: no stack was kept */
+	const char *blame_where; /* "File.java:11" or NULL: the place to fix */
+	uint32_t blame_frame;    /* index into frames; UINT32_MAX: none */
 	uint64_t opened;
 	uint64_t closed;
 	uint64_t open;
@@ -59,12 +59,12 @@ struct sl_snapshot_site {
 	uint64_t stuck;
 	uint64_t retracted;
 	uint64_t regretted;
-	int64_t oldest_close_wait_ms;  /* SL_UNKNOWN: none in CLOSE_WAIT */
+	int64_t oldest_close_wait_ms; /* SL_UNKNOWN: none in CLOSE_WAIT */
 	uint64_t causes[SL_CAUSE_COUNT];
-	const char *const *threads;  /* at most 8 names */
-	uint32_t thread_names;       /* how many of them */
-	uint64_t thread_count;       /* distinct thread names seen */
-	const struct sl_frame *const *frames;  /* innermost first */
+	const char *const *threads;           /* at most 8 names */
+	uint32_t thread_names;                /* how many of them */
+	uint64_t thread_count;                /* distinct thread names seen */
+	const struct sl_frame *const *frames; /* innermost first */
 	uint32_t frame_count;
 	uint32_t frames_cut; /* 1: the stack was deeper than depth= */
 };
@@ -73,19 +73,19 @@ struct sl_snapshot_socket {
 	int fd;
 	uint64_t cookie;
 	enum sl_direction direction;
-	uint8_t state;           /* TCP_* of netinet/tcp.h */
-	const char *local;       /* "1.2.3.4:80", "[::1]:80", NULL unknown */
+	uint8_t state;     /* TCP_* of netinet/tcp.h */
+	const char *local; /* "1.2.3.4:80", "[::1]:80", NULL unknown */
 	const char *peer;
-	uint32_t site;           /* id */
+	uint32_t site; /* id */
 	uint64_t age_ms;
-	int64_t close_wait_ms;   /* SL_UNKNOWN: not in CLOSE_WAIT */
+	int64_t close_wait_ms; /* SL_UNKNOWN: not in CLOSE_WAIT */
 	int64_t quiet_ms;
-	enum sl_cause cause;     /* SL_CAUSE_NONE: not a suspect */
+	enum sl_cause cause; /* SL_CAUSE_NONE: not a suspect */
 	int64_t unread_bytes;
 	int64_t unsent_bytes;
 	bool eof_seen;
 	const char *thread;
-	bool shared;             /* another fd of this process has the same connection */
+	bool shared; /* another fd of this process has the same connection */
 };
 
 struct sl_snapshot_listener {
@@ -103,9 +103,9 @@ struct sl_snapshot {
 
 	struct {
 		int pid;
-		const char *exe;            /* path */
-		const char *name;           /* file name of exe, and for a JVM the main class or jar */
-		const char *const *argv;    /* as argv= allows, NULL-terminated */
+		const char *exe;         /* path */
+		const char *name;        /* file name of exe, and for a JVM the main class or jar */
+		const char *const *argv; /* as argv= allows, NULL-terminated */
 		uint64_t started_wall_ms;
 		uint64_t uptime_ms;
 		const char *hostname;
@@ -115,15 +115,15 @@ struct sl_snapshot {
 	struct {
 		uint64_t opened, closed, open, close_wait, stuck;
 		uint64_t retracted, regretted, rescued, adopted, dropped, backlog;
-		uint64_t by_state[16];      /* index: TCP_* of netinet/tcp.h */
+		uint64_t by_state[16];           /* index: TCP_* of netinet/tcp.h */
 		uint64_t by_kind[SL_KIND_COUNT]; /* open sockets of each kind, TCP too */
 		uint64_t probed, shutdown, neutralized, closed_by_us, app_reacted;
-		uint64_t dead;              /* dead-but-open */
-		uint64_t dead_stuck;        /* of `stuck`, those dead-but-open; the rest is CLOSE_WAIT */
-		int64_t oldest_stuck_ms;    /* SL_UNKNOWN: none */
-		int64_t began_after_ms;     /* start of process to the oldest CLOSE_WAIT's FIN; SL_UNKNOWN */
-		int64_t growth_per_min;     /* CLOSE_WAIT; SL_UNKNOWN */
-		uint64_t held_back_bytes;   /* output that max_output kept back */
+		uint64_t dead;       /* dead-but-open */
+		uint64_t dead_stuck; /* of `stuck`, those dead-but-open; the rest is CLOSE_WAIT */
+		int64_t oldest_stuck_ms; /* SL_UNKNOWN: none */
+		int64_t began_after_ms; /* start of process to the oldest CLOSE_WAIT's FIN; SL_UNKNOWN */
+		int64_t growth_per_min;   /* CLOSE_WAIT; SL_UNKNOWN */
+		uint64_t held_back_bytes; /* output that max_output kept back */
 	} totals;
 
 	struct {
@@ -131,16 +131,16 @@ struct sl_snapshot {
 		int64_t fds_exhausted_in_ms;
 	} limits;
 
-	const struct sl_snapshot_peer *peers;  /* worst first */
+	const struct sl_snapshot_peer *peers; /* worst first */
 	uint32_t peer_count;
-	const struct sl_snapshot_site *sites;  /* worst first */
+	const struct sl_snapshot_site *sites; /* worst first */
 	uint32_t site_count;
-	uint32_t sites_cut;                    /* stacks that did not fit the site table */
+	uint32_t sites_cut;                       /* stacks that did not fit the site table */
 	const struct sl_snapshot_socket *sockets; /* detail=1 only, else NULL */
 	uint32_t socket_count;
 	const struct sl_snapshot_listener *listeners; /* those with a backlog, fullest first */
 	uint32_t listener_count;
-	const char *pressure;                  /* trigger pressure: "EADDRNOTAVAIL connecting to 1.2.3.4:80" */
+	const char *pressure; /* trigger pressure: "EADDRNOTAVAIL connecting to 1.2.3.4:80" */
 };
 
 #endif

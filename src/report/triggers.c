@@ -88,14 +88,16 @@ static void nothing(void *unused)
 static void report(enum sl_trigger trigger, const struct sl_pressure *pressure)
 {
 	bool is_begun;
-	if (!end_delivery() && (!sl_clerk_do(nothing, NULL, SL_DELIVERY_WAIT_MS, &is_begun) || !end_delivery()))
+	if (!end_delivery() &&
+	    (!sl_clerk_do(nothing, NULL, SL_DELIVERY_WAIT_MS, &is_begun) || !end_delivery()))
 		return;
 	delivery.is_open = true;
 	sl_gather(&delivery.arena, trigger, pressure, &delivery.snapshot);
 	if (delivery.snapshot.limits.nofile_used != SL_UNKNOWN)
 		open_fds = delivery.snapshot.limits.nofile_used;
 	sl_sinks_write_stderr(&delivery.snapshot);
-	if (sl_sinks_want_files() && !sl_clerk_do(write_files, NULL, SL_DELIVERY_WAIT_MS, &is_begun) && !is_begun)
+	if (sl_sinks_want_files() &&
+	    !sl_clerk_do(write_files, NULL, SL_DELIVERY_WAIT_MS, &is_begun) && !is_begun)
 		sl_sinks_no_files();
 	(void)end_delivery();
 }

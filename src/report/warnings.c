@@ -14,7 +14,7 @@
 
 #define SL_STUCK_FIRST 1000
 #define SL_STEP_SLACK 10 /* percent that use must fall below the first step before it counts anew */
-#define SL_LOOK_GAP_MS 5000 /* counting the ports in use walks the whole table */
+#define SL_LOOK_GAP_MS 5000    /* counting the ports in use walks the whole table */
 #define SL_LIMITS_GAP_MS 10000 /* they rarely change */
 
 static struct sl_warning_step ports_steps[SL_PEER_OVERFLOW]; /* by peer id */

@@ -21,7 +21,8 @@ static void wait_on(const _Atomic uint32_t *word, uint32_t value, bool is_until)
 	uint64_t until_ms = sl_clock_ms() + SL_GATE_WAIT_MS;
 	uint32_t seen;
 	for (uint64_t now = sl_clock_ms();
-	     ((seen = atomic_load(word)) == value) != is_until && now < until_ms; now = sl_clock_ms())
+	     ((seen = atomic_load(word)) == value) != is_until && now < until_ms;
+	     now = sl_clock_ms())
 		sl_sys_futex_wait(word, seen, (until_ms - now) * 1000000u);
 }
 

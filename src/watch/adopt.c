@@ -143,8 +143,7 @@ static void look_at(struct scan *scan, int fd)
 	enum sl_kind kind = sl_kernel_kind(fd);
 	if (kind == SL_KIND_NONE)
 		return;
-	scan->candidates[scan->count++] =
-		(struct candidate){fd, kind, sl_kernel_cookie(fd)};
+	scan->candidates[scan->count++] = (struct candidate){fd, kind, sl_kernel_cookie(fd)};
 	if (scan->count == SL_CANDIDATES)
 		settle(scan);
 }

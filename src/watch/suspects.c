@@ -14,7 +14,6 @@
 #define SL_PEER_SILENCE_MS 125000u
 #define SL_NEVER_MS (30u * 24 * 3600 * 1000) /* an age beyond this means that it never happened */
 
-
 struct sl_suspect {
 	uint64_t cookie; /* the key */
 	uint32_t site;
@@ -124,7 +123,8 @@ static void note_activity(struct sl_suspect *suspect, bool is_new,
 	suspect->bytes_sent = tcp->bytes_sent;
 	/* Looked at once: it is peeked at. */
 	if ((is_new || unread_bytes != suspect->unread_bytes) && tcp->state == TCP_CLOSE_WAIT)
-		suspect->unread_is_close_notify = sl_kernel_is_close_notify(record->fd, unread_bytes);
+		suspect->unread_is_close_notify =
+			sl_kernel_is_close_notify(record->fd, unread_bytes);
 	suspect->unread_bytes = unread_bytes;
 }
 

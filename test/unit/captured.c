@@ -58,7 +58,8 @@ const char *in_directory(const char *name)
 	static unsigned next;
 	char *path = paths[next++ % 8];
 	assert_true(directory[0]);
-	assert_true(snprintf(path, sizeof(paths[0]), "%s/%s", directory, name) < (int)sizeof(paths[0]));
+	assert_true(snprintf(path, sizeof(paths[0]), "%s/%s", directory, name) <
+	            (int)sizeof(paths[0]));
 	return path;
 }
 

@@ -41,7 +41,8 @@ void race(unsigned n, racer_fn *run, void *context)
 	struct racer racers[RACERS_MAX];
 	struct meeting start = {0};
 	for (unsigned i = 0; i < n; i++) {
-		racers[i] = (struct racer){.index = i, .n = n, .run = run, .context = context, .start = &start};
+		racers[i] = (struct racer){
+			.index = i, .n = n, .run = run, .context = context, .start = &start};
 		if (pthread_create(&racers[i].thread, NULL, run_racer, &racers[i]) != 0) {
 			fprintf(stderr, "racers: no thread to be had\n");
 			abort(); /* the others would wait for ever */

@@ -20,14 +20,16 @@
 #include "ledger/fdtable.h"
 
 /* 127.0.0.1, or v4-mapped; any where `is_any`. */
-static socklen_t address_of(bool is_v6, bool is_any, uint16_t port, struct sockaddr_storage *address)
+static socklen_t address_of(bool is_v6, bool is_any, uint16_t port,
+                            struct sockaddr_storage *address)
 {
 	memset(address, 0, sizeof(*address));
 	if (is_v6) {
 		struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
 		*v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
 		if (!is_any)
-			assert_int_equal(inet_pton(AF_INET6, "::ffff:127.0.0.1", &v6->sin6_addr), 1);
+			assert_int_equal(inet_pton(AF_INET6, "::ffff:127.0.0.1", &v6->sin6_addr),
+			                 1);
 		return sizeof(*v6);
 	}
 	struct sockaddr_in *v4 = (struct sockaddr_in *)address;
@@ -87,8 +89,8 @@ void tcp_deafen(int fd)
 {
 	struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
 	struct sock_fprog program = {1, &drop};
-	assert_int_equal(
-		setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)),
+	                 0);
 }
 
 int tcp_state(int fd)

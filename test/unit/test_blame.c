@@ -104,14 +104,14 @@ static void app_decides_first(void **state)
 	assert_int_equal(sl_role_of_module("/usr/lib/libcurl.so.4", "/usr"), SL_ROLE_LIBRARY);
 }
 
-#define JAVA(role_, name)                         \
-	(const struct sl_frame)                   \
-	{                                         \
+#define JAVA(role_, name)                             \
+	(const struct sl_frame)                       \
+	{                                             \
 		.role = (role_), .class_name = (name) \
 	}
-#define NATIVE(role_, path)                     \
-	(const struct sl_frame)                 \
-	{                                       \
+#define NATIVE(role_, path)                       \
+	(const struct sl_frame)                   \
+	{                                         \
 		.role = (role_), .module = (path) \
 	}
 

@@ -212,7 +212,8 @@ static void reuse_racer(unsigned index, void *context)
 			sl_fdtable_commit(&forgotten);
 		meet(&reuse->meeting, 2);
 		if (index == 1)
-			reuse->disturbed += !sl_fdtable_get(reuse->fd, &r) || !is_whole(&r) || r.site != n;
+			reuse->disturbed +=
+				!sl_fdtable_get(reuse->fd, &r) || !is_whole(&r) || r.site != n;
 		meet(&reuse->meeting, 2);
 	}
 }

@@ -195,7 +195,8 @@ static void a_late_end_does_not_touch_the_next_record(void **state)
 static void nothing_recorded_is_fine(void **state)
 {
 	(void)state;
-	static const int fds[] = {CHUNK(4), CHUNK(4) + 1, CHUNK(SL_FD_CHUNKS), -1, INT_MIN, INT_MAX};
+	static const int fds[] = {CHUNK(4), CHUNK(4) + 1, CHUNK(SL_FD_CHUNKS),
+	                          -1,       INT_MIN,      INT_MAX};
 	struct sl_fd_record record;
 	open_at(CHUNK(4) + 2, &tcp); /* one chunk that is there */
 	for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
@@ -298,7 +299,8 @@ static void adopting_never_replaces(void **state)
 {
 	(void)state;
 	int fd = CHUNK(6);
-	struct sl_fd_opening found = {.kind = SL_KIND_TCP, .flags = SL_FD_ADOPTED, .site = SL_SITE_ADOPTED};
+	struct sl_fd_opening found = {
+		.kind = SL_KIND_TCP, .flags = SL_FD_ADOPTED, .site = SL_SITE_ADOPTED};
 	uint64_t adopted = sl_fdtable_adopted(), opened = sl_fdtable_opened(SL_KIND_TCP);
 	open_at(fd, &tcp);
 	assert_false(sl_fdtable_adopt(fd, &found));
@@ -334,8 +336,10 @@ static void an_adoption_of_a_hooks_own_socket_is_retracted(void **state)
 		                              .flags = SL_FD_ADOPTED,
 		                              .site = SL_SITE_ADOPTED,
 		                              .opened_at_ms = rows[i].adopted_ms};
-		struct sl_fd_opening seen = {.kind = SL_KIND_UDP, .site = 9, .opened_at_ms = rows[i].opened_ms};
-		uint64_t adopted = sl_fdtable_adopted(), tcp_opened = sl_fdtable_opened(SL_KIND_TCP);
+		struct sl_fd_opening seen = {
+			.kind = SL_KIND_UDP, .site = 9, .opened_at_ms = rows[i].opened_ms};
+		uint64_t adopted = sl_fdtable_adopted(),
+			 tcp_opened = sl_fdtable_opened(SL_KIND_TCP);
 		uint64_t udp_opened = sl_fdtable_opened(SL_KIND_UDP);
 		uint64_t site_opened = sl_site_get(SL_SITE_ADOPTED)->opened;
 		assert_true(sl_fdtable_adopt(fd, &found));
@@ -420,7 +424,7 @@ static void touching_notes_the_tick_and_the_call(void **state)
 static void ranges_reach_over_chunks(void **state)
 {
 	(void)state;
-	static const int fds[] = {CHUNK(20) + 3, CHUNK(20) + 4, CHUNK(21), CHUNK(21) + 1023,
+	static const int fds[] = {CHUNK(20) + 3, CHUNK(20) + 4, CHUNK(21),    CHUNK(21) + 1023,
 	                          CHUNK(23),     CHUNK(23) + 1, CHUNK(23) + 2};
 	for (int i = 0; i < 7; i++)
 		open_at(fds[i], &tcp);
@@ -437,7 +441,8 @@ static void ranges_reach_over_chunks(void **state)
 		assert_int_equal(is_open(fds[i]), i < 2);
 	assert_true(sl_fdtable_adopt(fds[3], &tcp)); /* free indeed */
 
-	sl_fdtable_forget_range((unsigned)fds[1], (unsigned)fds[0]); /* the wrong way round: nothing */
+	sl_fdtable_forget_range((unsigned)fds[1],
+	                        (unsigned)fds[0]); /* the wrong way round: nothing */
 	sl_fdtable_forget_range(UINT_MAX, UINT_MAX);
 	assert_true(is_open(fds[0]) && is_open(fds[1]));
 }
@@ -445,7 +450,8 @@ static void ranges_reach_over_chunks(void **state)
 static void a_walk_meets_each_open_record_once(void **state)
 {
 	(void)state;
-	static const int fds[] = {CHUNK(30), CHUNK(30) + 1, CHUNK(30) + 1023, CHUNK(31), CHUNK(35) + 7};
+	static const int fds[] = {CHUNK(30), CHUNK(30) + 1, CHUNK(30) + 1023, CHUNK(31),
+	                          CHUNK(35) + 7};
 	struct sl_fd_record record;
 	for (int i = 0; i < 5; i++)
 		open_at(fds[i], &tcp);

@@ -252,17 +252,16 @@ static void kinds(void **state)
 	static const struct {
 		int domain, type, protocol;
 	} others[] = {
-		{AF_INET, SOCK_STREAM, IPPROTO_SCTP},  {AF_INET, SOCK_STREAM, IPPROTO_MPTCP},
-		{AF_INET, SOCK_DGRAM, IPPROTO_ICMP},   {AF_INET, SOCK_RAW, IPPROTO_TCP},
-		{AF_INET6, SOCK_SEQPACKET, 0},         {AF_PACKET, SOCK_RAW, 0},
-		{AF_BLUETOOTH, SOCK_STREAM, 0},        {-1, SOCK_STREAM, 0},
+		{AF_INET, SOCK_STREAM, IPPROTO_SCTP}, {AF_INET, SOCK_STREAM, IPPROTO_MPTCP},
+		{AF_INET, SOCK_DGRAM, IPPROTO_ICMP},  {AF_INET, SOCK_RAW, IPPROTO_TCP},
+		{AF_INET6, SOCK_SEQPACKET, 0},        {AF_PACKET, SOCK_RAW, 0},
+		{AF_BLUETOOTH, SOCK_STREAM, 0},       {-1, SOCK_STREAM, 0},
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		int fd = socket(rows[i].domain, rows[i].type, rows[i].protocol);
 		assert_true(fd >= 0);
-		assert_int_equal(
-			sl_kernel_kind_of(rows[i].domain, rows[i].type, rows[i].protocol),
-			rows[i].kind);
+		assert_int_equal(sl_kernel_kind_of(rows[i].domain, rows[i].type, rows[i].protocol),
+		                 rows[i].kind);
 		assert_int_equal(sl_kernel_kind(fd), rows[i].kind);
 		close(fd);
 	}

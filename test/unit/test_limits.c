@@ -126,8 +126,7 @@ static void reserved_ports(void **state)
 		{"99999999999999999999", 32768, 60999, 0},
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
-		int32_t count =
-			sl_limits_count_reserved(rows[i].list, rows[i].low, rows[i].high);
+		int32_t count = sl_limits_count_reserved(rows[i].list, rows[i].low, rows[i].high);
 		if (count != rows[i].count)
 			fail_msg("\"%s\": %d", rows[i].list, count);
 	}

@@ -98,7 +98,8 @@ static void missing_libunwind_is_said(void **state)
 	outer(&walk);
 	const char *said = captured_stderr();
 	assert_string_equal(
-		said, "sockleak: libunwind.so.8 cannot be opened: going on without native stacks\n");
+		said,
+		"sockleak: libunwind.so.8 cannot be opened: going on without native stacks\n");
 	assert_int_equal(walk.count, 0);
 }
 

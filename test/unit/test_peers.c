@@ -60,13 +60,15 @@ static bool is_same(const struct sl_endpoint *a, const struct sl_endpoint *b)
 static void an_ipv4_address_is_kept_as_v4_mapped(void **state)
 {
 	(void)state;
-	static const uint8_t bytes[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 172, 21, 191, 100};
+	static const uint8_t bytes[16] = {0, 0, 0,    0,    0,   0,  0,   0,
+	                                  0, 0, 0xff, 0xff, 172, 21, 191, 100};
 	struct sl_endpoint v4 = v4_endpoint("172.21.191.100", 8080);
 	struct sl_endpoint mapped = v6_endpoint("::ffff:172.21.191.100", 8080);
 	assert_memory_equal(v4.address, bytes, 16);
 	assert_int_equal(v4.port, 8080);
 	assert_true(is_same(&v4, &mapped));
-	assert_int_equal(sl_peer_intern(SL_DIRECTION_OUT, &v4), sl_peer_intern(SL_DIRECTION_OUT, &mapped));
+	assert_int_equal(sl_peer_intern(SL_DIRECTION_OUT, &v4),
+	                 sl_peer_intern(SL_DIRECTION_OUT, &mapped));
 }
 
 static void an_ipv6_address_is_kept_as_it_is(void **state)
@@ -113,7 +115,8 @@ static void the_buffer_need_not_be_aligned(void **state)
 	(void)state;
 	struct sockaddr_in v4 = v4_address("10.1.2.3", 4);
 	struct sockaddr_in6 v6 = v6_address("fe80::1", 5);
-	struct sl_endpoint want4 = v4_endpoint("10.1.2.3", 4), want6 = v6_endpoint("fe80::1", 5), got;
+	struct sl_endpoint want4 = v4_endpoint("10.1.2.3", 4), want6 = v6_endpoint("fe80::1", 5),
+			   got;
 	for (unsigned shift = 0; shift < 8; shift++) {
 		char *bytes = malloc(shift + V6_SHORTEST);
 		assert_non_null(bytes);
@@ -127,7 +130,8 @@ static void the_buffer_need_not_be_aligned(void **state)
 	}
 }
 
-static void assert_prints(const struct sl_endpoint *endpoint, const char *address, const char *whole)
+static void assert_prints(const struct sl_endpoint *endpoint, const char *address,
+                          const char *whole)
 {
 	char text[64];
 	struct sl_out out;
@@ -185,7 +189,8 @@ static void ipv6_prints_as_rfc_5952_says(void **state)
 		{"1:0:0:1:1:1:1:1", "1::1:1:1:1:1"},
 		/* 4.3: lower case. */
 		{"2001:DB8::ABCD:EF", "2001:db8::abcd:ef"},
-		{"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
+		{"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+	         "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
 		/* Close to v4-mapped, but not. */
 		{"::fffe:1.2.3.4", "::fffe:102:304"},
 		{"1::ffff:1.2.3.4", "1::ffff:102:304"},
@@ -253,7 +258,8 @@ static void a_peer_is_direction_address_and_port(void **state)
 
 static struct sl_endpoint numbered(uint32_t n)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(n % 3 + 1))};
+	struct sockaddr_in address = {.sin_family = AF_INET,
+	                              .sin_port = htons((uint16_t)(n % 3 + 1))};
 	address.sin_addr.s_addr = htonl(0x0a000000 + n / 3);
 	return endpoint_of(&address, sizeof(address));
 }

@@ -18,7 +18,7 @@
 #include "base/process.h"
 #include "racers.h"
 
-static _Atomic int children;          /* calls of the child function in this memory */
+static _Atomic int children;           /* calls of the child function in this memory */
 static _Atomic bool is_ours_to_itself; /* what the child function was told */
 static _Atomic bool child_function_waits;
 

@@ -243,9 +243,9 @@ static void a_java_program(void **state)
 	assert_string_equal(described("java", "jvm",
 	                              ARGV("java", "-Dkey=secret", "/opt/acme/app.jar", "secret")),
 	                    "java app.jar\njava\n/opt/acme/app.jar\n");
-	assert_string_equal(described("java", "jvm full",
-	                              ARGV("java", "-m", "acme/com.acme.Main", "", "last")),
-	                    "java com.acme.Main\njava\n-m\nacme/com.acme.Main\n\nlast\n");
+	assert_string_equal(
+		described("java", "jvm full", ARGV("java", "-m", "acme/com.acme.Main", "", "last")),
+		"java com.acme.Main\njava\n-m\nacme/com.acme.Main\n\nlast\n");
 }
 
 /* It has the class path before it, and that may be as long as one argument can be. */

@@ -29,11 +29,10 @@
 #include "watch/worker.h"
 
 #define NAMED (SIGRTMIN + 5)
-#define STEPPED_ASIDE                                                                          \
+#define STEPPED_ASIDE                                                                            \
 	"sockleak: the program uses SIGUSR1 itself: no reports by signal; signal=RTMIN+5 names " \
 	"another\n"
-#define NOTHING_YET                                                                           \
-	"sockleak: no TCP socket was opened in this process yet: nothing to report\n"
+#define NOTHING_YET "sockleak: no TCP socket was opened in this process yet: nothing to report\n"
 
 static void start(int64_t number)
 {
@@ -499,7 +498,8 @@ static void forked_under_a_name(void **state)
 static int in_shared_memory(int (*fn)(void *))
 {
 	int status;
-	char *stack = mmap(NULL, 1 << 18, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *stack =
+		mmap(NULL, 1 << 18, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	CHECK(stack != MAP_FAILED);
 	pid_t child = clone(fn, stack + (1 << 18), CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
 	CHECK(child > 0);

@@ -39,7 +39,8 @@ static void the_fixed_sites_are_there_from_the_start(void **state)
 	/* Nothing that is captured falls together with them. */
 	for (uint64_t word = 1; word <= 2; word++) {
 		assert_true(intern_stack(SL_STACK_NATIVE, &word, 1) > SL_SITE_NO_STACK);
-		assert_true(intern_stack(SL_STACK_JAVA, (uint64_t[]){word, 0}, 1) > SL_SITE_NO_STACK);
+		assert_true(intern_stack(SL_STACK_JAVA, (uint64_t[]){word, 0}, 1) >
+		            SL_SITE_NO_STACK);
 	}
 }
 

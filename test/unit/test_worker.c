@@ -249,7 +249,7 @@ static void a_larger_stack_where_ours_is_too_small(void **state)
 
 static _Atomic int caught_by;
 
-static void catch(int number)
+static void catch (int number)
 {
 	(void)number;
 	caught_by = (int)syscall(SYS_gettid);
