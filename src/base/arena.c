@@ -8,9 +8,11 @@
 
 #include "base/poison.h"
 
+/* All atomic: a chunk that came too late goes back, and the kernel may give its address to another thread at once, which a
+ * race detector does not see. */
 struct sl_arena_chunk {
-	struct sl_arena_chunk *older;
-	size_t bytes; /* of the whole mapping */
+	_Atomic(struct sl_arena_chunk *) older;
+	_Atomic size_t bytes; /* of the whole mapping */
 	_Atomic size_t used;
 };
 

@@ -27,9 +27,17 @@ static _Atomic bool is_given_back; /* set in a forked child, under auto */
 static struct sigaction dispositions[SL_DISPOSITIONS];
 static _Atomic unsigned current; /* index of the program's disposition */
 
-static const struct sigaction *programs_disposition(void)
+/* A copy, whole: made again where so many changes came meanwhile that its place was written anew. */
+static struct sigaction programs_disposition(void)
 {
-	return &dispositions[atomic_load(&current) % SL_DISPOSITIONS];
+	struct sigaction copy;
+	unsigned at;
+	do {
+		at = atomic_load(&current);
+		copy = dispositions[at % SL_DISPOSITIONS];
+		/* The addition is a barrier: the copy is finished before `current` is looked at again. */
+	} while (atomic_fetch_add(&current, 0) - at >= SL_DISPOSITIONS - 1);
+	return copy;
 }
 
 /* The lock is held, or no other thread runs yet. */
@@ -49,7 +57,7 @@ static bool is_handler(const struct sigaction *action)
 /* The program's own handler, as the kernel would have called it. */
 static void chain(int number, siginfo_t *info, void *context)
 {
-	struct sigaction action = *programs_disposition();
+	struct sigaction action = programs_disposition();
 	if (!is_handler(&action))
 		return;
 	if (action.sa_flags & (int)SA_RESETHAND) {
@@ -152,7 +160,7 @@ static int act_in_borrowed_memory(int number, const struct sigaction *action, st
 	int result = real(number, action, &before);
 	if (result != 0 || !old)
 		return result;
-	*old = before.sa_sigaction == handle_from_kernel ? *programs_disposition() : before;
+	*old = before.sa_sigaction == handle_from_kernel ? programs_disposition() : before;
 	return 0;
 }
 
@@ -167,7 +175,7 @@ int sl_signal_act(int number, const struct sigaction *action, struct sigaction *
 	/* sigaction() may be called from a handler: none of them may interrupt the holder of the lock. */
 	uint64_t signals = sl_sys_block_signals();
 	sl_lock_take(SL_LOCK_DISPOSITION);
-	before = *programs_disposition();
+	before = programs_disposition();
 	if (atomic_load(&held) != number) /* another thread made us step aside meanwhile */
 		result = real(number, action ? &wanted : NULL, &before);
 	else if (action)
@@ -193,6 +201,7 @@ void sl_signal_forked(void)
 	if (number == 0 || !is_auto)
 		return;
 	atomic_store(&is_given_back, true);
-	(void)real(number, programs_disposition(), NULL);
+	struct sigaction programs = programs_disposition();
+	(void)real(number, &programs, NULL);
 	atomic_store(&held, 0);
 }

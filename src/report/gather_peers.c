@@ -55,8 +55,9 @@ static int by_peer_then_ms(const void *a, const void *b)
 static int worse(const void *a, const void *b)
 {
 	const struct sum *x = a, *y = b;
-	return sl_gather_worse((const uint64_t[]){x->stuck, x->close_wait, x->open},
-	                       (const uint64_t[]){y->stuck, y->close_wait, y->open});
+	int order = sl_gather_worse((const uint64_t[]){x->stuck, x->close_wait, x->open},
+	                            (const uint64_t[]){y->stuck, y->close_wait, y->open});
+	return order ? order : x->peer < y->peer ? -1 : 1; /* the same in each report */
 }
 
 /* The idle times, sorted by peer and length; each sum is told where its own lie. */

@@ -29,8 +29,9 @@ static void add(struct sl_snapshot_site *site, const struct sl_survey_row *row,
 static int worse(const void *a, const void *b)
 {
 	const struct sl_snapshot_site *x = a, *y = b;
-	return sl_gather_worse((const uint64_t[]){x->stuck, x->close_wait, x->open},
-	                       (const uint64_t[]){y->stuck, y->close_wait, y->open});
+	int order = sl_gather_worse((const uint64_t[]){x->stuck, x->close_wait, x->open},
+	                            (const uint64_t[]){y->stuck, y->close_wait, y->open});
+	return order ? order : x->id < y->id ? -1 : 1; /* the same in each report */
 }
 
 static void name_threads(struct sl_arena *arena, const struct sl_site *known,

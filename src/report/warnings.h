@@ -13,11 +13,12 @@ struct sl_warning_step {
 	unsigned said; /* the last step said; 0: none */
 };
 
-/* Is `used` of `limit` past a step that was not said yet? Gives that step, in percent. Falling below 50 % forgets. Pure. */
+/* Is `used` of `limit` past a step that was not said yet? Gives that step, in percent. Falling below 40 % forgets.
+ * Pure. */
 bool sl_warnings_step(struct sl_warning_step *step, uint64_t used, uint64_t limit,
                       unsigned *percent);
 
-/* Is `stuck` at the threshold, or at twice the last one said? Pure. */
+/* Is `stuck` at the threshold, or at twice the last one said? Falling below half the threshold begins anew. Pure. */
 bool sl_warnings_doubling(uint64_t *next, uint64_t first, uint64_t stuck);
 
 /* After a sweep. fds: open fds of the process, or -1. */

@@ -156,6 +156,35 @@ static void threads_get_pieces_of_their_own(void **state)
 	sl_arena_free(&taking.arena);
 }
 
+struct first_chunk {
+	struct sl_arena arena;
+	struct meeting meeting;
+	unsigned wrong;
+};
+
+/* All find an empty arena and bring a chunk: one is kept, and only that one is counted. */
+static void take_first(unsigned index, void *context)
+{
+	struct first_chunk *first = context;
+	for (unsigned i = 0; i < RACE_ROUNDS(2000u); i++) {
+		meet(&first->meeting, TAKERS);
+		bool has_one = sl_arena_alloc(&first->arena, 16) != NULL;
+		meet(&first->meeting, TAKERS);
+		if (index > 0)
+			continue;
+		first->wrong += !has_one || first->arena.taken_bytes != PAGE;
+		sl_arena_free(&first->arena);
+	}
+}
+
+static void a_chunk_that_came_too_late_goes_back(void **state)
+{
+	(void)state;
+	struct first_chunk first = {.arena = SL_ARENA(PAGE, 0)};
+	race(TAKERS, take_first, &first);
+	assert_int_equal(first.wrong, 0);
+}
+
 /* ---- pools ---- */
 
 static void a_pool_gives_pieces_again(void **state)
@@ -235,6 +264,7 @@ int main(void)
 		cmocka_unit_test(absurd_sizes_are_refused),
 		cmocka_unit_test(text_is_copied_with_its_end),
 		cmocka_unit_test(threads_get_pieces_of_their_own),
+		cmocka_unit_test(a_chunk_that_came_too_late_goes_back),
 		cmocka_unit_test(a_pool_gives_pieces_again),
 		cmocka_unit_test(a_pool_does_not_grow_with_reuse),
 		cmocka_unit_test(a_pool_keeps_to_its_limit),

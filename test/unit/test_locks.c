@@ -84,7 +84,7 @@ static void threads_exclude_each_other(void **state)
 	assert_true(is_free(SL_LOCK_WORKER));
 }
 
-#define TURNS RACE_ROUNDS(2000u)
+#define TURNS RACE_ROUNDS(800u)
 
 /* Two take turns at a lock that one of them always waits for: a lost wake-up hangs, and alarm() ends it. */
 static void take_turns(unsigned index, void *context)

@@ -1,5 +1,5 @@
-/* raw_numbers - closes everything past libc, by a raw close_range, and puts a file of its own on 3 and on
- * 1024 and the numbers that follow.
+/* raw_numbers - closes everything past libc, by a raw close_range, and puts a file of its own on 3 and, past
+ * libc too, on 1024 and the numbers that follow.
  *
  * Needs a soft limit above 1032. Says "ready"; told a line it looks whether the file's offset is
  * as it left it, and whether close(1024) closes. Says "ok OFFSET"; "bad OFFSET" where one of them is not so.
@@ -27,7 +27,7 @@ int main(void)
 	if (file != 3)
 		die("the file is not at 3");
 	for (int i = 0; i < COPIES; i++) {
-		if (fcntl(file, F_DUPFD, HIGH) != HIGH + i)
+		if (syscall(SYS_fcntl, file, F_DUPFD, HIGH) != HIGH + i)
 			die("a copy is not at its number");
 	}
 	if (write(file, bytes, sizeof(bytes)) != sizeof(bytes))
