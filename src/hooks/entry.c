@@ -23,8 +23,8 @@ void sl_entry_opening(const void *caller, bool is_tcp, struct sl_origin *origin)
 	if (sl_process_is_sandboxed())
 		return; /* nothing below does without system calls */
 	struct sl_guard g;
+	sl_fdtable_prepare();
 	if (sl_guard_enter(&g)) {
-		sl_fdtable_prepare();
 		if (is_tcp) {
 			sl_worker_ensure(&g);
 			*origin = sl_stack_origin(&g, caller, true);

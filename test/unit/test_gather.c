@@ -175,7 +175,8 @@ static void nothing_at_all(void **state)
 	gather();
 	assert_int_equal(snapshot.verdict, SL_VERDICT_OK);
 	assert_int_equal(snapshot.trigger, SL_TRIGGER_SIGNAL);
-	assert_int_equal(snapshot.totals.open + snapshot.totals.close_wait + snapshot.totals.stuck, 0);
+	assert_int_equal(snapshot.totals.open + snapshot.totals.close_wait + snapshot.totals.stuck,
+	                 0);
 	assert_int_equal(snapshot.totals.closed, snapshot.totals.opened);
 	assert_true(snapshot.totals.oldest_stuck_ms == SL_UNKNOWN);
 	assert_true(snapshot.totals.began_after_ms == SL_UNKNOWN);
@@ -516,7 +517,8 @@ static void pressure(void **state)
 static void order(void **state)
 {
 	(void)state;
-	const uint64_t rows[][3] = {{2, 0, 0}, {1, 9, 9}, {1, 9, 8}, {1, 8, 9}, {0, 9, 9}, {0, 0, 0}};
+	const uint64_t rows[][3] = {{2, 0, 0}, {1, 9, 9}, {1, 9, 8},
+	                            {1, 8, 9}, {0, 9, 9}, {0, 0, 0}};
 	const size_t n = sizeof(rows) / sizeof(rows[0]);
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = 0; j < n; j++) {
@@ -552,18 +554,10 @@ static void out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(nothing_at_all),
-		TEST(totals),
-		TEST(limits),
-		TEST(sites),
-		TEST(peers),
-		TEST(peers_of_the_dead),
-		TEST(growth),
-		TEST(single_sockets),
-		TEST(listeners_with_a_backlog),
-		TEST(pressure),
-		TEST(order),
-		TEST(out_of_memory),
+		TEST(nothing_at_all), TEST(totals),         TEST(limits),
+		TEST(sites),          TEST(peers),          TEST(peers_of_the_dead),
+		TEST(growth),         TEST(single_sockets), TEST(listeners_with_a_backlog),
+		TEST(pressure),       TEST(order),          TEST(out_of_memory),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }

@@ -277,6 +277,35 @@ static void kinds(void **state)
 	close(pipe_fds[1]);
 }
 
+static void is_close_notify(const char *start, size_t n, bool expected)
+{
+	struct tcp_pair pair;
+	char bytes[64] = {0}, got[64];
+	memcpy(bytes, start, 5);
+	tcp_open(&pair);
+	assert_int_equal(write(pair.server, bytes, n), n);
+	tcp_await_unread(pair.client, (int)n);
+	assert_int_equal(sl_kernel_is_close_notify(pair.client, (uint32_t)n), expected);
+	/* Looked at, and left where they are. */
+	assert_int_equal(sl_kernel_unread_bytes(pair.client), n);
+	assert_int_equal(read(pair.client, got, sizeof(got)), n);
+	assert_memory_equal(got, bytes, n);
+	tcp_close(&pair);
+}
+
+static void a_lone_close_notify(void **state)
+{
+	(void)state;
+	is_close_notify("\x15\x03\x03\x00\x1a", 31, true);
+	is_close_notify("\x17\x03\x03\x00\x13", 24, true);
+	is_close_notify("\x17\x03\x03\x00\x13", 31, false);
+	is_close_notify("\x15\x03\x03\x00\x1a", 24, false);
+	is_close_notify("\x15\x03\x03\x00\x1a", 32, false);
+	is_close_notify("HTTP/", 31, false);
+	assert_false(sl_kernel_is_close_notify(-1, 31));
+	assert_false(sl_kernel_is_close_notify(0, 0));
+}
+
 /* The pending error and the unread bytes are the program's. */
 static void asking_takes_nothing_away(void **state)
 {
@@ -319,6 +348,7 @@ int main(void)
 		cmocka_unit_test(cookies),
 		cmocka_unit_test(endpoints),
 		cmocka_unit_test(kinds),
+		cmocka_unit_test(a_lone_close_notify),
 		cmocka_unit_test(asking_takes_nothing_away),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

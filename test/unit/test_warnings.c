@@ -81,7 +81,8 @@ static void suspect(uint32_t count, bool is_stuck)
 
 static uint32_t peer(enum sl_direction direction, uint8_t last)
 {
-	struct sl_endpoint at = {.address = {[10] = 0xff, [11] = 0xff, 10, 1, 2, last}, .port = 443};
+	struct sl_endpoint at = {.address = {[10] = 0xff, [11] = 0xff, 10, 1, 2, last},
+	                         .port = 443};
 	return sl_peer_intern(direction, &at);
 }
 
@@ -100,7 +101,8 @@ static const char *ports_line(uint8_t last, unsigned percent, uint64_t used)
 {
 	static char line[256];
 	snprintf(line, sizeof(line),
-	         "sockleak: to 10.1.2.%u:443: %u %% of %llu ports are in use (%llu); 0 connections of "
+	         "sockleak: to 10.1.2.%u:443: %u %% of %llu ports are in use (%llu); 0 connections "
+	         "of "
 	         "this process are in CLOSE_WAIT\n",
 	         last, percent, (unsigned long long)range, (unsigned long long)used);
 	return line;
@@ -114,10 +116,10 @@ static void steps(void **state)
 		uint64_t used;
 		unsigned percent; /* 0: nothing is said */
 	} rows[] = {
-		{0, 0},    {499, 0},  {500, 50}, {501, 0},  {749, 0},  {450, 0}, {600, 0},
-		{750, 75}, {899, 0},  {600, 0},  {800, 0},  {900, 90}, {950, 0}, {1000, 0},
-		{2000, 0}, {500, 0},  {400, 0},  {950, 0},  {399, 0},  {500, 50}, {0, 0},
-		{999, 90}, {10, 0},   {760, 75}, {UINT32_MAX, 90},
+		{0, 0},    {499, 0}, {500, 50}, {501, 0},         {749, 0},  {450, 0},  {600, 0},
+		{750, 75}, {899, 0}, {600, 0},  {800, 0},         {900, 90}, {950, 0},  {1000, 0},
+		{2000, 0}, {500, 0}, {400, 0},  {950, 0},         {399, 0},  {500, 50}, {0, 0},
+		{999, 90}, {10, 0},  {760, 75}, {UINT32_MAX, 90},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		unsigned percent = 0;
@@ -139,9 +141,9 @@ static void doublings(void **state)
 		uint64_t stuck;
 		bool is_said;
 	} rows[] = {
-		{0, false},    {999, false},  {1000, true},  {1500, false}, {1999, false},
-		{2000, true},  {2001, false}, {16000, true}, {31999, false}, {32000, true},
-		{600, false},  {1000, false}, {499, false},  {1000, true},  {1001, false},
+		{0, false},   {999, false},  {1000, true},  {1500, false},  {1999, false},
+		{2000, true}, {2001, false}, {16000, true}, {31999, false}, {32000, true},
+		{600, false}, {1000, false}, {499, false},  {1000, true},   {1001, false},
 	};
 	uint64_t next = 0;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -200,10 +202,11 @@ static void open_fds(void **state)
 	assert_string_equal(look(-1), "");
 	assert_string_equal(look(soft / 2 - 1), "");
 	suspect(7, false);
-	snprintf(expected, sizeof(expected),
-	         "sockleak: 50 %% of %lld file descriptors are in use (%lld); 7 connections of this "
-	         "process are in CLOSE_WAIT\n",
-	         soft, (soft + 1) / 2);
+	snprintf(
+		expected, sizeof(expected),
+		"sockleak: 50 %% of %lld file descriptors are in use (%lld); 7 connections of this "
+		"process are in CLOSE_WAIT\n",
+		soft, (soft + 1) / 2);
 	assert_string_equal(look((soft + 1) / 2), expected);
 	assert_string_equal(look((soft + 1) / 2), "");
 	assert_int_equal(occurrences(look(soft), "90 % of"), 1);
