@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "base/clock.h"
 #include "base/sys.h"
 #include "ledger/sites.h"
 #include "ledger/threads.h"
@@ -192,6 +193,20 @@ bool sl_fdtable_adopt(int fd, const struct sl_fd_opening *opening)
 	return true;
 }
 
+bool sl_fdtable_unadopt(int fd)
+{
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	uint64_t head = slot ? atomic_load(&slot->head) : 0;
+	if (sl_fd_state_of(head) != SL_FD_OPEN || !(atomic_load(&slot->flags) & SL_FD_ADOPTED))
+		return false;
+	uint64_t freed = head_of(sl_fd_generation_of(head), SL_KIND_NONE, SL_FD_FREE);
+	if (!atomic_compare_exchange_strong(&slot->head, &head, freed))
+		return false;
+	atomic_fetch_sub(&opened[sl_fd_kind_of(head)], 1);
+	atomic_fetch_sub(&adopted, 1);
+	return true;
+}
+
 bool sl_fdtable_dup(int from, int to)
 {
 	struct sl_fd_record record;
@@ -208,9 +223,12 @@ bool sl_fdtable_dup(int from, int to)
 	};
 	struct sl_fd_slot *slot = slot_or_drop(to);
 	uint64_t before;
-	if (slot)
-		(void)slot_fill(slot, slot_claim(slot, copy.kind, false, &before), &copy);
-	return slot;
+	if (!slot)
+		return false;
+	uint32_t generation = slot_claim(slot, copy.kind, false, &before);
+	retract_adoption(slot, before, sl_clock_ms());
+	(void)slot_fill(slot, generation, &copy);
+	return true;
 }
 
 struct sl_fd_forgotten sl_fdtable_forget(int fd)

@@ -156,6 +156,9 @@ bool sl_fdtable_open(int fd, const struct sl_fd_opening *opening);
 /* Record fd only if nothing is there: for sockets that nobody saw open. False: something is, or came while
  * this was under way, or no room. */
 bool sl_fdtable_adopt(int fd, const struct sl_fd_opening *opening);
+/* Take an adoption back, the count too: the socket had been closed by the time that it was recorded. False: something else is
+ * recorded there by now. */
+bool sl_fdtable_unadopt(int fd);
 
 /* Record that `to` now is the same description as `from`; both are marked SL_FD_DUPED. False: from is not
  * recorded, nothing was done. */

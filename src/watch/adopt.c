@@ -112,7 +112,12 @@ static void adopt(struct scan *scan, const struct candidate *found)
 		.site = SL_SITE_ADOPTED,
 		.opened_at_ms = scan->now_ms,
 	};
-	if (!sl_fdtable_adopt(found->fd, &opening) || found->kind != SL_KIND_TCP)
+	if (!sl_fdtable_adopt(found->fd, &opening))
+		return;
+	/* Between the last look and now its hook may have recorded it, and the program closed it. */
+	if (sl_kernel_cookie(found->fd) != found->cookie && sl_fdtable_unadopt(found->fd))
+		return;
+	if (found->kind != SL_KIND_TCP)
 		return;
 	sl_site_count_opened(SL_SITE_ADOPTED, 0);
 	scan->tcp_found++;
