@@ -12,6 +12,7 @@
 #include <sys/auxv.h>
 
 #include "base/clock.h"
+#include "base/desk.h"
 #include "base/locks.h"
 #include "base/log.h"
 #include "base/options.h"
@@ -20,7 +21,10 @@
 #include "control/signal.h"
 #include "hooks/entry.h"
 #include "hooks/real.h"
+#include "ledger/fdtable.h"
 #include "ledger/sites.h"
+#include "reclaim/reclaim.h"
+#include "report/events.h"
 #include "report/self.h"
 #include "report/sinks.h"
 #include "report/triggers.h"
@@ -85,6 +89,7 @@ static void refuse_usr2_in_a_jvm(void)
 
 static void worker_start(void)
 {
+	sl_reclaim_start(sl_events_tell);
 	sl_native_start();
 	sl_java_look();
 }
@@ -100,12 +105,16 @@ static void in_child(void)
 {
 	sl_worker_forked();
 	sl_loader_forked();
+	sl_fdtable_forked();
+	sl_desk_forked();
+	sl_reclaim_forked();
 	sl_pool_reset(&sl_worker_pool);
 	sl_suspects_forked();
 	sl_growth_forked();
 	sl_java_forget();
 	sl_signal_forked();
 	sl_sinks_forked();
+	sl_events_forked();
 	sl_triggers_forked();
 }
 

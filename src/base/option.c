@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/rule.h"
+
 #include "base/poison.h"
 
 #define SL_SECOND_MS 1000
@@ -57,9 +59,14 @@ const char *sl_option_piece(const char *list, const char *separators, size_t *le
 	return list;
 }
 
+bool sl_option_is_list(const struct sl_option *option)
+{
+	return option->type == SL_OPTION_LIST || option->type == SL_OPTION_RULES;
+}
+
 static bool is_text(const struct sl_option *option)
 {
-	return option->type == SL_OPTION_LIST || option->type == SL_OPTION_PATH;
+	return sl_option_is_list(option) || option->type == SL_OPTION_PATH;
 }
 
 static void *member_of(const struct sl_option *option, struct sl_options *options)
@@ -192,7 +199,13 @@ static const char *read_text(const struct sl_option *option, const char *value, 
 		return "empty";
 	size_t length = strlen(value);
 	size_t used = 0;
-	if (option->type == SL_OPTION_LIST && *text) {
+	if (option->type == SL_OPTION_RULES) {
+		struct sl_rule rule;
+		const char *refusal = sl_rule_read(value, length, &rule);
+		if (refusal)
+			return refusal;
+	}
+	if (sl_option_is_list(option) && *text) {
 		used = strlen(text);
 		if (used + 1 + length >= SL_OPTION_TEXT_MAX)
 			return "the list is full";
@@ -290,11 +303,13 @@ void sl_option_write_allowed(struct sl_out *out, const struct sl_option *option)
 		sl_out_text(out, "USR1, USR2, RTMIN+0..RTMIN+");
 		sl_out_signed(out, SIGRTMAX - SIGRTMIN);
 	} else if (is_text(option)) {
-		sl_out_text(out, option->type == SL_OPTION_PATH ? "a path"
-		                                                : "a name, repeated for more");
+		sl_out_text(out, option->type == SL_OPTION_PATH    ? "a path"
+		                 : option->type == SL_OPTION_RULES ? "CIDR[:port], [v6]:port, "
+		                                                     ":port, local:PORT"
+		                                                   : "a name, repeated for more");
 		sl_out_text(out, ", up to ");
 		sl_out_unsigned(out, SL_OPTION_TEXT_MAX - 1);
-		sl_out_text(out, option->type == SL_OPTION_PATH ? " bytes" : " bytes together");
+		sl_out_text(out, sl_option_is_list(option) ? " bytes together" : " bytes");
 	} else if (option->type == SL_OPTION_BOOL) {
 		sl_out_text(out, "0, 1");
 	} else {

@@ -7,6 +7,7 @@
 #ifndef SL_BASE_OPTION_H
 #define SL_BASE_OPTION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ enum sl_option_type {
 	SL_OPTION_SIGNAL,
 	SL_OPTION_ENUM,
 	SL_OPTION_LIST,
+	SL_OPTION_RULES,
 	SL_OPTION_PATH,
 };
 
@@ -45,6 +47,9 @@ const char *sl_option_piece(const char *list, const char *separators, size_t *le
 
 /* The row of the key, n bytes of it, or NULL. */
 const struct sl_option *sl_option_find(const char *key, size_t n);
+
+/* Does it hold several values, joined by commas? */
+bool sl_option_is_list(const struct sl_option *option);
 
 /* Reads `value`, shorter than SL_OPTION_TEXT_MAX, into the row's member. Returns NULL, or why not: then the
  * member is as it was. */

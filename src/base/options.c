@@ -14,6 +14,11 @@
 #define SL_HELP_COLUMNS 100
 #define SL_HELP_INDENT 24
 
+/* Options that bear on actions: a value that was meant to hold them back must not be lost in silence. */
+static const char bearing_on_actions[] =
+	"enabled programs deadline action side deadline_in probe grace "
+	"dry_run rescue rescue_after only never max_rate";
+
 void sl_options_defaults(struct sl_options *options)
 {
 	memcpy(options, &sl_option_defaults, sizeof(*options));
@@ -38,6 +43,7 @@ static void put_clipped(struct sl_out *out, const char *text, size_t n)
 struct complaints {
 	sl_options_complain_fn *tell; /* NULL: only count */
 	unsigned count;
+	bool is_in_doubt; /* what actions may do was perhaps not understood */
 	struct sl_out out;
 	char line[600];
 };
@@ -107,30 +113,69 @@ static void complain_of_rest(struct complaints *complaints)
 	complaint_tell(complaints);
 }
 
-static void take_pair(struct sl_options *options, const char *pair, size_t length,
-                      struct complaints *complaints)
+static bool bears_on_actions(const struct sl_option *option)
 {
-	const char *equals = memchr(pair, '=', length);
-	if (!equals) {
-		complain_of_pair(complaints, "'", pair, length, "' is not key=value; see help=1");
-		return;
-	}
-	const struct sl_option *option = sl_option_find(pair, (size_t)(equals - pair));
-	if (!option) {
-		complain_of_pair(complaints, "unknown option '", pair, (size_t)(equals - pair),
-		                 "'; see help=1");
-		return;
-	}
+	size_t length;
+	const char *key = sl_option_piece(bearing_on_actions, " ", &length);
+	while (length > 0 && sl_option_find(key, length) != option)
+		key = sl_option_piece(key + length, " ", &length);
+	return length > 0;
+}
+
+static void take_value(struct sl_options *options, const struct sl_option *option, const char *text,
+                       size_t length, struct complaints *complaints)
+{
 	char value[SL_OPTION_TEXT_MAX];
-	size_t value_length = length - (size_t)(equals + 1 - pair);
 	const char *refusal = "too long";
-	if (value_length < sizeof(value)) {
-		memcpy(value, equals + 1, value_length);
-		value[value_length] = '\0';
+	if (length < sizeof(value)) {
+		memcpy(value, text, length);
+		value[length] = '\0';
 		refusal = sl_option_read(option, value, options);
 	}
-	if (refusal)
-		complain_of_value(complaints, option, equals + 1, value_length, refusal, options);
+	if (!refusal)
+		return;
+	complain_of_value(complaints, option, text, length, refusal, options);
+	complaints->is_in_doubt |= bears_on_actions(option);
+}
+
+/* One piece of text between separators. `list`: the list that a value without a key goes on, or NULL. Returns the
+ * list that the next one may go on. */
+static const struct sl_option *take_piece(struct sl_options *options, const char *piece,
+                                          size_t length, const struct sl_option *list,
+                                          struct complaints *complaints)
+{
+	const char *equals = memchr(piece, '=', length);
+	if (!equals && list) {
+		take_value(options, list, piece, length, complaints);
+		return list;
+	}
+	if (!equals) {
+		complain_of_pair(complaints, "'", piece, length, "' is not key=value; see help=1");
+		complaints->is_in_doubt = true; /* perhaps never:10.0.0.0/8 */
+		return NULL;
+	}
+	size_t key_length = (size_t)(equals - piece);
+	const struct sl_option *option = sl_option_find(piece, key_length);
+	if (!option) {
+		complain_of_pair(complaints, "unknown option '", piece, key_length,
+		                 "'; see help=1");
+		complaints->is_in_doubt = true; /* perhaps dryrun=1 */
+		return NULL;
+	}
+	take_value(options, option, equals + 1, length - key_length - 1, complaints);
+	return sl_option_is_list(option) ? option : NULL;
+}
+
+/* Who was to be spared is not known: nobody is touched then. */
+static void disarm(struct sl_options *options, const struct complaints *complaints)
+{
+	if (options->action == SL_ACTION_REPORT && !sl_options_want_rescue(options))
+		return;
+	options->action = SL_ACTION_REPORT;
+	options->rescue = SL_RESCUE_OFF;
+	if (complaints->tell)
+		complaints->tell("an option was not understood: nothing will be touched "
+		                 "(action=report, rescue=off)");
 }
 
 unsigned sl_options_parse(struct sl_options *options, const char *text,
@@ -138,13 +183,20 @@ unsigned sl_options_parse(struct sl_options *options, const char *text,
 {
 	static const char separators[] = " ,\t\r\n";
 	struct complaints complaints = {.tell = complain};
+	const struct sl_option *list = NULL;
+	const char *end = text ? text : "";
 	size_t length;
-	const char *pair = sl_option_piece(text ? text : "", separators, &length);
+	const char *piece = sl_option_piece(end, separators, &length);
 	while (length > 0) {
-		take_pair(options, pair, length, &complaints);
-		pair = sl_option_piece(pair + length, separators, &length);
+		bool is_behind_comma = memchr(end, ',', (size_t)(piece - end));
+		list = take_piece(options, piece, length, is_behind_comma ? list : NULL,
+		                  &complaints);
+		end = piece + length;
+		piece = sl_option_piece(end, separators, &length);
 	}
 	complain_of_rest(&complaints);
+	if (complaints.is_in_doubt)
+		disarm(options, &complaints);
 	return complaints.count;
 }
 
@@ -207,11 +259,19 @@ void sl_options_each(const struct sl_options *options, sl_options_each_fn *each,
 	}
 }
 
+bool sl_options_want_rescue(const struct sl_options *options)
+{
+	return options->rescue == SL_RESCUE_ON ||
+	       (options->rescue == SL_RESCUE_AUTO && options->action != SL_ACTION_REPORT);
+}
+
 uint64_t sl_options_interval_ms(const struct sl_options *options)
 {
 	if (options->interval_ms != SL_AUTO)
 		return (uint64_t)options->interval_ms;
 	int64_t quarter = options->deadline_ms / 4;
+	if (sl_options_want_rescue(options) && options->rescue_after_ms / 4 < quarter)
+		quarter = options->rescue_after_ms / 4;
 	if (quarter < SL_INTERVAL_LEAST_MS)
 		quarter = SL_INTERVAL_LEAST_MS;
 	return (uint64_t)(quarter > SL_INTERVAL_MOST_MS ? SL_INTERVAL_MOST_MS : quarter);

@@ -18,6 +18,10 @@
 #define SL_OFF (-2)  /* ... or switched off */
 
 enum sl_stacks { SL_STACKS_AUTO, SL_STACKS_NATIVE, SL_STACKS_NONE };
+enum sl_action { SL_ACTION_REPORT, SL_ACTION_SHUTDOWN, SL_ACTION_NEUTRALIZE, SL_ACTION_CLOSE };
+enum sl_side { SL_SIDE_OUT, SL_SIDE_IN, SL_SIDE_BOTH };
+enum sl_probe { SL_PROBE_AUTO, SL_PROBE_ON, SL_PROBE_OFF };
+enum sl_rescue { SL_RESCUE_AUTO, SL_RESCUE_ON, SL_RESCUE_OFF };
 enum sl_argv { SL_ARGV_SHORT, SL_ARGV_FULL };
 
 #define SL_OPTION_MEMBER_BOOL(member) int64_t member;
@@ -29,6 +33,8 @@ enum sl_argv { SL_ARGV_SHORT, SL_ARGV_FULL };
 #define SL_OPTION_MEMBER_ENUM(member) int64_t member;   /* place among the words of its row */
 #define SL_OPTION_MEMBER_LIST(member) \
 	char member[SL_OPTION_TEXT_MAX]; /* joined by commas; "": none */
+#define SL_OPTION_MEMBER_RULES(member) \
+	char member[SL_OPTION_TEXT_MAX]; /* of base/rule.h, joined by commas; "": none */
 #define SL_OPTION_MEMBER_PATH(member) char member[SL_OPTION_TEXT_MAX]; /* "": off */
 
 /* One member for each row of options.def, in its order. */
@@ -45,10 +51,11 @@ typedef void sl_options_complain_fn(const char *line);
 /* Every option at its default. */
 void sl_options_defaults(struct sl_options *options);
 
-/* Take what `text` says ("key=value key=value", spaces or commas between; a value with a comma or space cannot be
- * given, repeat a list key instead: its values are joined by commas). NULL is "". A bad pair is told to `complain`, keeps
- * its default, and the rest is still read. Returns the number of bad pairs: the first 16 are told one
- * by one, the rest as a number. */
+/* Take what `text` says ("key=value key=value", spaces or commas between; so no value has either, but a list key may be
+ * given again, or its values have commas between: app=a,b is app=a app=b). NULL is "". A bad pair is told to
+ * `complain`, keeps its default, and the rest is still read. Returns the number of bad pairs: the first 16 are told one
+ * by one, the rest as a number. Where one of them may have been meant to hold actions back (a key that bears on
+ * them, an unknown one, a word without '=') they are off: action=report, rescue=off, in one line more. */
 unsigned sl_options_parse(struct sl_options *options, const char *text,
                           sl_options_complain_fn *complain);
 
@@ -62,7 +69,10 @@ void sl_options_print_help(struct sl_out *out);
 typedef void sl_options_each_fn(void *context, const char *key, const char *value);
 void sl_options_each(const struct sl_options *options, sl_options_each_fn *each, void *context);
 
-/* interval=, with auto resolved: deadline/4 within 250 ms .. 5 s. */
+/* rescue=, with auto resolved. */
+bool sl_options_want_rescue(const struct sl_options *options);
+
+/* interval=, with auto resolved: a quarter of deadline, or of rescue_after where that counts, within 250 ms .. 5 s. */
 uint64_t sl_options_interval_ms(const struct sl_options *options);
 
 /* The process's own set: defaults until sl_options_start(). Constant after start. */

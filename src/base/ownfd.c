@@ -12,6 +12,8 @@
 
 /* What it was when it was taken << 32 | number + 1: in one word, so that nobody sees one without the other. 0: none. */
 static _Atomic uint64_t own[SL_OWN_FDS];
+_Atomic int sl_ownfd_lent = -1;
+static _Atomic int lowest = SL_OWN_FD_FLOOR; /* no number of ours was ever below */
 
 static int number_of(uint64_t word)
 {
@@ -28,9 +30,11 @@ static uint64_t word_of(int fd)
 	return (uint64_t)what << 32 | ((uint32_t)fd + 1);
 }
 
-static bool list(int fd)
+bool sl_ownfd_keep(int fd)
 {
 	uint64_t word = word_of(fd);
+	if (fd < atomic_load(&lowest))
+		atomic_store(&lowest, fd);
 	for (int i = 0; i < SL_OWN_FDS; i++) {
 		uint64_t none = 0;
 		if (atomic_compare_exchange_strong(&own[i], &none, word))
@@ -73,7 +77,7 @@ int sl_ownfd_take(int fd)
 {
 	int high = move_up(fd);
 	(void)sl_sys_close(fd);
-	if (high < 0 || list(high))
+	if (high < 0 || sl_ownfd_keep(high))
 		return high;
 	(void)sl_sys_close(high);
 	return -EMFILE; /* of our own few places */
@@ -82,7 +86,8 @@ int sl_ownfd_take(int fd)
 /* The word of this number, and where it is; 0: it is not ours. */
 static uint64_t find(int fd, int *at)
 {
-	for (*at = 0; fd >= SL_OWN_FD_FLOOR && *at < SL_OWN_FDS; ++*at) {
+	for (*at = 0; fd >= atomic_load_explicit(&lowest, memory_order_relaxed) && *at < SL_OWN_FDS;
+	     ++*at) {
 		uint64_t word = atomic_load_explicit(&own[*at], memory_order_relaxed);
 		if (number_of(word) == fd)
 			return word;
@@ -119,7 +124,7 @@ bool sl_ownfd_is_true(int fd)
 {
 	int at;
 	uint64_t word = find(fd, &at);
-	if (word == 0 || word == word_of(fd))
+	if (word == 0 || word == word_of(fd) || fd == atomic_load(&sl_ownfd_lent))
 		return word != 0;
 	(void)atomic_compare_exchange_strong(&own[at], &word, 0);
 	return false;
@@ -127,12 +132,12 @@ bool sl_ownfd_is_true(int fd)
 
 int sl_ownfd_first_in(unsigned first, unsigned last)
 {
-	int lowest = -1;
+	int first_own = -1;
 	for (int i = 0; i < SL_OWN_FDS; i++) {
 		int fd = number_of(atomic_load(&own[i]));
 		if (fd >= 0 && (unsigned)fd >= first && (unsigned)fd <= last &&
-		    (lowest < 0 || fd < lowest))
-			lowest = fd;
+		    (first_own < 0 || fd < first_own))
+			first_own = fd;
 	}
-	return lowest;
+	return first_own;
 }

@@ -13,13 +13,20 @@
 #ifndef SL_BASE_OWNFD_H
 #define SL_BASE_OWNFD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #define SL_OWN_FD_FLOOR 1024
 #define SL_OWN_FDS 8
 
+/* The number of ours on which a description of the program lies at present (desk.h); -1: none. */
+extern _Atomic int sl_ownfd_lent;
+
 /* Move fd to a number of ours. Returns the new one; -errno: none is to be had. The given number is closed either way. */
 int sl_ownfd_take(int fd);
+
+/* The same for a number that is high enough already. False: no place left to remember it. */
+bool sl_ownfd_keep(int fd);
 
 /* Close one of ours; nothing if the program has taken the number meanwhile. */
 void sl_ownfd_close(int fd);

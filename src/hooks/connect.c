@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "hooks/entry.h"
+#include "hooks/guarded.h"
 #include "hooks/real.h"
 #include "ledger/peers.h"
+#include "reclaim/rescue.h"
 
 #include "base/poison.h"
 
@@ -44,12 +46,25 @@ static struct attempt connecting(int fd, const struct sockaddr *address, socklen
 	return attempt;
 }
 
+/* A connection that we ended says what it said while it was in CLOSE_WAIT; a dead socket, which many numbers share, must
+ * never come to life. To give up the peer (AF_UNSPEC) is the program's right as long as the socket is its own. */
+static bool refuse_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	if (!sl_guarded_is_ended(fd) || (!(atomic_load(&slot->head) & SL_MARK_DEAD) &&
+	                                 is_unspecified(address, length)))
+		return false;
+	errno = EISCONN;
+	return true;
+}
+
 static void disconnected(int fd, struct attempt attempt)
 {
 	const uint32_t ended = SL_FD_OUT | SL_FD_CONNECTING | SL_FD_CONNECTED | SL_FD_EOF |
 	                       SL_FD_SHUT_READ | SL_FD_SHUT_WRITE;
 	sl_fdtable_identify(fd, attempt.generation, 0, 0);
 	sl_fdtable_mark(fd, attempt.generation, 0, ended);
+	sl_fdtable_unmark(fd, attempt.generation);
 }
 
 /* After the real call, which may have blocked until the number was another socket's. */
@@ -67,33 +82,91 @@ static void connected(int fd, int result, struct attempt attempt)
 		sl_fdtable_mark(fd, attempt.generation, SL_FD_CONNECTED, SL_FD_CONNECTING);
 	else if (error != EINPROGRESS && error != EALREADY && error != EINTR)
 		sl_fdtable_mark(fd, attempt.generation, 0, SL_FD_CONNECTING);
-	if (error)
+	if (error && error != EADDRINUSE) /* that one is bind()'s word for "no port left" */
 		sl_entry_failed(error, fd);
+}
+
+/* After a connect() that failed for want of ports: true if some are free now. */
+static bool is_rescued(int fd, int result, struct attempt attempt)
+{
+	struct sl_fd_record record;
+	if (result == 0 || errno != EADDRNOTAVAIL || !attempt.generation || attempt.is_end ||
+	    !sl_fdtable_get(fd, &record) || record.generation != attempt.generation)
+		return false;
+	sl_entry_failed(EADDRNOTAVAIL, fd);
+	return sl_rescue_ports(record.dest);
 }
 
 int sl_hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
+	if (refuse_connect(fd, address, length))
+		return -1;
 	struct attempt attempt = connecting(fd, address, length);
 	int result = sl_real.connect(fd, address, length);
+	if (is_rescued(fd, result, attempt)) {
+		result = sl_real.connect(fd, address, length);
+		sl_rescue_tell(result == 0 || errno == EINPROGRESS || errno == EINTR);
+	}
 	connected(fd, result, attempt);
 	return result;
 }
 
 int sl_hook___connect(int fd, const struct sockaddr *address, socklen_t length)
 {
+	if (refuse_connect(fd, address, length))
+		return -1;
 	struct attempt attempt = connecting(fd, address, length);
 	int result = sl_real.__connect(fd, address, length);
+	if (is_rescued(fd, result, attempt)) {
+		result = sl_real.__connect(fd, address, length);
+		sl_rescue_tell(result == 0 || errno == EINPROGRESS || errno == EINTR);
+	}
 	connected(fd, result, attempt);
 	return result;
 }
 
+/* Does the kernel choose the port? Asked after the real call, which has read the address. */
+static bool is_any_port(const struct sockaddr *address, socklen_t length)
+{
+	struct sl_endpoint endpoint;
+	return sl_endpoint_of(address, length, &endpoint) && endpoint.port == 0;
+}
+
+static bool is_tcp(int fd)
+{
+	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	uint64_t head = slot ? atomic_load(&slot->head) : 0;
+	return sl_fd_state_of(head) == SL_FD_OPEN && sl_fd_kind_of(head) == SL_KIND_TCP;
+}
+
 int sl_hook_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
-	return sl_real.bind(fd, address, length);
+	if (sl_guarded_is_ended(fd)) {
+		errno = EINVAL;
+		return -1;
+	}
+	int result = sl_real.bind(fd, address, length);
+	if (!is_tcp(fd) || (result < 0 && errno != EADDRINUSE) || !is_any_port(address, length))
+		return result;
+	if (result < 0) {
+		sl_entry_failed(EADDRINUSE, fd);
+		errno = EADDRINUSE;
+		if (!sl_rescue_ports(0))
+			return result;
+		result = sl_real.bind(fd, address, length);
+		sl_rescue_tell(result == 0);
+	}
+	if (result == 0)
+		(void)sl_fdtable_mark_now(fd, SL_FD_BOUND, 0);
+	return result;
 }
 
 int sl_hook_listen(int fd, int backlog)
 {
+	if (sl_guarded_is_ended(fd)) {
+		errno = EINVAL;
+		return -1;
+	}
 	int result = sl_real.listen(fd, backlog);
 	if (result == 0)
 		sl_fdtable_mark_now(fd, SL_FD_LISTENING, 0);

@@ -6,6 +6,7 @@
 #include "hooks/entry.h"
 #include "hooks/real.h"
 #include "ledger/sites.h"
+#include "reclaim/rescue.h"
 #include "watch/kernel.h"
 
 #include "base/poison.h"
@@ -38,10 +39,21 @@ static void opening_end(const struct opening *opening, int fd, uint32_t flags)
 		sl_entry_failed(errno, -1);
 }
 
+/* After a real call that failed: out of fds, and are there some now? Then it is worth a second try. */
+static bool is_rescued(const struct opening *opening, int result)
+{
+	if (result >= 0 || !opening->is_ours || (errno != EMFILE && errno != ENFILE))
+		return false;
+	sl_entry_failed(errno, -1);
+	return sl_rescue_fds(errno);
+}
+
 int sl_hook_socket(int domain, int type, int protocol)
 {
 	struct opening opening = opening_begin(SL_CALLER(), domain, type, protocol);
 	int fd = sl_real.socket(domain, type, protocol);
+	if (is_rescued(&opening, fd))
+		fd = sl_real.socket(domain, type, protocol);
 	opening_end(&opening, fd, 0);
 	return fd;
 }
@@ -50,6 +62,8 @@ int sl_hook_socketpair(int domain, int type, int protocol, int fds[2])
 {
 	struct opening opening = opening_begin(SL_CALLER(), domain, type, protocol);
 	int result = sl_real.socketpair(domain, type, protocol, fds);
+	if (is_rescued(&opening, result))
+		result = sl_real.socketpair(domain, type, protocol, fds);
 	opening_end(&opening, result == 0 ? fds[0] : -1, 0);
 	if (result == 0)
 		opening_end(&opening, fds[1], 0);
@@ -97,6 +111,8 @@ int sl_hook_accept(int fd, struct sockaddr *address, socklen_t *length)
 {
 	struct opening opening = accepting(SL_CALLER(), fd);
 	int result = sl_real.accept(fd, address, length);
+	if (is_rescued(&opening, result))
+		result = sl_real.accept(fd, address, length);
 	opening_end(&opening, result, SL_FD_IN | SL_FD_CONNECTED);
 	return result;
 }
@@ -105,6 +121,8 @@ int sl_hook_accept4(int fd, struct sockaddr *address, socklen_t *length, int fla
 {
 	struct opening opening = accepting(SL_CALLER(), fd);
 	int result = sl_real.accept4(fd, address, length, flags);
+	if (is_rescued(&opening, result))
+		result = sl_real.accept4(fd, address, length, flags);
 	opening_end(&opening, result, SL_FD_IN | SL_FD_CONNECTED);
 	return result;
 }

@@ -10,6 +10,7 @@
 #include "base/sys.h"
 #include "hooks/entry.h"
 #include "hooks/real.h"
+#include "reclaim/reclaim.h"
 #include "stack/native.h"
 
 #include "base/poison.h"
@@ -37,25 +38,41 @@ static int close_own(int fd)
 	return -1;
 }
 
+/* Whatever close() says, the number is gone: EINTR and EIO come after it was freed (close(2)). Where we had closed it before, the
+ * program is not to notice. `before` is errno as it was. */
+static int closed(int fd, int result, const struct sl_fd_forgotten *forgotten, int before)
+{
+	const struct sl_fd_slot *slot;
+	sl_fdtable_commit(forgotten);
+	if (forgotten->fd >= 0 || !(slot = sl_fdtable_slot(fd)) ||
+	    !(atomic_load(&slot->head) & SL_MARK_LATE) || !sl_entry_is_ours())
+		return result;
+	if (result == 0 || errno != EBADF) {
+		sl_fdtable_forget_late(fd);
+	} else if (sl_fdtable_absorb(fd)) {
+		sl_reclaim_absorbed();
+		errno = before;
+		return 0;
+	}
+	return result;
+}
+
 int sl_hook_close(int fd)
 {
 	if (sl_ownfd_is(fd) && sl_ownfd_is_true(fd))
 		return close_own(fd);
+	int before = errno;
 	struct sl_fd_forgotten forgotten = closing(fd);
-	int result = sl_real.close(fd);
-	/* Whatever close() says, the number is gone: EINTR and EIO come after it was freed (close(2)). */
-	sl_fdtable_commit(&forgotten);
-	return result;
+	return closed(fd, sl_real.close(fd), &forgotten, before);
 }
 
 int sl_hook___close(int fd)
 {
 	if (sl_ownfd_is(fd) && sl_ownfd_is_true(fd))
 		return close_own(fd);
+	int before = errno;
 	struct sl_fd_forgotten forgotten = closing(fd);
-	int result = sl_real.__close(fd);
-	sl_fdtable_commit(&forgotten);
-	return result;
+	return closed(fd, sl_real.__close(fd), &forgotten, before);
 }
 
 /* Close first..last, in which no number is ours. The whole range is forgotten before and settled after. */

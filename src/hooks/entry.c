@@ -61,7 +61,7 @@ void sl_entry_failed(int error, int fd)
 	struct sl_fd_record record;
 	if (error == EMFILE || error == ENFILE)
 		sl_worker_note_pressure(error, 0);
-	else if (error == EADDRNOTAVAIL && sl_fdtable_get(fd, &record) &&
+	else if ((error == EADDRNOTAVAIL || error == EADDRINUSE) && sl_fdtable_get(fd, &record) &&
 	         record.kind == SL_KIND_TCP)
-		sl_worker_note_pressure(error, record.dest);
+		sl_worker_note_pressure(error, error == EADDRINUSE ? 0 : record.dest);
 }

@@ -9,6 +9,7 @@
 #include "base/sys.h"
 #include "hooks/entry.h"
 #include "hooks/real.h"
+#include "reclaim/dead.h"
 #include "stack/native.h"
 #include "watch/worker.h"
 
@@ -105,8 +106,31 @@ int sl_hook_prctl(int option, unsigned long a, unsigned long b, unsigned long c,
 	return result;
 }
 
+/* The registration went with the socket that was neutralized (epoll(7)): ENOENT would be an error that no program expects. To add
+ * it anew would register the dead socket that many numbers share, and stay when this number is closed: it gets one of its own. */
+static bool settle_dead(int operation, int fd, int *result)
+{
+	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	uint64_t head = slot ? atomic_load(&slot->head) : 0;
+	if (sl_fd_state_of(head) != SL_FD_OPEN || !(head & SL_MARK_DEAD) || !sl_entry_is_ours())
+		return false;
+	if (operation == EPOLL_CTL_ADD) {
+		*result = sl_dead_become_own(fd);
+		if (*result == 0)
+			return false;
+		errno = ENOMEM;
+		*result = -1;
+		return true;
+	}
+	*result = 0;
+	return operation == EPOLL_CTL_MOD || operation == EPOLL_CTL_DEL;
+}
+
 int sl_hook_epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
 {
+	int settled;
+	if (settle_dead(operation, fd, &settled))
+		return settled;
 	int result = sl_real.epoll_ctl(epfd, operation, fd, event);
 	if (result == 0 && operation == EPOLL_CTL_ADD)
 		(void)sl_fdtable_mark_now(fd, SL_FD_EPOLL, 0);

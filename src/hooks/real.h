@@ -9,6 +9,7 @@
 #define SL_HOOKS_REAL_H
 
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -29,6 +30,9 @@ extern struct sl_real sl_real __attribute__((visibility("hidden")));
 
 /* The doors themselves: sl_hook_close() is what the program calls as close(). */
 #define SL_HOOK(type, missing, name, parameters, arguments) \
+	__attribute__((visibility("default"))) type sl_hook_##name parameters __asm__(#name);
+#define SL_HOOK_LIST SL_HOOK_LIST_DOOR
+#define SL_HOOK_LIST_DOOR(type, missing, name, parameters) \
 	__attribute__((visibility("default"))) type sl_hook_##name parameters __asm__(#name);
 #include "hooks/hooks.def"
 #undef SL_HOOK

@@ -1,13 +1,16 @@
 /* transfer.c - bytes in and out: the data path.
  *
- * Each call costs one look at the fd's slot before and, for a tracked socket, one tick after; everything else passes on
- * at once. The slot's head is read before the call, so that an end of file that comes when the number has long been
+ * Each call costs one look at the fd's slot and, for a tracked socket, one tick: after a read, for its result counts;
+ * before a write, so that the worker sees one that is about to begin. A write to a socket that the worker has marked takes the
+ * guarded way; everything else passes on at once. The slot's head is read before the call, so that an end of file that comes when the number has long been
  * given out again is not written into the wrong record. Nothing here makes a system call, takes a lock, or writes
  * what two sockets share.
  */
+#include <string.h>
 #include <sys/uio.h>
 
 #include "hooks/entry.h"
+#include "hooks/guarded.h"
 #include "hooks/real.h"
 
 #include "base/poison.h"
@@ -20,7 +23,7 @@
  * the slot, hardly ever read again, where registers kept across the call would cost a push and a pop each. */
 struct before {
 	struct sl_fd_slot *slot;
-	uint64_t head; /* this and the rest for bytes in only */
+	uint64_t head; /* as it was then */
 	size_t room;   /* 0: the call asked for nothing, so its 0 means nothing */
 	int fd;
 };
@@ -43,18 +46,6 @@ static inline bool look_in(volatile struct before *before, int fd, size_t room)
 	before->head = atomic_load_explicit(&slot->head, memory_order_relaxed);
 	before->room = room;
 	before->fd = fd;
-	return true;
-}
-
-/* Before bytes out. */
-static inline bool look_out(volatile struct before *before, int fd)
-{
-	struct sl_fd_slot *slot = open_slot(fd);
-	if (!slot)
-		return false;
-	before->slot = slot;
-	/* Costs nothing, and keeps gcc from taking the real function's address before the branch, into a register. */
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	return true;
 }
 
@@ -81,10 +72,17 @@ static inline ssize_t came_in(const volatile struct before *before, ssize_t resu
 	return result;
 }
 
-static inline ssize_t went_out(const volatile struct before *before, ssize_t result)
+/* Before bytes out: true where the call must take the guarded way. */
+static inline bool look_out(int fd)
 {
-	touch(before->slot, SL_IO_WRITE);
-	return result;
+	struct sl_fd_slot *slot = open_slot(fd);
+	if (!slot)
+		return false;
+	/* The marks are the head's third byte. */
+	if (((const uint8_t *)&slot->head)[2])
+		return true;
+	touch(slot, SL_IO_WRITE);
+	return false;
 }
 
 /* Of a call that got nothing, whose iovec the kernel has read: so may we. Messages of the error queue have no bytes
@@ -200,95 +198,105 @@ int sl_hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int f
 
 ssize_t sl_hook_write(int fd, const void *bytes, size_t n)
 {
-	volatile struct before before;
-	if (!look_out(&before, fd))
-		return sl_real.write(fd, bytes, n);
-	return went_out(&before, sl_real.write(fd, bytes, n));
+	if (look_out(fd))
+		return sl_guarded_write(fd, bytes, n);
+	return sl_real.write(fd, bytes, n);
 }
 
 ssize_t sl_hook___write(int fd, const void *bytes, size_t n)
 {
-	volatile struct before before;
-	if (!look_out(&before, fd))
-		return sl_real.__write(fd, bytes, n);
-	return went_out(&before, sl_real.__write(fd, bytes, n));
+	if (look_out(fd))
+		return sl_guarded_write(fd, bytes, n);
+	return sl_real.__write(fd, bytes, n);
 }
 
 ssize_t sl_hook_writev(int fd, const struct iovec *iov, int count)
 {
-	volatile struct before before;
-	if (!look_out(&before, fd))
-		return sl_real.writev(fd, iov, count);
-	return went_out(&before, sl_real.writev(fd, iov, count));
+	if (look_out(fd))
+		return sl_guarded_writev(fd, iov, count);
+	return sl_real.writev(fd, iov, count);
 }
 
 ssize_t sl_hook_send(int fd, const void *bytes, size_t n, int flags)
 {
-	volatile struct before before;
-	if (!look_out(&before, fd))
-		return sl_real.send(fd, bytes, n, flags);
-	return went_out(&before, sl_real.send(fd, bytes, n, flags));
+	if (look_out(fd))
+		return sl_guarded_send(fd, bytes, n, flags);
+	return sl_real.send(fd, bytes, n, flags);
 }
 
 ssize_t sl_hook___send(int fd, const void *bytes, size_t n, int flags)
 {
-	volatile struct before before;
-	if (!look_out(&before, fd))
-		return sl_real.__send(fd, bytes, n, flags);
-	return went_out(&before, sl_real.__send(fd, bytes, n, flags));
+	if (look_out(fd))
+		return sl_guarded_send(fd, bytes, n, flags);
+	return sl_real.__send(fd, bytes, n, flags);
 }
 
 ssize_t sl_hook_sendto(int fd, const void *bytes, size_t n, int flags, const struct sockaddr *to,
                        socklen_t length)
 {
-	volatile struct before before;
-	if (!look_out(&before, fd))
-		return sl_real.sendto(fd, bytes, n, flags, to, length);
-	return went_out(&before, sl_real.sendto(fd, bytes, n, flags, to, length));
+	if (look_out(fd))
+		return sl_guarded_sendto(fd, bytes, n, flags, to, length);
+	return sl_real.sendto(fd, bytes, n, flags, to, length);
+}
+
+/* A socket that is sent to somebody is shared from then on, for all that we can know. Read after the real call: the kernel has
+ * read it then, and so may we. */
+__attribute__((noinline, cold)) static void note_passed(const struct msghdr *message)
+{
+	struct msghdr copy = *message;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&copy); c; c = CMSG_NXTHDR(&copy, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
+			int fd;
+			memcpy(&fd, (const char *)c + at, sizeof(fd));
+			(void)sl_fdtable_mark_now(fd, SL_FD_PASSED, 0);
+		}
+	}
 }
 
 ssize_t sl_hook_sendmsg(int fd, const struct msghdr *message, int flags)
 {
-	volatile struct before before;
-	if (!look_out(&before, fd))
-		return sl_real.sendmsg(fd, message, flags);
-	return went_out(&before, sl_real.sendmsg(fd, message, flags));
+	ssize_t result = look_out(fd) ? sl_guarded_sendmsg(fd, message, flags)
+	                              : sl_real.sendmsg(fd, message, flags);
+	if (result >= 0 && message->msg_controllen > 0)
+		note_passed(message);
+	return result;
 }
 
 int sl_hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
 {
-	volatile struct before before;
-	if (!look_out(&before, fd))
-		return sl_real.sendmmsg(fd, messages, count, flags);
-	return (int)went_out(&before, sl_real.sendmmsg(fd, messages, count, flags));
+	int result = look_out(fd) ? sl_guarded_sendmmsg(fd, messages, count, flags)
+	                          : sl_real.sendmmsg(fd, messages, count, flags);
+	for (int i = 0; i < result; i++)
+		if (messages[i].msg_hdr.msg_controllen > 0)
+			note_passed(&messages[i].msg_hdr);
+	return result;
 }
 
 ssize_t sl_hook_sendfile(int to, int from, off_t *offset, size_t n)
 {
-	volatile struct before before;
-	if (!look_out(&before, to))
-		return sl_real.sendfile(to, from, offset, n);
-	return went_out(&before, sl_real.sendfile(to, from, offset, n));
+	if (look_out(to))
+		return sl_guarded_sendfile(to, from, offset, n);
+	return sl_real.sendfile(to, from, offset, n);
 }
 
 ssize_t sl_hook_sendfile64(int to, int from, off64_t *offset, size_t n)
 {
-	volatile struct before before;
-	if (!look_out(&before, to))
-		return sl_real.sendfile64(to, from, offset, n);
-	return went_out(&before, sl_real.sendfile64(to, from, offset, n));
+	if (look_out(to))
+		return sl_guarded_sendfile(to, from, offset, n);
+	return sl_real.sendfile64(to, from, offset, n);
 }
 
 ssize_t sl_hook_splice(int from, off64_t *from_offset, int to, off64_t *to_offset, size_t n,
                        unsigned int flags)
 {
-	volatile struct before in, out;
+	volatile struct before in;
 	bool has_in = look_in(&in, from, n);
-	bool has_out = look_out(&out, to);
-	ssize_t result = sl_real.splice(from, from_offset, to, to_offset, n, flags);
+	ssize_t result =
+		look_out(to) ? sl_guarded_splice(from, from_offset, to, to_offset, n, flags)
+			     : sl_real.splice(from, from_offset, to, to_offset, n, flags);
 	if (has_in)
 		(void)came_in(&in, result);
-	if (has_out)
-		(void)went_out(&out, result);
 	return result;
 }

@@ -36,6 +36,11 @@ static uint64_t head_of(uint32_t generation, enum sl_kind kind, enum sl_fd_state
 	return (uint64_t)generation << 32 | (uint64_t)kind << 8 | (uint64_t)state;
 }
 
+static uint64_t with_state(uint64_t head, enum sl_fd_state state)
+{
+	return (head & ~0xffULL) | (uint64_t)state;
+}
+
 /* A word of a record: the value in the low bits, the generation above. */
 static uint64_t tagged(uint32_t generation, unsigned bits, uint64_t value)
 {
@@ -124,7 +129,8 @@ static uint32_t slot_claim(struct sl_fd_slot *slot, enum sl_kind kind, bool only
 }
 
 /* False: the number was closed or recorded anew meanwhile. That is the truth then. */
-static bool slot_fill(struct sl_fd_slot *slot, uint32_t generation, const struct sl_fd_opening *o)
+static bool slot_fill(struct sl_fd_slot *slot, uint32_t generation, const struct sl_fd_opening *o,
+                      uint32_t marks)
 {
 	put_word(&slot->flags, 32, generation, o->flags);
 	put_word(&slot->origin, 32, generation, o->thread << SL_SITE_BITS | o->site);
@@ -133,7 +139,7 @@ static bool slot_fill(struct sl_fd_slot *slot, uint32_t generation, const struct
 	atomic_store_explicit(&slot->last_io, 0, memory_order_relaxed);
 	uint64_t head = head_of(generation, o->kind, SL_FD_OPENING);
 	return atomic_compare_exchange_strong(&slot->head, &head,
-	                                      head_of(generation, o->kind, SL_FD_OPEN));
+	                                      head_of(generation, o->kind, SL_FD_OPEN) | marks);
 }
 
 /* NULL: no room, counted. */
@@ -176,7 +182,7 @@ bool sl_fdtable_open(int fd, const struct sl_fd_opening *opening)
 		return false;
 	uint32_t generation = slot_claim(slot, opening->kind, false, &before);
 	retract_adoption(slot, before, opening->opened_at_ms);
-	(void)slot_fill(slot, generation, opening);
+	(void)slot_fill(slot, generation, opening, 0);
 	atomic_fetch_add_explicit(&opened[opening->kind], 1, memory_order_relaxed);
 	return true;
 }
@@ -186,7 +192,7 @@ bool sl_fdtable_adopt(int fd, const struct sl_fd_opening *opening)
 	struct sl_fd_slot *slot = slot_or_drop(fd);
 	uint64_t before;
 	uint32_t generation = slot ? slot_claim(slot, opening->kind, true, &before) : 0;
-	if (!generation || !slot_fill(slot, generation, opening))
+	if (!generation || !slot_fill(slot, generation, opening, 0))
 		return false;
 	atomic_fetch_add_explicit(&opened[opening->kind], 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&adopted, 1, memory_order_relaxed);
@@ -227,7 +233,8 @@ bool sl_fdtable_dup(int from, int to)
 		return false;
 	uint32_t generation = slot_claim(slot, copy.kind, false, &before);
 	retract_adoption(slot, before, sl_clock_ms());
-	(void)slot_fill(slot, generation, &copy);
+	/* What was done to the one was done to the other: they are the same socket. */
+	(void)slot_fill(slot, generation, &copy, record.marks & ~(uint32_t)SL_MARK_HELD);
 	return true;
 }
 
@@ -237,13 +244,13 @@ struct sl_fd_forgotten sl_fdtable_forget(int fd)
 	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
 	if (!slot)
 		return forgotten;
+	sl_fdtable_await_release(slot);
 	uint64_t head = atomic_load(&slot->head);
 	do {
 		/* One that is being written too: whatever is at the number is about to be closed. */
 		if (sl_fd_state_of(head) != SL_FD_OPEN && sl_fd_state_of(head) != SL_FD_OPENING)
 			return forgotten;
-		forgotten.head =
-			head_of(sl_fd_generation_of(head), sl_fd_kind_of(head), SL_FD_CLOSING);
+		forgotten.head = with_state(head, SL_FD_CLOSING);
 	} while (!atomic_compare_exchange_weak(&slot->head, &head, forgotten.head));
 	forgotten.fd = fd;
 	return forgotten;
@@ -256,8 +263,10 @@ static void forgotten_becomes(const struct sl_fd_forgotten *forgotten, enum sl_f
 	if (!slot)
 		return;
 	uint64_t head = forgotten->head;
-	atomic_compare_exchange_strong(
-		&slot->head, &head, head_of(sl_fd_generation_of(head), sl_fd_kind_of(head), state));
+	uint64_t next = with_state(head, state);
+	if (state == SL_FD_FREE)
+		next &= ~(uint64_t)SL_MARKS;
+	atomic_compare_exchange_strong(&slot->head, &head, next);
 }
 
 void sl_fdtable_commit(const struct sl_fd_forgotten *forgotten)
@@ -380,6 +389,7 @@ static bool slot_copy(const struct sl_fd_slot *slot, uint64_t head, struct sl_fd
 	bool is_identified = is_of(tag, 32, generation);
 	r->generation = generation;
 	r->kind = sl_fd_kind_of(head);
+	r->marks = sl_fd_marks_of(head);
 	r->flags = (uint32_t)flags;
 	r->site = (uint32_t)origin & SL_SITE_MASK;
 	r->thread = (uint32_t)origin >> SL_SITE_BITS;

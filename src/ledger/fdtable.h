@@ -50,7 +50,24 @@ enum sl_fd_flag {
 	SL_FD_ADOPTED = 1 << 9, /* nobody saw it open */
 	SL_FD_STDIO = 1 << 10,  /* fdopen() was called: I/O may pass the hooks */
 	SL_FD_EPOLL = 1 << 11,  /* is, or was, in an epoll set */
+	SL_FD_BOUND = 1 << 12,  /* bind() gave it a port of its own before it connected */
+	SL_FD_PASSED = 1 << 13, /* was sent to somebody with SCM_RIGHTS */
+	SL_FD_KEEPALIVE = 1 << 14,     /* keepalive= is set on it */
+	SL_FD_OWN_KEEPALIVE = 1 << 15, /* the program sets keepalive itself */
 };
+
+/* What the worker has done about the socket: the third byte of the head, so that the data path sees it in the line that it
+ * reads anyway. A program's write to a marked socket takes the guarded way (hooks/guarded.c). */
+enum sl_fd_mark {
+	SL_MARK_GUARDED = 1 << 16,   /* an action may come: writes announce themselves */
+	SL_MARK_PROBED = 1 << 17,    /* a probe of ours may have ended it */
+	SL_MARK_ENDED = 1 << 18,     /* we shut it down */
+	SL_MARK_DEAD = 1 << 19,      /* neutralized: a dead socket is behind the number */
+	SL_MARK_HELD = 1 << 20,      /* an action is under way: who ends the record waits */
+	SL_MARK_REGRETTED = 1 << 21, /* the program tried to send after we ended it */
+	SL_MARK_LATE = 1 << 22,      /* of a free slot: we closed the number, the program has not yet */
+};
+#define SL_MARKS 0xff0000u
 
 /* The last I/O call, in the low bits of last_io. */
 enum sl_io {
@@ -59,10 +76,11 @@ enum sl_io {
 	SL_IO_WRITE,
 };
 #define SL_IO_BITS 2
+#define SL_IO_ANY UINT32_MAX /* no last_io is this */
 
 /* One fd. 64 bytes: one cache line, shared with no other fd. */
 struct sl_fd_slot {
-	_Atomic uint64_t head;      /* generation << 32 | kind << 8 | state */
+	_Atomic uint64_t head;      /* generation << 32 | sl_fd_mark bits | kind << 8 | state */
 	_Atomic uint64_t flags;     /* generation << 32 | sl_fd_flag bits */
 	_Atomic uint64_t origin;    /* generation << 32 | thread << SL_SITE_BITS | site */
 	_Atomic uint64_t dest;      /* generation << 32 | peer id that connect() named; 0: none */
@@ -70,7 +88,7 @@ struct sl_fd_slot {
 	_Atomic uint64_t peer_tag;  /* generation << 32 | peer id; written by the worker */
 	_Atomic uint64_t cookie;  /* SO_COOKIE; the worker's, true if peer_tag has the generation */
 	_Atomic uint32_t last_io; /* tick << SL_IO_BITS | enum sl_io; 0: none yet */
-	uint32_t reserved;
+	_Atomic uint32_t writers; /* calls under way on the guarded path */
 };
 _Static_assert(sizeof(struct sl_fd_slot) == 64, "a slot is one cache line");
 
@@ -90,6 +108,7 @@ struct sl_fd_record {
 	uint32_t generation;
 	enum sl_kind kind;
 	uint32_t flags;
+	uint32_t marks; /* sl_fd_mark bits */
 	uint32_t site;
 	uint32_t dest;
 	uint32_t thread;
@@ -135,6 +154,11 @@ static inline enum sl_kind sl_fd_kind_of(uint64_t head)
 static inline uint32_t sl_fd_generation_of(uint64_t head)
 {
 	return (uint32_t)(head >> 32);
+}
+
+static inline uint32_t sl_fd_marks_of(uint64_t head)
+{
+	return (uint32_t)head & SL_MARKS;
 }
 
 /* The data path: note one I/O call. Writes only when the tick or the kind of call changed, so a busy socket's
@@ -185,6 +209,40 @@ bool sl_fdtable_mark_now(int fd, uint32_t set, uint32_t clear);
 void sl_fdtable_set_dest(int fd, uint32_t peer);
 /* Worker: the identity of the socket. */
 void sl_fdtable_identify(int fd, uint32_t generation, uint64_t cookie, uint32_t peer);
+
+/* Worker: from now on writes to it take the guarded way. False: it is not this generation any more. */
+bool sl_fdtable_guard(int fd, uint32_t generation);
+
+/* Worker: hold the record: until the release nobody ends it, and no guarded call is under way. 0, -ESTALE: another generation;
+ * -EBUSY: a call is under way, or the last one was not `last_io` (SL_IO_ANY: it does not matter). At most SL_HELD_MAX at a time.
+ * The program waits in sl_fdtable_forget() meanwhile: hold for a few system calls only. */
+#define SL_HELD_MAX 16
+int sl_fdtable_hold(int fd, uint32_t generation, uint32_t last_io);
+/* Worker: set marks on a record that is held. False: it was recorded anew all the same, by a close past the hooks. */
+bool sl_fdtable_mark_held(int fd, uint32_t generation, uint32_t marks);
+void sl_fdtable_release(int fd, uint32_t generation);
+/* Worker: end a held record whose number we have closed: a late close() of it is absorbed. */
+void sl_fdtable_release_closed(int fd, uint32_t generation);
+
+/* From a hook: the program has given its peer up, and the socket is as new. */
+void sl_fdtable_unmark(int fd, uint32_t generation);
+
+/* From a hook: the neutralized number has a dead socket of its own by now. */
+void sl_fdtable_become_own(int fd, uint32_t generation);
+
+/* Wait while the record is held; bounded. Not after the program's real call. */
+void sl_fdtable_await_release(const struct sl_fd_slot *slot);
+
+/* From a hook, after a close() of this number that found nothing: true, once, if we had closed it. */
+bool sl_fdtable_absorb(int fd);
+/* The number was closed or used for something else: there is nothing to absorb any more. */
+void sl_fdtable_forget_late(int fd);
+
+/* From a hook: the program tried to send although we had ended it. True the first time for each socket. */
+bool sl_fdtable_regret(int fd, uint64_t head);
+
+/* In a forked child: an action that was under way goes on in the parent only. */
+void sl_fdtable_forked(void);
 
 /* A consistent copy. False: nothing is open there. */
 bool sl_fdtable_get(int fd, struct sl_fd_record *record);

@@ -46,7 +46,9 @@ struct sl_site {
 	_Atomic(const struct sl_site_frames *) named;  /* NULL until named */
 	_Atomic uint64_t opened;                       /* TCP connections, not descriptors */
 	_Atomic uint64_t threads[SL_THREADS_MAX / 64]; /* bit: name id; bit 0: any without an id */
-	uint64_t retracted;                            /* the worker's */
+	uint64_t retracted;                            /* the worker's, as the next two */
+	uint64_t regretted;
+	uint64_t reclaimed; /* connections that we ended */
 	uint64_t words[];                              /* frame_count, or twice that for Java */
 };
 

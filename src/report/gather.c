@@ -7,7 +7,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "reclaim/reclaim.h"
 #include "report/self.h"
+#include "report/words.h"
 #include "stack/java.h"
 #include "stack/names.h"
 #include "watch/adopt.h"
@@ -89,6 +91,26 @@ static void gather_totals(const struct sl_gathering *from, struct sl_snapshot *s
 		snapshot->totals.growth_per_min = SL_UNKNOWN;
 }
 
+static void gather_reclaimed(struct sl_snapshot *snapshot)
+{
+	struct sl_reclaim_counts counts;
+	sl_reclaim_counts(&counts);
+	snapshot->totals.probed = counts.probed;
+	snapshot->totals.shutdown = counts.shutdown;
+	snapshot->totals.neutralized = counts.neutralized;
+	snapshot->totals.closed_by_us = counts.closed;
+	snapshot->totals.app_reacted = counts.app_reacted;
+	snapshot->totals.regretted = counts.regretted;
+	snapshot->totals.rescued = counts.rescued;
+	snapshot->totals.ended_by_probe = counts.ended_by_probe;
+	snapshot->totals.ended_by_keepalive = counts.ended_by_keepalive;
+	snapshot->totals.absorbed = counts.absorbed;
+	snapshot->reclaim.action = sl_reclaim_action();
+	snapshot->reclaim.asked = (enum sl_action)sl_options.action;
+	snapshot->reclaim.is_stopped = sl_reclaim_is_stopped();
+	snapshot->reclaim.is_dry_run = sl_options.dry_run != 0;
+}
+
 static void gather_limits(const struct sl_gathering *from, int64_t fds,
                           struct sl_snapshot *snapshot)
 {
@@ -104,25 +126,13 @@ static void gather_limits(const struct sl_gathering *from, int64_t fds,
 		snapshot->limits.fds_exhausted_in_ms = (soft - fds) * SL_MINUTE_MS / per_min;
 }
 
-static const char *name_of_error(int error)
-{
-	switch (error) {
-	case EADDRNOTAVAIL:
-		return "EADDRNOTAVAIL";
-	case EMFILE:
-		return "EMFILE";
-	default:
-		return "ENFILE";
-	}
-}
-
 static const char *describe_pressure(struct sl_arena *arena, const struct sl_pressure *pressure)
 {
 	char text[128];
 	struct sl_out out;
 	const struct sl_peer *dest = sl_peer_get(pressure->dest);
 	sl_out_init(&out, text, sizeof(text), NULL, NULL);
-	sl_out_text(&out, name_of_error(pressure->error));
+	sl_out_text(&out, sl_words_error(pressure->error));
 	if (dest) {
 		sl_out_text(&out, " connecting to ");
 		sl_endpoint_print(&out, &dest->at);
@@ -145,10 +155,12 @@ void sl_gather(struct sl_arena *arena, enum sl_trigger trigger, const struct sl_
 	snapshot->trigger = trigger;
 	snapshot->deadline_ms = deadline_ms;
 	snapshot->taken_wall_ms = sl_clock_wall_ms();
+	snapshot->pressure_error = pressure->error;
 	if (pressure->error)
 		snapshot->pressure = describe_pressure(arena, pressure);
 	sl_self_describe(arena, sl_java_is_present(), snapshot);
 	gather_totals(&from, snapshot);
+	gather_reclaimed(snapshot);
 	gather_limits(&from, fds, snapshot);
 	sl_gather_peers(&from, snapshot);
 	sl_gather_sites(&from, snapshot);

@@ -3,6 +3,7 @@
 
 #include "base/sort.h"
 #include "ledger/sites.h"
+#include "report/blame_text.h"
 #include "report/gather.h"
 #include "stack/blame.h"
 
@@ -49,29 +50,25 @@ static void name_threads(struct sl_arena *arena, const struct sl_site *known,
 	site->threads = names;
 }
 
-/* "Class.method(File.java:11)", or "module+0x12f" where no line is known. */
-static void name_blame(struct sl_arena *arena, struct sl_snapshot_site *site)
+static const char *printed(struct sl_arena *arena, const struct sl_out *out)
+{
+	return out->length ? sl_arena_text(arena, out->bytes, out->length) : NULL;
+}
+
+static void name_blame(struct sl_arena *arena, const struct sl_site_frames *named,
+                       struct sl_snapshot_site *site)
 {
 	char text[1024];
 	struct sl_out out;
+	const struct sl_frame *frame = sl_blame_text_frame(named);
+	if (!frame)
+		return;
 	sl_out_init(&out, text, sizeof(text), NULL, NULL);
-	if (site->blame_frame == SL_BLAME_NONE)
-		return;
-	const struct sl_frame *frame = site->frames[site->blame_frame];
-	if (!frame->module) {
-		site->blame = frame->text;
-		if (!frame->file || frame->line <= 0)
-			return;
-		sl_out_text(&out, frame->file);
-		sl_out_char(&out, ':');
-		sl_out_unsigned(&out, (uint64_t)frame->line);
-		site->blame_where = sl_arena_text(arena, text, out.length);
-		return;
-	}
-	sl_out_text(&out, sl_file_name_of(frame->module));
-	sl_out_text(&out, "+0x");
-	sl_out_hex(&out, frame->offset);
-	site->blame = sl_arena_text(arena, text, out.length);
+	sl_blame_text_print(&out, frame);
+	site->blame = printed(arena, &out);
+	sl_out_init(&out, text, sizeof(text), NULL, NULL);
+	if (sl_blame_text_print_where(&out, frame))
+		site->blame_where = printed(arena, &out);
 }
 
 static void describe(const struct sl_gathering *from, struct sl_snapshot_site *site,
@@ -86,17 +83,20 @@ static void describe(const struct sl_gathering *from, struct sl_snapshot_site *s
 		site->opened = site->open;
 	site->closed = site->opened - site->open;
 	site->retracted = known->retracted;
+	site->reclaimed = known->reclaimed;
+	site->regretted = known->regretted;
 	site->direction = directions[SL_DIRECTION_IN] > directions[SL_DIRECTION_OUT]
 	                          ? SL_DIRECTION_IN
 	                  : directions[SL_DIRECTION_OUT] ? SL_DIRECTION_OUT
 	                                                 : SL_DIRECTION_UNKNOWN;
-	site->verdict = sl_verdict_of_site(site->close_wait, site->stuck);
+	/* What we have ended would be stuck now. */
+	site->verdict = sl_verdict_of_site(site->close_wait, site->stuck + site->reclaimed);
 	site->frames = named ? named->frames : NULL;
 	site->frame_count = named ? named->count : 0;
 	site->blame_frame = named ? named->blame : SL_BLAME_NONE;
 	site->frames_cut = known->is_cut;
 	name_threads(from->arena, known, site);
-	name_blame(from->arena, site);
+	name_blame(from->arena, named, site);
 }
 
 static bool is_listed(const struct sl_snapshot_site *site)

@@ -79,6 +79,7 @@ static void describe(const struct sl_gathering *from, const struct sl_survey_row
 		.eof_seen = row->record.flags & SL_FD_EOF,
 		.thread = sl_thread_name(row->record.thread),
 		.shared = row->is_shared,
+		.rung = (enum sl_rung)suspicion->rung,
 	};
 }
 

@@ -72,6 +72,15 @@ static void put_kinds(struct sl_json *json, const struct sl_snapshot *s)
 	sl_json_close(json, '}');
 }
 
+static void put_reclaim(struct sl_json *json, const struct sl_snapshot *s)
+{
+	sl_json_open(json, "reclaim", '{');
+	sl_json_text(json, "action", sl_words_action(s->reclaim.action));
+	sl_json_bool(json, "stopped", s->reclaim.is_stopped);
+	sl_json_bool(json, "dry_run", s->reclaim.is_dry_run);
+	sl_json_close(json, '}');
+}
+
 static void put_totals(struct sl_json *json, const struct sl_snapshot *s)
 {
 	sl_json_open(json, "totals", '{');
@@ -100,6 +109,9 @@ static void put_totals(struct sl_json *json, const struct sl_snapshot *s)
 	sl_json_unsigned(json, "neutralized", s->totals.neutralized);
 	sl_json_unsigned(json, "closed", s->totals.closed_by_us);
 	sl_json_unsigned(json, "app_reacted", s->totals.app_reacted);
+	sl_json_unsigned(json, "ended_by_probe", s->totals.ended_by_probe);
+	sl_json_unsigned(json, "ended_by_keepalive", s->totals.ended_by_keepalive);
+	sl_json_unsigned(json, "absorbed", s->totals.absorbed);
 	sl_json_close(json, '}');
 	sl_json_close(json, '}');
 }
@@ -179,6 +191,7 @@ static void put_site(struct sl_json *json, const struct sl_snapshot_site *site)
 	sl_json_unsigned(json, "stuck", site->stuck);
 	sl_json_unsigned(json, "retracted", site->retracted);
 	sl_json_unsigned(json, "regretted", site->regretted);
+	sl_json_unsigned(json, "reclaimed", site->reclaimed);
 	sl_json_known(json, "oldest_close_wait_ms", site->oldest_close_wait_ms);
 	put_causes(json, site);
 	put_texts(json, "threads", site->threads, site->thread_names);
@@ -212,7 +225,7 @@ static void put_socket(struct sl_json *json, const struct sl_snapshot_socket *so
 	sl_json_null(json, "eof_site"); /* not recorded yet */
 	sl_json_text(json, "thread", socket->thread);
 	sl_json_bool(json, "shared", socket->shared);
-	sl_json_null(json, "rung"); /* nothing acts yet */
+	sl_json_text(json, "rung", sl_words_rung(socket->rung));
 	sl_json_close(json, '}');
 }
 
@@ -269,6 +282,8 @@ void sl_json_render(struct sl_out *out, const struct sl_snapshot *s)
 	put_process(&json, s);
 	sl_json_break(&json);
 	put_options(&json);
+	sl_json_break(&json);
+	put_reclaim(&json, s);
 	sl_json_break(&json);
 	put_totals(&json, s);
 	sl_json_break(&json);

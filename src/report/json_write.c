@@ -80,6 +80,21 @@ void sl_json_time(struct sl_json *json, const char *name, uint64_t wall_ms)
 	sl_out_char(json->out, '"');
 }
 
+void sl_json_moment(struct sl_json *json, const char *name, uint64_t wall_ms)
+{
+	char text[48];
+	struct sl_out out;
+	sl_out_init(&out, text, sizeof(text), NULL, NULL);
+	sl_out_rfc3339(&out, wall_ms);
+	put_name(json, name);
+	sl_out_char(json->out, '"');
+	sl_out_bytes(json->out, text, out.length - 1); /* without its Z */
+	const char fraction[] = {'.', (char)('0' + wall_ms / 100 % 10),
+	                         (char)('0' + wall_ms / 10 % 10), (char)('0' + wall_ms % 10)};
+	sl_out_bytes(json->out, fraction, sizeof(fraction));
+	sl_out_text(json->out, "Z\"");
+}
+
 void sl_json_identity(struct sl_json *json, const char *name, uint64_t value)
 {
 	put_name(json, name);

@@ -30,6 +30,8 @@ void sl_json_known(struct sl_json *json, const char *name, int64_t value); /* SL
 void sl_json_bool(struct sl_json *json, const char *name, bool value);
 void sl_json_null(struct sl_json *json, const char *name);
 void sl_json_time(struct sl_json *json, const char *name, uint64_t wall_ms); /* RFC 3339 */
+/* With its milliseconds: "2026-11-22T06:03:07.123Z". */
+void sl_json_moment(struct sl_json *json, const char *name, uint64_t wall_ms);
 void sl_json_identity(struct sl_json *json, const char *name,
                       uint64_t value); /* a string: 64 bits */
 

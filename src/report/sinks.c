@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include "base/clerk.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/sys.h"
+#include "report/complaints.h"
 #include "report/json.h"
 #include "report/self.h"
 #include "report/text.h"
@@ -27,18 +29,6 @@ struct sink {
 	int error;       /* the first one; what follows is not written */
 	bool is_refused; /* the budget is used up */
 };
-
-/* The first error of a sink. Made by the thread that writes the files, said by the worker when that is idle: on the clerk, fd 2 is
- * not the program's. */
-struct complaint {
-	const char *key;
-	char path[512];
-	int error;
-	bool is_said;
-};
-
-enum { SL_SINK_TEXT, SL_SINK_JSON, SL_SINKS };
-static struct complaint complaints[SL_SINKS];
 
 static bool is_forked;               /* written in a forked child, before its worker starts */
 static char buffer[SL_BUFFER_BYTES]; /* of the thread that writes the files */
@@ -96,57 +86,7 @@ void sl_sinks_expand(const char *path, char *expanded, size_t n)
 	expanded[out.is_cut ? 0 : out.length] = 0; /* half a path is another one */
 }
 
-static const char *error_text(int error)
-{
-	switch (-error) {
-	case ENOENT:
-		return "no such directory";
-	case ENAMETOOLONG:
-		return "the path is too long";
-	case ENXIO:
-		return "nobody reads from it";
-	case EACCES:
-	case EPERM:
-		return "not permitted";
-	case ENOSPC:
-	case EDQUOT:
-		return "no space left";
-	case EROFS:
-		return "read-only file system";
-	case ELOOP:
-		return "it is a symbolic link";
-	case EISDIR:
-		return "it is a directory";
-	case ENOTDIR:
-		return "a part of the path is no directory";
-	case EMFILE:
-	case ENFILE:
-		return "no file descriptor left";
-	case EAGAIN:
-		return "its reader does not take it";
-	case EINVAL:
-		return "not a regular file";
-	case ENOSYS:
-		return "no thread with an fd table of its own is to be had for it (Linux 5.9)";
-	default:
-		return "it cannot be written";
-	}
-}
-
-static void complain(int sink, const char *key, const char *path, int error)
-{
-	struct sl_out out;
-	struct complaint *complaint = &complaints[sink];
-	if (complaint->error)
-		return;
-	sl_out_init(&out, complaint->path, sizeof(complaint->path) - 1, NULL, NULL);
-	sl_out_terminal(&out, path);
-	complaint->path[out.length] = 0;
-	complaint->key = key;
-	complaint->error = error;
-}
-
-static bool take_budget(size_t n)
+bool sl_sinks_take_budget(size_t n)
 {
 	bool is_given = sl_log_budget_take(n);
 	if (!is_given)
@@ -159,7 +99,7 @@ static void flush_to_file(struct sl_out *out)
 	struct sink *sink = out->context;
 	if (sink->error || sink->is_refused)
 		return;
-	if (!take_budget(out->length)) {
+	if (!sl_sinks_take_budget(out->length)) {
 		sink->is_refused = true;
 		return;
 	}
@@ -194,7 +134,7 @@ static void write_text_file(const struct sl_snapshot *snapshot)
 	struct sink sink = {.fd = *path ? open_to_append(path) : -ENAMETOOLONG};
 	struct sl_out out;
 	if (sink.fd < 0) {
-		complain(SL_SINK_TEXT, "report", path, sink.fd);
+		sl_complaints_note(SL_COMPLAINT_TEXT, path, sink.fd);
 		return;
 	}
 	sl_out_init(&out, buffer, sizeof(buffer), flush_to_file, &sink);
@@ -202,7 +142,62 @@ static void write_text_file(const struct sl_snapshot *snapshot)
 	sl_out_flush(&out);
 	(void)sl_sys_close(sink.fd);
 	if (sink.error)
-		complain(SL_SINK_TEXT, "report", path, sink.error);
+		sl_complaints_note(SL_COMPLAINT_TEXT, path, sink.error);
+}
+
+/* One write() for all lines that are left: others who append to the file come before or after. To a pipe line by line: it takes
+ * PIPE_BUF bytes whole or not at all. Not by sl_log_write(), which does not say how far it came; the clerk has
+ * every signal blocked. */
+static int append_lines(int fd, bool is_file, struct sl_sinks_lines *lines)
+{
+	while (lines->written < lines->length) {
+		const char *from = lines->bytes + lines->written;
+		size_t n = lines->length - lines->written;
+		const char *line_end = memchr(from, '\n', n);
+		if (!is_file && line_end)
+			n = (size_t)(line_end + 1 - from);
+		long result = sl_sys_write(fd, from, n);
+		if (result > 0)
+			lines->written += (size_t)result;
+		else if (result != -EINTR)
+			return result < 0 ? (int)result : -EIO;
+	}
+	return 0;
+}
+
+/* The disk was full in the middle of a line: take its first part back, if nobody has written behind it. What cannot be
+ * taken back is completed the next time. */
+static void take_half_line_back(int fd, struct sl_sinks_lines *lines)
+{
+	struct stat file;
+	size_t half = 0;
+	while (half < lines->written && lines->bytes[lines->written - half - 1] != '\n')
+		half++;
+	long end = SL_SYS3(SYS_lseek, fd, 0, SEEK_CUR); /* of our last write() */
+	if (half > 0 && SL_SYS2(SYS_fstat, fd, &file) == 0 && end == (long)file.st_size &&
+	    SL_SYS2(SYS_ftruncate, fd, end - (long)half) == 0)
+		lines->written -= half;
+}
+
+void sl_sinks_append_events(void *context)
+{
+	struct sl_sinks_lines *lines = context;
+	char path[SL_PATH_BYTES];
+	struct stat file;
+	sl_sinks_expand(sl_options.events, path, sizeof(path));
+	int fd = *path ? open_to_append(path) : -ENAMETOOLONG;
+	lines->error = fd < 0 ? fd : (int)SL_SYS2(SYS_fstat, fd, &file);
+	if (lines->error >= 0) {
+		bool is_file = S_ISREG(file.st_mode);
+		lines->error = append_lines(fd, is_file, lines);
+		if (is_file && lines->error < 0)
+			take_half_line_back(fd, lines);
+	}
+	if (fd >= 0)
+		(void)sl_sys_close(fd);
+	/* A reader that is slow now may take them later. */
+	if (lines->error < 0 && lines->error != -EAGAIN)
+		sl_complaints_note(SL_COMPLAINT_EVENTS, path, lines->error);
 }
 
 static bool is_terminal(int fd)
@@ -219,7 +214,7 @@ void sl_sinks_write_stderr(const struct sl_snapshot *snapshot)
 	/* Forty lines at most: they fit, and go out in one piece. */
 	sl_out_init(&out, stderr_buffer, sizeof(stderr_buffer), NULL, NULL);
 	sl_text_render(&out, snapshot, SL_TEXT_SHORT, is_terminal(2));
-	if (take_budget(out.length))
+	if (sl_sinks_take_budget(out.length))
 		(void)sl_log_write(2, out.bytes, out.length, SL_STDERR_WAIT_MS);
 }
 
@@ -314,7 +309,7 @@ static void write_json_file(const struct sl_snapshot *snapshot)
 			(void)SL_SYS3(SYS_unlinkat, AT_FDCWD, temporary, 0);
 	}
 	if (result < 0)
-		complain(SL_SINK_JSON, "json", path, result);
+		sl_complaints_note(SL_COMPLAINT_JSON, path, result);
 }
 
 bool sl_sinks_want_files(void)
@@ -333,8 +328,9 @@ void sl_sinks_write_files(const struct sl_snapshot *snapshot)
 void sl_sinks_no_files(void)
 {
 	const bool is_text = strcmp(sl_options.report, "stderr") != 0;
-	complain(is_text ? SL_SINK_TEXT : SL_SINK_JSON, is_text ? "report" : "json",
-	         is_text ? sl_options.report : sl_options.json, -ENOSYS);
+	sl_complaints_note(is_text ? SL_COMPLAINT_TEXT : SL_COMPLAINT_JSON,
+	                   is_text ? sl_options.report : sl_options.json,
+	                   sl_clerk_is_there() ? -EBUSY : -ENOSYS);
 }
 
 /* Once, when reports begin to be held back. The line draws on the same budget: perhaps it must wait for the next hour. */
@@ -349,13 +345,6 @@ static void say_held_back(void)
 
 void sl_sinks_say(void)
 {
-	for (int sink = 0; sink < SL_SINKS; sink++) {
-		struct complaint *complaint = &complaints[sink];
-		if (!complaint->error || complaint->is_said)
-			continue;
-		complaint->is_said = true;
-		sl_log(complaint->key, "=", complaint->path, ": ", error_text(complaint->error),
-		       "; the program runs on without it", NULL);
-	}
+	sl_complaints_say();
 	say_held_back();
 }

@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/options.h"
+#include "reclaim/ladder.h"
 #include "stack/frame.h"
 #include "watch/judge.h"
 #include "watch/verdict.h"
@@ -59,6 +61,7 @@ struct sl_snapshot_site {
 	uint64_t stuck;
 	uint64_t retracted;
 	uint64_t regretted;
+	uint64_t reclaimed;           /* connections that we ended, since start */
 	int64_t oldest_close_wait_ms; /* SL_UNKNOWN: none in CLOSE_WAIT */
 	uint64_t causes[SL_CAUSE_COUNT];
 	const char *const *threads;           /* at most 8 names */
@@ -85,7 +88,8 @@ struct sl_snapshot_socket {
 	int64_t unsent_bytes;
 	bool eof_seen;
 	const char *thread;
-	bool shared; /* another fd of this process has the same connection */
+	bool shared;       /* another fd of this process has the same connection */
+	enum sl_rung rung; /* the highest taken; SL_RUNG_NONE: none */
 };
 
 struct sl_snapshot_listener {
@@ -118,7 +122,10 @@ struct sl_snapshot {
 		uint64_t by_state[16];           /* index: TCP_* of netinet/tcp.h */
 		uint64_t by_kind[SL_KIND_COUNT]; /* open sockets of each kind, TCP too */
 		uint64_t probed, shutdown, neutralized, closed_by_us, app_reacted;
-		uint64_t dead;       /* dead-but-open */
+		uint64_t ended_by_probe;     /* of those probed: the peer had forgotten them */
+		uint64_t ended_by_keepalive; /* by the probes of keepalive= */
+		uint64_t absorbed;           /* late close() calls after a close of ours */
+		uint64_t dead;               /* dead-but-open */
 		uint64_t dead_stuck; /* of `stuck`, those dead-but-open; the rest is CLOSE_WAIT */
 		int64_t oldest_stuck_ms; /* SL_UNKNOWN: none */
 		int64_t began_after_ms; /* start of process to the oldest CLOSE_WAIT's FIN; SL_UNKNOWN */
@@ -131,6 +138,13 @@ struct sl_snapshot {
 		int64_t fds_exhausted_in_ms;
 	} limits;
 
+	struct {
+		enum sl_action action; /* in force: `asked`, or report where it may not be */
+		enum sl_action asked;  /* action= */
+		bool is_stopped;       /* three regrets within ten minutes */
+		bool is_dry_run;
+	} reclaim;
+
 	const struct sl_snapshot_peer *peers; /* worst first */
 	uint32_t peer_count;
 	const struct sl_snapshot_site *sites; /* worst first */
@@ -141,6 +155,7 @@ struct sl_snapshot {
 	const struct sl_snapshot_listener *listeners; /* those with a backlog, fullest first */
 	uint32_t listener_count;
 	const char *pressure; /* trigger pressure: "EADDRNOTAVAIL connecting to 1.2.3.4:80" */
+	int pressure_error;   /* its errno; 0: none */
 };
 
 #endif

@@ -9,7 +9,34 @@
 
 bool sl_text_head_is_suspect(const struct sl_snapshot_site *site)
 {
-	return site->stuck || site->close_wait || site->causes[SL_CAUSE_DEAD_BUT_OPEN];
+	return site->stuck || site->close_wait || site->causes[SL_CAUSE_DEAD_BUT_OPEN] ||
+	       site->reclaimed;
+}
+
+/* What we have ended would be stuck now. Where nothing was stuck yet, the first of them in its order. */
+const struct sl_snapshot_site *sl_text_head_guilty(const struct sl_snapshot *s)
+{
+	const struct sl_snapshot_site *worst = s->site_count ? &s->sites[0] : NULL;
+	for (uint32_t i = 1; i < s->site_count; i++)
+		if (s->sites[i].stuck + s->sites[i].reclaimed > worst->stuck + worst->reclaimed)
+			worst = &s->sites[i];
+	return worst && sl_text_head_is_suspect(worst) ? worst : NULL;
+}
+
+uint64_t sl_text_head_reclaimed(const struct sl_snapshot *s)
+{
+	uint64_t reclaimed = 0;
+	for (uint32_t i = 0; i < s->site_count; i++)
+		reclaimed += s->sites[i].reclaimed;
+	return reclaimed;
+}
+
+bool sl_text_head_has_acted(const struct sl_snapshot *s)
+{
+	return s->totals.probed || s->totals.shutdown || s->totals.neutralized ||
+	       s->totals.closed_by_us || s->totals.app_reacted || s->totals.ended_by_probe ||
+	       s->totals.ended_by_keepalive || s->totals.absorbed || s->totals.rescued ||
+	       s->totals.regretted;
 }
 
 bool sl_text_head_has_suspects(const struct sl_snapshot *s)
@@ -21,7 +48,7 @@ bool sl_text_head_is_healthy(const struct sl_snapshot *s)
 {
 	return s->verdict == SL_VERDICT_OK && !s->totals.stuck && !s->totals.backlog &&
 	       !s->listener_count && !s->pressure && !s->totals.dropped && !s->sites_cut &&
-	       !s->totals.held_back_bytes;
+	       !s->totals.held_back_bytes && !s->reclaim.is_stopped && !sl_text_head_has_acted(s);
 }
 
 static enum sl_text_paint paint_of(enum sl_verdict verdict)
@@ -131,21 +158,27 @@ static void put_stuck(struct sl_text_line *line, const struct sl_snapshot *s)
 	sl_out_text(&line->out, " stuck");
 }
 
-/* A setting is not rounded as a measured time is. */
-static void put_exact(struct sl_text_line *line, uint64_t ms)
+/* Where we end what leaks, that its number stays is no sign that the leak does. */
+static void put_growth(struct sl_text_line *line, int64_t growth_per_min, bool is_held)
 {
-	sl_out_unsigned(&line->out, ms % 1000 ? ms : ms / 1000);
-	sl_out_text(&line->out, ms % 1000 ? "ms" : "s");
-}
-
-static void put_growth(struct sl_text_line *line, int64_t growth_per_min)
-{
-	if (growth_per_min == SL_UNKNOWN)
+	if (growth_per_min == SL_UNKNOWN || (is_held && growth_per_min <= 0))
 		return;
 	if (growth_per_min == 0)
 		sl_out_text(&line->out, ", not growing");
 	else
 		sl_out_text(&line->out, growth_per_min > 0 ? ", growing" : ", shrinking");
+}
+
+static void add_ended(struct sl_text_line *line, uint64_t reclaimed)
+{
+	struct sl_text_line clause;
+	if (!reclaimed)
+		return;
+	sl_text_line_start(&clause, line->has_colour);
+	sl_out_text(&clause.out, ", ");
+	sl_out_unsigned(&clause.out, reclaimed);
+	sl_out_text(&clause.out, " ended by us");
+	(void)sl_text_line_append_if_fits(line, &clause);
 }
 
 static void add_backlog(struct sl_text_line *line, const struct sl_snapshot *s)
@@ -162,11 +195,12 @@ static void add_backlog(struct sl_text_line *line, const struct sl_snapshot *s)
 
 void sl_text_head_verdict(struct sl_out *out, const struct sl_snapshot *s, bool colour)
 {
+	uint64_t reclaimed = sl_text_head_reclaimed(s);
 	struct sl_text_line line;
 	sl_text_line_start(&line, colour);
 	put_verdict(&line, s->verdict);
 	if (s->verdict == SL_VERDICT_LEAK)
-		put_growth(&line, s->totals.growth_per_min);
+		put_growth(&line, s->totals.growth_per_min, reclaimed > 0);
 	if (s->totals.stuck) {
 		sl_out_text(&line.out, ": ");
 		put_stuck(&line, s);
@@ -175,6 +209,7 @@ void sl_text_head_verdict(struct sl_out *out, const struct sl_snapshot *s, bool 
 			sl_out_unsigned(&line.out, SL_VERDICT_LEAK_MIN);
 			sl_out_text(&line.out, " at each site");
 		}
+		add_ended(&line, reclaimed);
 		if (!sl_text_line_add_duration(&line, ", the oldest for ",
 		                               s->totals.oldest_stuck_ms, ""))
 			(void)sl_text_line_add_duration(&line, ", oldest ",
@@ -188,12 +223,13 @@ void sl_text_head_verdict(struct sl_out *out, const struct sl_snapshot *s, bool 
 			sl_out_unsigned(&line.out, s->totals.dead);
 			sl_out_text(&line.out, " dead-but-open");
 		}
+		add_ended(&line, reclaimed);
 		if (sl_text_head_has_suspects(s)) {
 			sl_out_text(&line.out, ", none quiet for ");
 			sl_out_text(&line.out,
 			            s->deadline_ms ? "the deadline of " : "the deadline");
 			if (s->deadline_ms)
-				put_exact(&line, s->deadline_ms);
+				sl_text_exact(&line.out, s->deadline_ms);
 			sl_out_text(&line.out, " yet");
 		}
 	}

@@ -13,12 +13,20 @@
 #include "report/snapshot.h"
 
 /* Nothing to tell: verdict OK, nothing stuck, no backlog, no call failed for want of ports or fds,
- * nothing dropped or held back. */
+ * nothing dropped or held back, nothing done. */
 bool sl_text_head_is_healthy(const struct sl_snapshot *s);
 
-/* Something to answer for: in CLOSE_WAIT, dead-but-open, or stuck. */
+/* Something waits for a close: in CLOSE_WAIT, dead-but-open, or stuck. */
 bool sl_text_head_has_suspects(const struct sl_snapshot *s);
+/* The same of a site, or something of it was ended by us. */
 bool sl_text_head_is_suspect(const struct sl_snapshot_site *site);
+/* The site that the lines speak of: that with most connections stuck or ended by us; NULL: none is suspect. */
+const struct sl_snapshot_site *sl_text_head_guilty(const struct sl_snapshot *s);
+
+/* Connections that we ended, over all sites. */
+uint64_t sl_text_head_reclaimed(const struct sl_snapshot *s);
+/* Something was done, by the ladder, a rescue or keepalive=. */
+bool sl_text_head_has_acted(const struct sl_snapshot *s);
 
 /* Each writes one line of at most SL_TEXT_COLUMNS. */
 void sl_text_head(struct sl_out *out, const struct sl_snapshot *s, bool colour);

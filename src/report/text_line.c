@@ -11,6 +11,11 @@ void sl_text_line_start(struct sl_text_line *line, bool colour)
 	line->has_colour = colour;
 }
 
+void sl_text_line_label(struct sl_text_line *line, const char *label)
+{
+	sl_out_padded(&line->out, label, 10);
+}
+
 static bool starts_character(unsigned char byte)
 {
 	return (byte & 0xc0) != 0x80;
@@ -180,4 +185,10 @@ void sl_text_count(struct sl_out *out, uint64_t count, const char *noun)
 	sl_out_text(out, noun);
 	if (count != 1)
 		sl_out_char(out, 's');
+}
+
+void sl_text_exact(struct sl_out *out, uint64_t ms)
+{
+	sl_out_unsigned(out, ms % 1000 ? ms : ms / 1000);
+	sl_out_text(out, ms % 1000 ? "ms" : "s");
 }

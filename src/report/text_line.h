@@ -37,6 +37,8 @@ struct sl_text_line {
 };
 
 void sl_text_line_start(struct sl_text_line *line, bool colour);
+/* What each of the eight lines begins with: "WHERE", filled up to ten columns. */
+void sl_text_line_label(struct sl_text_line *line, const char *label);
 unsigned sl_text_line_columns(const struct sl_text_line *line);
 /* Columns that `tail` would leave free behind what is in the line. `tail` may be NULL. */
 unsigned sl_text_line_left(const struct sl_text_line *line, const struct sl_text_line *tail);
@@ -60,6 +62,8 @@ unsigned sl_text_name_columns(const char *name);
 void sl_text_name(struct sl_out *out, const char *name);
 /* A share, rounded down so that 100 % means all; "<1 %" for a little. */
 void sl_text_percent(struct sl_out *out, uint64_t part, uint64_t whole);
+/* A setting, which is not rounded as a measured time is: "90s", "1500ms". */
+void sl_text_exact(struct sl_out *out, uint64_t ms);
 /* "1 site", "2 sites": `noun` takes its plural by an s. */
 void sl_text_count(struct sl_out *out, uint64_t count, const char *noun);
 

@@ -62,6 +62,15 @@ static void put_causes(struct sl_out *out, const struct sl_snapshot_site *site)
 	sl_out_text(out, separator[0] ? "\n" : "none\n");
 }
 
+/* What was done. */
+static void put_done(struct sl_out *out, const struct sl_snapshot_site *site)
+{
+	if (!site->reclaimed)
+		return;
+	put_counted(out, "  done     reclaimed ", site->reclaimed, " of the ");
+	put_counted(out, "", site->opened, " that it opened\n");
+}
+
 static void put_lifetime(struct sl_out *out, const struct sl_snapshot_site *site)
 {
 	put_counted(out, "  opened   ", site->opened, ", ");
@@ -153,6 +162,7 @@ void sl_text_sites_full(struct sl_out *out, const struct sl_snapshot *s, bool co
 		sl_text_name(out, site->blame ? site->blame : "not known");
 		sl_out_char(out, '\n');
 		put_causes(out, site);
+		put_done(out, site);
 		put_lifetime(out, site);
 		put_threads(out, site);
 		put_full_stack(out, site, colour);
@@ -164,13 +174,19 @@ void sl_text_sites_full(struct sl_out *out, const struct sl_snapshot *s, bool co
 	}
 }
 
-static void put_frames_left_out(struct sl_out *out, uint32_t inner, uint32_t outer)
+/* In one line: the short form has no more to spare. */
+static void put_frames_left_out(struct sl_out *out, uint32_t inner, uint32_t outer, bool is_cut)
 {
+	const char *begin = "      ... ";
 	if (inner)
-		put_counted(out, "      ... ", inner, " more within");
+		put_counted(out, begin, inner, " more within");
 	if (outer)
-		put_counted(out, inner ? ", " : "      ... ", outer, " more around");
-	sl_out_text(out, inner || outer ? "\n" : "");
+		put_counted(out, inner ? ", " : begin, outer, " more around");
+	if (is_cut) {
+		sl_out_text(out, inner || outer ? "; " : begin);
+		sl_out_text(out, "the stack was deeper than depth=");
+	}
+	sl_out_text(out, inner || outer || is_cut ? "\n" : "");
 }
 
 /* The frames around the blame, and one line for those left out on both sides. */
@@ -188,8 +204,7 @@ static void put_short_stack(struct sl_out *out, const struct sl_snapshot_site *s
 	put_no_stack(out, site);
 	for (uint32_t i = first; i < first + shown; i++)
 		put_frame(out, site, i, true, colour);
-	put_frames_left_out(out, first, site->frame_count - shown - first);
-	put_frames_cut(out, site);
+	put_frames_left_out(out, first, site->frame_count - shown - first, site->frames_cut);
 }
 
 /* "... 5 more sites" or ", 2 more peers": a part of one line that names all that is left out. */
@@ -214,16 +229,29 @@ static void put_left_out(struct sl_out *out, const struct sl_snapshot *s, uint32
 		sl_out_text(out, ", see report=FILE or json=FILE\n");
 }
 
+static void put_short_site(struct sl_out *out, const struct sl_snapshot_site *site, bool colour)
+{
+	sl_out_char(out, '\n');
+	put_site_head(out, site, colour);
+	put_causes(out, site);
+	put_done(out, site);
+	put_short_stack(out, site, colour);
+}
+
 void sl_text_sites_short(struct sl_out *out, const struct sl_snapshot *s, bool colour)
 {
+	const struct sl_snapshot_site *guilty = sl_text_head_guilty(s);
 	uint32_t shown = 0;
-	while (shown < s->site_count && shown < SL_TEXT_SHORT_SITES &&
-	       sl_text_head_is_suspect(&s->sites[shown])) {
-		const struct sl_snapshot_site *site = &s->sites[shown++];
-		sl_out_char(out, '\n');
-		put_site_head(out, site, colour);
-		put_causes(out, site);
-		put_short_stack(out, site, colour);
+	if (guilty) {
+		put_short_site(out, guilty, colour);
+		shown++;
+	}
+	for (uint32_t i = 0; i < s->site_count && shown < SL_TEXT_SHORT_SITES; i++) {
+		const struct sl_snapshot_site *site = &s->sites[i];
+		if (site == guilty || !sl_text_head_is_suspect(site))
+			continue;
+		put_short_site(out, site, colour);
+		shown++;
 	}
 	put_left_out(out, s, s->site_count - shown);
 }

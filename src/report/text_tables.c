@@ -192,6 +192,15 @@ static void put_counts(struct sl_out *out, const char *label, const struct count
 		put_counts(out, label, counts, sizeof(counts) / sizeof(counts[0])); \
 	} while (0)
 
+static void put_action(struct sl_out *out, const struct sl_snapshot *s)
+{
+	sl_out_text(out, "  action    ");
+	sl_out_text(out, sl_words_action(s->reclaim.action));
+	sl_out_text(out, s->reclaim.is_dry_run ? ", dry run" : "");
+	sl_out_text(out, s->reclaim.is_stopped ? ", stopped by regrets" : "");
+	sl_out_char(out, '\n');
+}
+
 static void put_limits(struct sl_out *out, const struct sl_snapshot *s)
 {
 	sl_out_text(out, "  limits    fds ");
@@ -234,6 +243,10 @@ void sl_text_tables_totals(struct sl_out *out, const struct sl_snapshot *s)
 	       {"neutralized", s->totals.neutralized}, {"closed", s->totals.closed_by_us},
 	       {"rescued", s->totals.rescued}, {"regretted", s->totals.regretted},
 	       {"app reacted", s->totals.app_reacted});
+	COUNTS(out, "ended", {"by the probe", s->totals.ended_by_probe},
+	       {"by keepalive", s->totals.ended_by_keepalive});
+	COUNTS(out, "absorbed", {"late closes", s->totals.absorbed});
+	put_action(out, s);
 	COUNTS(out, "not seen", {"backlog", s->totals.backlog},
 	       {"stacks past the table", s->sites_cut},
 	       {"bytes held back", s->totals.held_back_bytes});

@@ -7,6 +7,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "reclaim/reclaim.h"
+#include "reclaim/rescue.h"
+#include "report/events.h"
 #include "report/gather.h"
 #include "report/sinks.h"
 #include "report/warnings.h"
@@ -23,13 +26,21 @@
 #define SL_SCAN_MANY_GAP_MS 30000
 #define SL_SCAN_MANY 2000
 #define SL_PRESSURES 16
+#define SL_PRESSURE_GAP_MS 60000
 #define SL_DELIVERY_WAIT_MS 2000
+#define SL_LATE_SLACK_MS 250
 
 static uint64_t swept_at_ms;
 static uint64_t scanned_at_ms;
 static uint64_t reported_at_ms; /* by every= */
 static int64_t open_fds = -1;
-static struct sl_pressure reported[SL_PRESSURES]; /* what had its report: one each in a life */
+/* What had its report, and when. */
+static struct {
+	struct sl_pressure what;
+	uint64_t at_ms;
+} reported[SL_PRESSURES];
+static uint64_t next_sweep_ms = UINT64_MAX; /* wanted before the interval is over; UINT64_MAX: not */
+static bool was_late;
 
 static void sweep(uint64_t now_ms)
 {
@@ -42,9 +53,22 @@ static void sweep(uint64_t now_ms)
 	sl_names_native();
 }
 
+/* The process may have been stopped since the last sweep: it gets this one to react in. A machine that is always slow must not
+ * lose the mitigation for that. */
+static bool is_late(uint64_t now_ms)
+{
+	bool late = swept_at_ms != 0 &&
+	            now_ms - swept_at_ms > 2 * sl_options_interval_ms(&sl_options) + SL_LATE_SLACK_MS;
+	bool first = late && !was_late;
+	was_late = late;
+	return first;
+}
+
 /* Everything that follows a sweep, whether it was one of a report or not. */
 static void after_sweep(uint64_t now_ms)
 {
+	next_sweep_ms = sl_reclaim_turn(now_ms, is_late(now_ms));
+	sl_events_flush();
 	swept_at_ms = now_ms;
 	sl_java_look();
 	sl_growth_sample(now_ms);
@@ -102,19 +126,30 @@ static void report(enum sl_trigger trigger, const struct sl_pressure *pressure)
 	(void)end_delivery();
 }
 
-/* The first time that this error comes, to this destination? One may be harmless (::1 where IPv6 is off says EADDRNOTAVAIL
- * too) and must not hide the other. */
-static bool is_news(const struct sl_pressure *pressure)
+/* Has this error, to this destination, had its report within the last minute? One may be harmless (::1 where IPv6 is off says
+ * EADDRNOTAVAIL too) and must not hide the other. */
+static bool is_news(const struct sl_pressure *pressure, uint64_t now_ms)
 {
+	unsigned oldest = 0;
 	for (unsigned i = 0; i < SL_PRESSURES; i++) {
-		if (reported[i].error == pressure->error && reported[i].dest == pressure->dest)
+		const struct sl_pressure *known = &reported[i].what;
+		if (known->error == pressure->error && known->dest == pressure->dest &&
+		    now_ms - reported[i].at_ms < SL_PRESSURE_GAP_MS)
 			return false;
-		if (reported[i].error == 0) {
-			reported[i] = *pressure;
-			return true;
-		}
+		if (reported[i].at_ms < reported[oldest].at_ms)
+			oldest = i;
 	}
-	return false;
+	if (reported[oldest].what.error != 0 &&
+	    now_ms - reported[oldest].at_ms < SL_PRESSURE_GAP_MS)
+		return false; /* that many different ones in a minute: enough is said */
+	reported[oldest].what = *pressure;
+	reported[oldest].at_ms = now_ms;
+	sl_events_tell(&(struct sl_event){.kind = SL_EVENT_PRESSURE,
+	                                  .fd = -1,
+	                                  .peer = pressure->dest,
+	                                  .quiet_ms = -1,
+	                                  .error = pressure->error});
+	return true;
 }
 
 static bool is_interval_due(uint64_t now_ms)
@@ -130,7 +165,7 @@ static bool report_what_is_due(unsigned wanted, const struct sl_pressure *pressu
 {
 	const struct sl_pressure none = {0};
 	bool has_reported = false;
-	if ((wanted & SL_WANTED_BY_PRESSURE) && is_news(pressure)) {
+	if ((wanted & SL_WANTED_BY_PRESSURE) && is_news(pressure, now_ms)) {
 		report(SL_TRIGGER_PRESSURE, pressure);
 		has_reported = true;
 	}
@@ -156,12 +191,18 @@ uint64_t sl_triggers_turn(unsigned wanted, const struct sl_pressure *pressure)
 	if (reported_at_ms == 0)
 		reported_at_ms = now_ms;
 	(void)end_delivery(); /* of a report that took long to write */
+	/* First those who wait. What they swept is no sweep of ours: it acts on nothing else. */
+	(void)sl_rescue_turn(now_ms);
+	if (next_sweep_ms < interval_ms)
+		interval_ms = next_sweep_ms;
 	if (report_what_is_due(wanted, pressure, now_ms)) {
 		after_sweep(now_ms);
 	} else if (now_ms - swept_at_ms >= interval_ms) {
 		sweep(now_ms);
 		after_sweep(now_ms);
 	}
+	if (next_sweep_ms < interval_ms)
+		interval_ms = next_sweep_ms;
 	uint64_t elapsed_ms = sl_clock_ms() - swept_at_ms;
 	uint64_t sleep_ms = elapsed_ms < interval_ms ? interval_ms - elapsed_ms : 1;
 	if (sl_options.every_ms != SL_OFF) {
@@ -178,6 +219,8 @@ void sl_triggers_forked(void)
 	swept_at_ms = scanned_at_ms = reported_at_ms = 0;
 	open_fds = -1;
 	memset(reported, 0, sizeof(reported));
+	next_sweep_ms = UINT64_MAX;
+	was_late = false;
 	delivery = (struct delivery){.arena = SL_ARENA(1u << 20, 0)};
 	sl_warnings_forked();
 }

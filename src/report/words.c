@@ -1,6 +1,7 @@
 /* words.c - see words.h. */
 #include "report/words.h"
 
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
 
@@ -116,4 +117,81 @@ const char *sl_words_role(enum sl_role role)
 		[SL_ROLE_APPLICATION] = "application",
 	};
 	return WORD(words, role);
+}
+
+const char *sl_words_action(enum sl_action action)
+{
+	static const char *const words[] = {
+		[SL_ACTION_REPORT] = "report",
+		[SL_ACTION_SHUTDOWN] = "shutdown",
+		[SL_ACTION_NEUTRALIZE] = "neutralize",
+		[SL_ACTION_CLOSE] = "close",
+	};
+	return WORD(words, action);
+}
+
+const char *sl_words_rung(enum sl_rung rung)
+{
+	static const char *const words[SL_RUNG_COUNT] = {
+		[SL_RUNG_PROBE] = "probe",
+		[SL_RUNG_SHUTDOWN] = "shutdown",
+		[SL_RUNG_NEUTRALIZE] = "neutralize",
+		[SL_RUNG_CLOSE] = "close",
+	};
+	return WORD(words, rung);
+}
+
+const char *sl_words_event(enum sl_event_kind kind)
+{
+	static const char *const words[SL_EVENT_COUNT] = {
+		[SL_EVENT_STUCK] = "stuck",
+		[SL_EVENT_RETRACTED] = "retracted",
+		[SL_EVENT_PROBED] = "probed",
+		[SL_EVENT_SHUTDOWN] = "shutdown",
+		[SL_EVENT_APP_REACTED] = "app_reacted",
+		[SL_EVENT_NEUTRALIZED] = "neutralized",
+		[SL_EVENT_CLOSED] = "closed",
+		[SL_EVENT_SKIPPED] = "skipped",
+		[SL_EVENT_REGRETTED] = "regretted",
+		[SL_EVENT_STOPPED] = "stopped",
+		[SL_EVENT_RESCUE] = "rescue",
+		[SL_EVENT_PRESSURE] = "pressure",
+		[SL_EVENT_KEEPALIVE] = "keepalive",
+	};
+	return WORD(words, kind);
+}
+
+const char *sl_words_spared(enum sl_spared spared)
+{
+	static const char *const words[SL_SPARED_COUNT] = {
+		[SL_SPARED_SIDE] = "side",
+		[SL_SPARED_RULE] = "rule",
+		[SL_SPARED_ADOPTED] = "adopted",
+		[SL_SPARED_REGRET] = "regret",
+		[SL_SPARED_CAUSE] = "cause",
+		[SL_SPARED_SHARED] = "shared",
+		[SL_SPARED_SHARING_UNKNOWN] = "sharing-unknown",
+		[SL_SPARED_UNREAD] = "unread-data",
+		[SL_SPARED_ERROR_PENDING] = "error-pending",
+		[SL_SPARED_EPOLL] = "epoll",
+		[SL_SPARED_PEER_WAITS] = "peer-waits",
+		[SL_SPARED_STDIO] = "stdio",
+	};
+	return WORD(words, spared);
+}
+
+const char *sl_words_error(int error)
+{
+	switch (error) {
+	case EADDRNOTAVAIL:
+		return "EADDRNOTAVAIL";
+	case EADDRINUSE:
+		return "EADDRINUSE";
+	case EMFILE:
+		return "EMFILE";
+	case ENFILE:
+		return "ENFILE";
+	default:
+		return NULL;
+	}
 }

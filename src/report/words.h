@@ -8,7 +8,10 @@
 #ifndef SL_REPORT_WORDS_H
 #define SL_REPORT_WORDS_H
 
+#include "base/options.h"
 #include "ledger/kinds.h"
+#include "reclaim/event.h"
+#include "reclaim/ladder.h"
 #include "report/snapshot.h"
 #include "stack/frame.h"
 #include "watch/judge.h"
@@ -28,5 +31,10 @@ const char *sl_words_direction(enum sl_direction direction);     /* "out", "in";
 const char *sl_words_kind(enum sl_kind kind);                    /* "tcp"; NONE: NULL */
 const char *sl_words_stack_kind(enum sl_stack_kind kind);        /* "java", "native"; NONE: NULL */
 const char *sl_words_role(enum sl_role role);                    /* "application" */
+const char *sl_words_action(enum sl_action action);  /* "shutdown", as action= takes it */
+const char *sl_words_rung(enum sl_rung rung);        /* "shutdown"; NONE: NULL */
+const char *sl_words_event(enum sl_event_kind kind); /* "app_reacted" */
+const char *sl_words_spared(enum sl_spared spared);  /* "peer-waits"; what is no event: NULL */
+const char *sl_words_error(int error);               /* "EMFILE"; only those of pressure */
 
 #endif

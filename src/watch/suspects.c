@@ -3,6 +3,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "base/options.h"
 #include "ledger/sites.h"
 
 #include "watch/table.h"
@@ -21,6 +22,10 @@ struct sl_suspect {
 	uint32_t last_io;
 	uint32_t unread_bytes;
 	uint32_t met_at_tick;
+	uint32_t descriptors; /* met in that sweep */
+	uint32_t last_ack_recv_ms;
+	uint64_t met_at_ms;
+	uint64_t action_quiet_ms;
 	uint64_t bytes_sent;
 	uint64_t bytes_acked;
 	uint64_t fin_at_ms;
@@ -30,6 +35,10 @@ struct sl_suspect {
 	bool unread_is_close_notify;
 	bool is_stuck;
 	bool is_close_wait;
+	bool has_unsent;
+	struct sl_fd_record record; /* as it was met first in that sweep */
+	struct sl_judgement judgement;
+	struct sl_suspect_rungs rungs;
 	UT_hash_handle hh;
 };
 
@@ -41,6 +50,7 @@ static uint32_t stuck;
 static uint32_t close_wait;
 static uint64_t retracted;
 static uint64_t dropped;
+static sl_suspects_view_fn *gone_fn; /* constant after start */
 
 void sl_suspects_begin(uint32_t now_tick)
 {
@@ -136,6 +146,18 @@ static void count_retracted(const struct sl_suspect *suspect)
 		site->retracted++;
 }
 
+/* The action clock: a sweep that comes late, for the process was stopped, adds two intervals at most (SIGSTOP, the freezer, a
+ * suspended machine): who was stopped could not react. */
+static void run_action_clock(struct sl_suspect *suspect, bool is_new, bool is_active, uint64_t now_ms)
+{
+	uint64_t most_ms = 2 * sl_options_interval_ms(&sl_options);
+	uint64_t since_ms = is_new ? now_ms - suspect->fin_at_ms : now_ms - suspect->met_at_ms;
+	uint64_t elapsed_ms = since_ms < most_ms ? since_ms : most_ms;
+	suspect->met_at_ms = now_ms;
+	suspect->rungs.since_rung_ms += elapsed_ms;
+	suspect->action_quiet_ms = is_active ? 0 : suspect->action_quiet_ms + elapsed_ms;
+}
+
 static void judge(struct sl_suspect *suspect, const struct sl_fd_record *record,
                   const struct sl_kernel_tcp *tcp, uint64_t deadline_ms, uint64_t now_ms,
                   struct sl_suspicion *suspicion)
@@ -169,6 +191,7 @@ bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_
 {
 	uint64_t cookie = record->cookie ? record->cookie : sl_kernel_cookie(record->fd);
 	struct sl_suspect *suspect = NULL;
+	uint64_t active_at_ms;
 	memset(suspicion, 0, sizeof(*suspicion));
 	if (!cookie)
 		return false; /* closed meanwhile */
@@ -179,8 +202,15 @@ bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_
 	if (!suspect)
 		return false;
 	suspicion->is_shared = !suspicion->is_new && suspect->met_at_tick == tick;
+	if (!suspicion->is_shared) {
+		suspect->record = *record;
+		suspect->descriptors = 0;
+	}
+	suspect->descriptors++;
+	suspect->record.flags |= record->flags;
 	suspect->met_at_tick = tick;
 	suspect->peer = record->peer;
+	active_at_ms = suspect->activity_at_ms;
 	suspect->eof_seen |= (record->flags & SL_FD_EOF) != 0;
 	/* A second descriptor keeps an account of its own in last_io: it may only add activity, not hide it. */
 	if (!suspicion->is_shared)
@@ -189,11 +219,83 @@ bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_
 	else
 		note_one(suspect, is_recent(record->last_io), now_ms);
 	judge(suspect, record, tcp, deadline_ms, now_ms, suspicion);
-	if (suspect->is_stuck && !suspicion->judgement.is_stuck)
+	if (record->marks & SL_MARK_ENDED) {
+		/* Our doing: neither stuck nor dead-but-open. What is left of it is the fd. */
+		suspicion->judgement = (struct sl_judgement){
+			.is_close_wait = suspicion->judgement.is_close_wait,
+			.quiet_ms = suspicion->judgement.quiet_ms,
+		};
+	}
+	bool is_active = suspect->activity_at_ms > active_at_ms ||
+	                 (suspicion->judgement.is_close_wait && suspicion->judgement.quiet_ms == 0);
+	if (!suspicion->is_shared || is_active)
+		run_action_clock(suspect, suspicion->is_new, is_active, now_ms);
+	suspect->has_unsent = tcp->has_unsent;
+	suspect->last_ack_recv_ms = tcp->last_ack_recv_ms;
+	suspect->judgement = suspicion->judgement;
+	suspicion->rung = suspect->rungs.is_pretended ? 0 : suspect->rungs.reached;
+	if (suspect->is_stuck && !suspicion->judgement.is_stuck && !(record->marks & SL_MARK_ENDED))
 		count_retracted(suspect);
 	suspect->is_stuck = suspicion->judgement.is_stuck;
 	suspect->is_close_wait = suspicion->judgement.is_close_wait;
 	return true;
+}
+
+void sl_suspects_meet_dead(const struct sl_fd_record *record, uint64_t now_ms)
+{
+	struct sl_suspect *suspect = NULL;
+	HASH_FIND(hh, suspects, &record->cookie, sizeof(record->cookie), suspect);
+	if (!suspect)
+		return;
+	if (suspect->met_at_tick != tick)
+		run_action_clock(suspect, false, false, now_ms);
+	suspect->met_at_tick = tick;
+	suspect->record = *record;
+	suspect->descriptors = 1;
+	suspect->is_stuck = suspect->is_close_wait = false;
+	suspect->judgement = (struct sl_judgement){0};
+}
+
+static void view_of(struct sl_suspect *suspect, struct sl_suspect_view *view)
+{
+	*view = (struct sl_suspect_view){
+		.record = suspect->record,
+		.descriptors = suspect->descriptors,
+		.cookie = suspect->cookie,
+		.action_quiet_ms = suspect->action_quiet_ms,
+		.bytes_sent = suspect->bytes_sent,
+		.last_ack_recv_ms = suspect->last_ack_recv_ms,
+		.has_unread = suspect->unread_bytes > 0 && !suspect->unread_is_close_notify,
+		.has_unsent = suspect->has_unsent,
+		.judgement = suspect->judgement,
+		.rungs = &suspect->rungs,
+	};
+	view->record.peer = suspect->peer;
+	view->record.cookie = suspect->cookie;
+}
+
+void sl_suspects_each(sl_suspects_view_fn *each, void *context)
+{
+	struct sl_suspect *suspect, *next;
+	struct sl_suspect_view view;
+	HASH_ITER(hh, suspects, suspect, next)
+	{
+		view_of(suspect, &view);
+		each(context, &view);
+	}
+}
+
+void sl_suspects_tell_gone(sl_suspects_view_fn *gone)
+{
+	gone_fn = gone;
+}
+
+static void tell_gone(struct sl_suspect *suspect)
+{
+	struct sl_suspect_view view;
+	view_of(suspect, &view);
+	if (gone_fn)
+		gone_fn(NULL, &view);
 }
 
 void sl_suspects_end(void)
@@ -207,8 +309,9 @@ void sl_suspects_end(void)
 			close_wait += suspect->is_close_wait;
 			continue;
 		}
-		if (suspect->is_stuck)
+		if (suspect->is_stuck && !suspect->rungs.is_reclaimed)
 			count_retracted(suspect);
+		tell_gone(suspect);
 		HASH_DEL(suspects, suspect);
 		sl_pool_free(&sl_worker_pool, suspect, sizeof(*suspect));
 	}

@@ -16,7 +16,36 @@
 #include "watch/judge.h"
 #include "watch/kernel.h"
 
-struct sl_suspect;
+/* What has been done about a suspect: plain memory for reclaim/, which alone reads and writes it, but for the time. */
+struct sl_suspect_rungs {
+	uint64_t since_rung_ms; /* on the action clock; reclaim/ sets it to 0 */
+	uint64_t probed_at_ms;  /* 0: not, or the answer has been used */
+	int32_t keepalive_on;   /* the program's own settings while a probe is under way */
+	int32_t keepalive_idle_s;
+	uint8_t reached;     /* enum sl_rung */
+	uint8_t spared_said; /* enum sl_spared of the last event "skipped" */
+	bool was_own_keepalive;
+	bool is_probing;
+	bool is_guarded;
+	bool stuck_said;
+	bool is_reclaimed; /* counted as one that we ended */
+	bool is_pretended; /* dry_run: `reached` was decided, not done */
+	bool keepalive_said;
+};
+
+/* A suspect as reclaim/ sees it. */
+struct sl_suspect_view {
+	struct sl_fd_record record; /* of one of its numbers */
+	uint32_t descriptors;       /* numbers that it has in this process, as the last sweep met them */
+	uint64_t cookie;
+	uint64_t action_quiet_ms; /* quiet time on the action clock */
+	uint64_t bytes_sent;
+	uint32_t last_ack_recv_ms; /* age at the last sweep */
+	bool has_unread; /* but for a lone close_notify */
+	bool has_unsent;
+	struct sl_judgement judgement;
+	struct sl_suspect_rungs *rungs;
+};
 
 /* A suspect as the rest of the worker sees it. */
 struct sl_suspicion {
@@ -25,6 +54,7 @@ struct sl_suspicion {
 	uint64_t fin_at_ms;
 	uint32_t unread_bytes;
 	uint32_t unsent_bytes;
+	uint8_t rung;   /* enum sl_rung of reclaim/: what was done about it */
 	bool is_new;    /* first seen in this sweep */
 	bool is_shared; /* a second descriptor of it was met in this sweep */
 };
@@ -37,8 +67,18 @@ void sl_suspects_begin(uint32_t tick);
 bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_tcp *tcp,
                       uint64_t deadline_ms, uint64_t now_ms, struct sl_suspicion *suspicion);
 
-/* End the sweep: forget those that were not met; the stuck ones among them are retracted. */
+/* This number was neutralized: its suspect goes on, for as long as the program keeps the number. */
+void sl_suspects_meet_dead(const struct sl_fd_record *record, uint64_t now_ms);
+
+/* End the sweep: forget those that were not met; the stuck ones among them, that we had not ended, are retracted. */
 void sl_suspects_end(void);
+
+/* Calls `each` with every suspect that was met in the last sweep. */
+typedef void sl_suspects_view_fn(void *context, const struct sl_suspect_view *view);
+void sl_suspects_each(sl_suspects_view_fn *each, void *context);
+
+/* Calls `gone` with each suspect that the last sweep did not meet any more, as it is forgotten. Set once at start. */
+void sl_suspects_tell_gone(sl_suspects_view_fn *gone);
 
 /* Calls `each` with the peer id of every suspect in CLOSE_WAIT at the last sweep; 0: peer not known. */
 typedef void sl_suspects_each_fn(uint32_t peer);

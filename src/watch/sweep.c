@@ -172,6 +172,22 @@ static void note_state(struct sl_fd_record *record, const struct sl_kernel_tcp *
 	record->flags = (record->flags | flag) & ~(uint32_t)SL_FD_CONNECTING;
 }
 
+/* Ages count from this moment: a sweep of many thousands takes a while. */
+static uint64_t time_of(const struct sweep *sweep)
+{
+	return sweep->now_ms + (sl_clock_ms() - sweep->began_at_ms);
+}
+
+/* A neutralized number. If the program closed it past the hooks, and opened another socket there, that one is found anew. */
+static void look_at_dead(const struct sweep *sweep, const struct sl_fd_record *record,
+                         const struct sl_kernel_tcp *tcp)
+{
+	if (tcp->state != TCP_CLOSE || tcp->was_established)
+		sl_fdtable_drop(record->fd, record->generation);
+	else
+		sl_suspects_meet_dead(record, time_of(sweep));
+}
+
 /* Ask the kernel about one socket, and act on what it says. */
 static void look(struct sweep *sweep, struct sl_fd_record *record)
 {
@@ -183,17 +199,19 @@ static void look(struct sweep *sweep, struct sl_fd_record *record)
 	}
 	if (error < 0 || !is_current(record))
 		return;
+	if (record->marks & SL_MARK_DEAD) {
+		look_at_dead(sweep, record, &tcp);
+		return;
+	}
 	note_state(record, &tcp);
 	enum sl_direction direction = identify(record);
 	struct sl_survey_row *row = row_for(sweep, record);
 	struct sl_suspicion suspicion = {0};
-	bool is_suspect = tcp.state == TCP_CLOSE_WAIT || is_dead(&tcp, record);
-	if (is_suspect) {
-		/* Ages count from this moment: a sweep of many thousands takes a while. */
-		uint64_t asked_at_ms = sweep->now_ms + (sl_clock_ms() - sweep->began_at_ms);
-		is_suspect =
-			sl_suspects_meet(record, &tcp, sweep->deadline_ms, asked_at_ms, &suspicion);
-	}
+	bool is_suspect = tcp.state == TCP_CLOSE_WAIT || is_dead(&tcp, record) ||
+	                  (record->marks & SL_MARK_ENDED);
+	if (is_suspect)
+		is_suspect = sl_suspects_meet(record, &tcp, sweep->deadline_ms, time_of(sweep),
+		                              &suspicion);
 	if (!row)
 		return;
 	row->tcp = tcp;
@@ -235,7 +253,7 @@ static void run(struct sweep *sweep)
 		if (record.flags & SL_FD_LISTENING && record.kind == SL_KIND_TCP)
 			note_listener(record.fd);
 	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1) {
-		if (sweep->survey)
+		if (sweep->survey && !(record.marks & SL_MARK_DEAD))
 			sweep->survey->by_kind[record.kind]++;
 		if (record.kind != SL_KIND_TCP)
 			continue;

@@ -82,6 +82,7 @@ class Program:
         self.stderr_path = stderr_path
         self.json_path = directory / "report.json"
         self.text_path = directory / "report.txt"
+        self.events_path = directory / "events.jsonl"
         self.lines = queue.Queue()
         threading.Thread(target=self._read_lines, daemon=True).start()
 
@@ -148,6 +149,25 @@ class Program:
         texts = [self.text()[a:b].splitlines() for a, b in zip(starts, starts[1:] + [None])]
         with_head = [(re.search(r"  \(([a-z]+)\)$", lines[0]), lines) for lines in texts]
         return [lines for head, lines in with_head if head and trigger in (None, head.group(1))]
+
+    def events(self, kind=None):
+        """The audit trail so far, or its lines of one kind; a line that is not yet whole is left out."""
+        text = self.events_path.read_text() if self.events_path.exists() else ""
+        events = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        assert all(event["pid"] == self.pid for event in events), events
+        return [event for event in events if kind in (None, event["event"])]
+
+    def event(self, kind, **members):
+        """Wait for an event of this kind with these members; the first one."""
+
+        def look():
+            fitting = [e for e in self.events(kind) if members.items() <= e.items()]
+            return fitting or not self.is_alive()
+
+        said = lambda: f"{kind} {members}; events: {self.events()[-20:]}; stderr: {self.stderr()}"
+        found = wait_until(look, said)
+        assert found is not True, (said(), self.popen.returncode)
+        return found[0]
 
     def is_alive(self):
         return self.popen.poll() is None
@@ -219,8 +239,8 @@ class Program:
 
 
 def options_text(directory, options):
-    """SOCKLEAK_OPTIONS: reports into the directory, fast, with what the test asks for on top.
-    A value of None leaves the option out."""
+    """SOCKLEAK_OPTIONS: reports into the directory, fast, with what the test asks for on top, and the
+    audit trail where there is an action. A value of None leaves the option out, a list repeats it."""
     merged = {
         "report": directory / "report.txt",
         "json": directory / "report.json",
@@ -228,8 +248,11 @@ def options_text(directory, options):
         "interval": "250ms",
         "detail": 1,
     }
+    if "action" in options:
+        merged["events"] = directory / "events.jsonl"
     merged.update(options)
-    return " ".join(f"{key}={value}" for key, value in merged.items() if value is not None)
+    lists = {key: value if isinstance(value, list) else [value] for key, value in merged.items()}
+    return " ".join(f"{k}={v}" for k, values in lists.items() for v in values if v is not None)
 
 
 def start(

@@ -9,8 +9,9 @@ import harness
 import pytest
 
 OPTION_KEYS = (
-    "enabled programs deadline interval signal every warn_at exit_report report json max_output "
-    "mode detail argv stacks depth app help"
+    "enabled programs deadline action side deadline_in probe grace dry_run rescue rescue_after "
+    "raise_nofile only never max_rate interval signal every warn_at exit_report report json events "
+    "max_output mode detail argv stacks depth app keepalive help"
 ).split()
 
 BAD = [
@@ -50,6 +51,26 @@ def test_a_bad_pair_is_one_line_and_the_default_stays(puppet, peer, bad):
     assert good.stderr() == ""
     assert key == "nonsense" or reports[0].get(key) == reports[1].get(key)
     assert str(reports[1]["warn_at"]) == "7"
+
+
+@pytest.mark.parametrize("bad", ["never=10.0.0.0/33", "never:127.0.0.1", "dryrun=1", "dry_run=yes"])
+def test_in_doubt_nothing_is_touched(puppet, peer, bad):
+    """What was perhaps to hold actions back was not understood: they are off, and that is said."""
+    program = puppet(options={"action": "shutdown", "rescue": "on", "app": f"x {bad}"})
+    program.ask(f"connect 127.0.0.1 {peer.port}")
+    options = program.report()["options"]
+    assert (options["action"], options["rescue"]) == ("report", "off")
+    first, second = program.stderr().splitlines()
+    assert bad.partition("=")[0] in first
+    assert "action=report" in second
+
+
+def test_a_comma_goes_on_with_a_list(puppet, peer):
+    program = puppet(options={"never": "10.0.0.0/8,:443", "action": "shutdown"})
+    program.ask(f"connect 127.0.0.1 {peer.port}")
+    options = program.report()["options"]
+    assert (options["never"], options["action"]) == ("10.0.0.0/8,:443", "shutdown")
+    assert program.stderr() == ""
 
 
 def test_rubbish(puppet, peer):

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/options.h"
+#include "base/rule.h"
 
 #define SL_FUZZ_TEXT_MAX 65536
 
@@ -54,6 +55,16 @@ static void spell(void *context, const char *key, const char *value)
 	}
 }
 
+static void check_rules(const char *list)
+{
+	while (*list) {
+		struct sl_rule rule;
+		size_t length = strcspn(list, ",");
+		require(!sl_rule_read(list, length, &rule));
+		list += length + (list[length] == ',');
+	}
+}
+
 static void check_ranges(const struct sl_options *o)
 {
 	require(o->deadline_ms >= 100 && o->deadline_ms <= 86400000);
@@ -68,6 +79,19 @@ static void check_ranges(const struct sl_options *o)
 	require(o->argv >= SL_ARGV_SHORT && o->argv <= SL_ARGV_FULL);
 	require(o->signal == SL_AUTO || o->signal == SL_OFF || (o->signal > 0 && o->signal < 65));
 	require(*o->report);
+	require(o->action >= SL_ACTION_REPORT && o->action <= SL_ACTION_CLOSE);
+	require(o->side >= SL_SIDE_OUT && o->side <= SL_SIDE_BOTH);
+	require(o->probe >= SL_PROBE_AUTO && o->probe <= SL_PROBE_OFF);
+	require(o->rescue >= SL_RESCUE_AUTO && o->rescue <= SL_RESCUE_OFF);
+	require(o->deadline_in_ms >= 100 && o->deadline_in_ms <= 86400000);
+	require(o->rescue_after_ms >= 100 && o->rescue_after_ms <= 86400000);
+	require(o->grace_ms >= 100 && o->grace_ms <= 3600000);
+	require(o->max_rate >= 0 && o->max_rate <= 1000000);
+	require(o->raise_nofile == SL_OFF ||
+	        (o->raise_nofile >= 64 && o->raise_nofile <= 1073741816));
+	require(o->keepalive_s == SL_OFF || (o->keepalive_s >= 1 && o->keepalive_s <= 32767));
+	check_rules(o->only);
+	check_rules(o->never);
 	uint64_t interval_ms = sl_options_interval_ms(o);
 	require(interval_ms >= 50 && interval_ms <= 3600000);
 }
@@ -84,7 +108,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	sl_options_defaults(&options);
 	told = 0;
 	unsigned complaints = sl_options_parse(&options, text, check_line);
-	require(told == (complaints > 16 ? 17 : complaints));
+	unsigned of_pairs = complaints > 16 ? 17 : complaints;
+	bool is_disarmed = complaints > 0 && told == of_pairs + 1;
+	require(told == of_pairs || is_disarmed);
+	if (is_disarmed)
+		require(options.action == SL_ACTION_REPORT && !sl_options_want_rescue(&options));
 	check_ranges(&options);
 
 	static struct spelled first, second;

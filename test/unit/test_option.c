@@ -11,51 +11,9 @@
 
 #include "base/options.h"
 
+#include "parsed.h"
+
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-static char said[64][1024];
-static unsigned said_count;
-
-static void hear(const char *line)
-{
-	assert_true(said_count < COUNT_OF(said));
-	assert_true(strlen(line) < sizeof(said[0]));
-	memcpy(said[said_count++], line, strlen(line) + 1);
-}
-
-static struct sl_options options;
-
-static unsigned parse(const char *text)
-{
-	said_count = 0;
-	sl_options_defaults(&options);
-	return sl_options_parse(&options, text, hear);
-}
-
-struct wanted {
-	const char *key;
-	char value[SL_OPTION_TEXT_MAX];
-	unsigned count;
-};
-
-static void look(void *context, const char *key, const char *value)
-{
-	struct wanted *wanted = context;
-	if (strcmp(key, wanted->key) != 0)
-		return;
-	memcpy(wanted->value, value, strlen(value) + 1);
-	wanted->count++;
-}
-
-/* The value of `key` as a user would write it. */
-static const char *value_of(const char *key)
-{
-	static struct wanted wanted;
-	wanted = (struct wanted){.key = key};
-	sl_options_each(&options, look, &wanted);
-	assert_int_equal(wanted.count, 1);
-	return wanted.value;
-}
 
 /* Taken as written, and given back as `back` (NULL: the same). */
 static void accepted(void **state)
@@ -93,6 +51,24 @@ static void accepted(void **state)
 		{"report", "/tmp/%p.txt", NULL}, {"report", "a=b", NULL},
 		{"json", "off", NULL},           {"json", "/tmp/x.json", NULL},
 		{"programs", "java", NULL},      {"app", "com.example", NULL},
+		{"action", "report", NULL},      {"action", "shutdown", NULL},
+		{"action", "neutralize", NULL},  {"action", "close", NULL},
+		{"side", "out", NULL},           {"side", "in", NULL},
+		{"side", "both", NULL},          {"deadline_in", "100ms", NULL},
+		{"deadline_in", "24h", NULL},    {"probe", "auto", NULL},
+		{"probe", "on", NULL},           {"probe", "off", NULL},
+		{"grace", "100ms", NULL},        {"grace", "1h", NULL},
+		{"dry_run", "0", NULL},          {"dry_run", "1", NULL},
+		{"rescue", "auto", NULL},        {"rescue", "on", NULL},
+		{"rescue", "off", NULL},         {"rescue_after", "100ms", NULL},
+		{"rescue_after", "24h", NULL},   {"raise_nofile", "off", NULL},
+		{"raise_nofile", "64", NULL},    {"raise_nofile", "1073741816", NULL},
+		{"only", "10.0.0.0/8", NULL},    {"only", "[2001:db8::]:443", NULL},
+		{"never", ":443", NULL},         {"never", "local:8080", NULL},
+		{"max_rate", "0", NULL},         {"max_rate", "1000000", NULL},
+		{"events", "off", NULL},         {"events", "/tmp/%p.events", NULL},
+		{"keepalive", "off", NULL},      {"keepalive", "1", NULL},
+		{"keepalive", "32767", NULL},
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		char pair[128];
@@ -125,6 +101,30 @@ static void values_in_units(void **state)
 	assert_int_equal(options.help, 1);
 	assert_int_equal(options.exit_report, 1);
 	assert_int_equal(options.enabled, 0);
+	assert_int_equal(parse("action=neutralize side=both deadline_in=3m probe=off grace=2s "
+	                       "dry_run=1 rescue=on rescue_after=500ms raise_nofile=65536 "
+	                       "max_rate=7 keepalive=60"),
+	                 0);
+	assert_int_equal(options.action, SL_ACTION_NEUTRALIZE);
+	assert_int_equal(options.side, SL_SIDE_BOTH);
+	assert_int_equal(options.deadline_in_ms, 180000);
+	assert_int_equal(options.probe, SL_PROBE_OFF);
+	assert_int_equal(options.grace_ms, 2000);
+	assert_int_equal(options.dry_run, 1);
+	assert_int_equal(options.rescue, SL_RESCUE_ON);
+	assert_int_equal(options.rescue_after_ms, 500);
+	assert_int_equal(options.raise_nofile, 65536);
+	assert_int_equal(options.max_rate, 7);
+	assert_int_equal(options.keepalive_s, 60);
+	assert_int_equal(parse("action=shutdown side=in probe=on rescue=off raise_nofile=off"), 0);
+	assert_int_equal(options.action, SL_ACTION_SHUTDOWN);
+	assert_int_equal(options.side, SL_SIDE_IN);
+	assert_int_equal(options.probe, SL_PROBE_ON);
+	assert_int_equal(options.rescue, SL_RESCUE_OFF);
+	assert_int_equal(options.raise_nofile, SL_OFF);
+	assert_int_equal(parse("action=close keepalive=off"), 0);
+	assert_int_equal(options.action, SL_ACTION_CLOSE);
+	assert_int_equal(options.keepalive_s, SL_OFF);
 	assert_int_equal(parse("interval=auto every=off warn_at=off stacks=native"), 0);
 	assert_int_equal(options.interval_ms, SL_AUTO);
 	assert_int_equal(options.every_ms, SL_OFF);
@@ -241,8 +241,55 @@ static void refused(void **state)
 		"deadlines=60s",
 		"=60s",
 		"=",
-		"action=close",
-		"side=out",
+		"action=",
+		"action=off",
+		"action=neutralise",
+		"action=Close",
+		"action=1",
+		"side=outbound",
+		"side=auto",
+		"deadline_in=99ms",
+		"deadline_in=25h",
+		"deadline_in=10",
+		"deadline_in=off",
+		"probe=1",
+		"probe=never",
+		"grace=0s",
+		"grace=99ms",
+		"grace=61m",
+		"dry_run=yes",
+		"dry_run=2",
+		"dry_run",
+		"dryrun=1",
+		"rescue=1",
+		"rescue=no",
+		"rescue_after=99ms",
+		"rescue_after=25h",
+		"raise_nofile=63",
+		"raise_nofile=1073741817",
+		"raise_nofile=auto",
+		"raise_nofile=64k",
+		"only=",
+		"only=off",
+		"only=all",
+		"only=example.com",
+		"never=10.0.0.0/33",
+		"never=10.0.0.256",
+		"never=:0",
+		"never=:65536",
+		"never=local:x",
+		"never=[::1",
+		"never==:443",
+		"never:10.0.0.0/8",
+		"max_rate=-1",
+		"max_rate=1000001",
+		"max_rate=off",
+		"max_rate=5/s",
+		"events=",
+		"keepalive=0",
+		"keepalive=32768",
+		"keepalive=30s",
+		"keepalive=auto",
 		"deadline",
 		"help",
 		"off",

@@ -1,41 +1,17 @@
 /* puppet - does with sockets and signals what the test tells it, one call at a time.
  *
- * It prints "ready" and obeys the commands of the table at the end of this file. Numbers that
- * commands take and give are descriptors, ports or counts.
+ * It prints "ready" and obeys the commands of the table at the end of this file and of commands.h.
  */
-#include "victim.h"
+#include "commands.h"
 
-#include <fcntl.h>
 #include <linux/netlink.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-
-struct words {
-	unsigned count;
-	char *word[8];
-};
-
-static int number(const struct words *w, unsigned i, int otherwise)
-{
-	return i < w->count ? atoi(w->word[i]) : otherwise;
-}
-
-static const char *text(const struct words *w, unsigned i)
-{
-	return i < w->count ? w->word[i] : "";
-}
-
-static void answer(int result)
-{
-	if (result < 0)
-		say_error(errno, "");
-	else
-		say("ok %d", result);
-}
 
 /* A system call that passes every library. -errno on failure. */
 static long raw(long nr, long a, long b, long c)
@@ -51,26 +27,6 @@ static long raw(long nr, long a, long b, long c)
 	long result = syscall(nr, a, b, c);
 	return result < 0 ? -errno : result;
 #endif
-}
-
-/* connect HOST PORT [COUNT]: the last descriptor; on failure how many were opened before. */
-static void do_connect(const struct words *w)
-{
-	struct sockaddr_in to = address4(text(w, 1), (unsigned)number(w, 2, 0));
-	int fd = -1, count = number(w, 3, 1);
-	for (int i = 0; i < count; i++) {
-		fd = socket(AF_INET, SOCK_STREAM, 0);
-		if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0) {
-			char more[32];
-			snprintf(more, sizeof(more), "opened %d", i);
-			int error = errno;
-			if (fd >= 0)
-				close(fd);
-			say_error(error, more);
-			return;
-		}
-	}
-	say("ok %d", fd);
 }
 
 static void do_rawconnect(const struct words *w)
@@ -108,11 +64,6 @@ static void do_shutdown(const struct words *w)
 	answer(shutdown(number(w, 1, -1), SHUT_WR));
 }
 
-static void do_close(const struct words *w)
-{
-	answer(close(number(w, 1, -1)));
-}
-
 static void do_rawclose(const struct words *w)
 {
 	long result = raw(SYS_close, number(w, 1, -1), 0, 0);
@@ -129,16 +80,6 @@ static void do_rawdup2(const struct words *w)
 		say_error((int)-result, "");
 	else
 		say("ok %ld", result);
-}
-
-static void do_dup(const struct words *w)
-{
-	answer(dup(number(w, 1, -1)));
-}
-
-static void do_dup2(const struct words *w)
-{
-	answer(dup2(number(w, 1, -1), number(w, 2, -1)));
 }
 
 static void do_kind(const struct words *w)
@@ -164,6 +105,11 @@ static void do_listen(const struct words *w)
 	unsigned port;
 	int fd = listen_on(text(w, 1), number(w, 2, 16), &port);
 	say("ok %d %u", fd, port);
+}
+
+static void do_open(const struct words *w)
+{
+	answer(open(text(w, 1), O_RDWR | O_CLOEXEC));
 }
 
 static void do_accept(const struct words *w)
@@ -258,48 +204,189 @@ static void do_wait(const struct words *w)
 		say("ok exit %d", WEXITSTATUS(status));
 }
 
-static void do_nop(const struct words *w)
+/* writehex FD HEX: those bytes, by write(). */
+static void do_writehex(const struct words *w)
+{
+	unsigned char bytes[64];
+	size_t n = 0;
+	for (const char *at = text(w, 2); n < sizeof(bytes) && sscanf(at, "%2hhx", &bytes[n]) == 1;
+	     at += 2)
+		n++;
+	answer(write(number(w, 1, -1), bytes, n));
+}
+
+/* linger FD SECONDS: close() waits that long for the peer. */
+static void do_linger(const struct words *w)
+{
+	struct linger wait = {.l_onoff = 1, .l_linger = number(w, 2, 0)};
+	answer(setsockopt(number(w, 1, -1), SOL_SOCKET, SO_LINGER, &wait, sizeof(wait)));
+}
+
+static FILE *stream;
+
+/* stream FD: from now on a FILE writes to it. */
+static void do_stream(const struct words *w)
+{
+	stream = fdopen(number(w, 1, -1), "w");
+	answer(stream ? 0 : -1);
+}
+
+/* print: a line through the FILE. */
+static void do_print(const struct words *w)
 {
 	(void)w;
+	answer(fprintf(stream, "printed\n") < 0 || fflush(stream) != 0 ? -1 : 0);
+}
+
+/* pass FD PATH: to whoever listens on that Unix socket. The number stays open here. */
+static void do_pass(const struct words *w)
+{
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr aligned;
+	} control = {{0}};
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	struct iovec byte = {.iov_base = "x", .iov_len = 1};
+	struct msghdr message = {.msg_iov = &byte,
+	                         .msg_iovlen = 1,
+	                         .msg_control = control.space,
+	                         .msg_controllen = sizeof(control.space)};
+	int fd = number(w, 1, -1), via = socket(AF_UNIX, SOCK_STREAM, 0);
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s", text(w, 2));
+	control.aligned.cmsg_level = SOL_SOCKET;
+	control.aligned.cmsg_type = SCM_RIGHTS;
+	control.aligned.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.aligned), &fd, sizeof(fd));
+	if (connect(via, (struct sockaddr *)&to, sizeof(to)) != 0)
+		die("unix socket");
+	answer(sendmsg(via, &message, 0));
+}
+
+/* watch FD: an epoll set of its own has it, level-triggered, with no interest. */
+static void do_watch(const struct words *w)
+{
+	struct epoll_event event = {.events = 0};
+	int set = epoll_create1(EPOLL_CLOEXEC);
+	answer(epoll_ctl(set, EPOLL_CTL_ADD, number(w, 1, -1), &event));
+}
+
+static void do_sigpipe(const struct words *w)
+{
+	answer(signal(SIGPIPE, text(w, 1)[0] == 'i' ? SIG_IGN : SIG_DFL) == SIG_ERR ? -1 : 0);
+}
+
+static FILE *strings; /* pulls the one child that holds descriptors */
+
+static void write_when_nudged(int orders, int fd)
+{
+	char order;
+	while (read(orders, &order, 1) == 1) {
+		if (order == '\n' && write(fd, "child", 5) != 5)
+			break;
+	}
+	_exit(0);
+}
+
+static void hold_in_shell(bool by_popen, int orders, int fd)
+{
+	char command[128];
+	snprintf(command, sizeof(command), "while read line; do printf child >&%d; done%s", fd,
+	         by_popen ? "" : " <&");
+	size_t n = strlen(command);
+	if (!by_popen) {
+		snprintf(command + n, sizeof(command) - n, "%d &", orders);
+		if (system(command) != 0)
+			die("system");
+	} else if (!(strings = popen(command, "w"))) {
+		die("popen");
+	}
+}
+
+/* hold HOW FD: a child that has all our descriptors, made by system, popen, fork, _Fork or clone, and writes "child"
+ * to FD at each nudge. Its pid, or 0 where it is not our own. */
+static void do_hold(const struct words *w)
+{
+	const char *how = text(w, 1);
+	int fd = number(w, 2, -1), ends[2];
+	long child = 0;
+	bool by_popen = strcmp(how, "popen") == 0;
+	if (pipe(ends) != 0)
+		die("pipe");
+	fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+	if (!by_popen)
+		strings = fdopen(ends[1], "w");
+	else
+		close(ends[1]);
+	if (by_popen || strcmp(how, "system") == 0) {
+		hold_in_shell(by_popen, ends[0], fd);
+	} else {
+		child = strcmp(how, "fork") == 0    ? fork()
+		        : strcmp(how, "_Fork") == 0 ? _Fork()
+		                                    : raw(SYS_clone, SIGCHLD, 0, 0);
+		if (child == 0) {
+			close(ends[1]);
+			write_when_nudged(ends[0], fd);
+		}
+		if (child < 0)
+			die("fork");
+	}
+	close(ends[0]);
+	answer(child);
+}
+
+static void do_nudge(const struct words *w)
+{
+	(void)w;
+	answer(fprintf(strings, "now\n") < 0 || fflush(strings) != 0 ? -1 : 0);
+}
+
+/* release: ends the child. */
+static void do_release(const struct words *w)
+{
+	(void)w;
+	fclose(strings);
 	say("ok");
 }
 
-static const struct {
-	const char *verb;
-	void (*obey)(const struct words *w);
-} commands[] = {
-	{"connect", do_connect},     {"rawconnect", do_rawconnect},
-	{"connected", do_connected}, {"read", do_read},
-	{"write", do_write},         {"shutdown", do_shutdown},
-	{"close", do_close},         {"rawclose", do_rawclose},
-	{"rawdup2", do_rawdup2},     {"dup", do_dup},
-	{"dup2", do_dup2},           {"kind", do_kind},
-	{"listen", do_listen},       {"accept", do_accept},
-	{"handle", do_handle},       {"disposition", do_disposition},
-	{"handled", do_handled},     {"fork", do_fork},
-	{"wait", do_wait},           {"nop", do_nop},
+static const struct command commands[] = {
+	{"connect", do_connect},
+	{"rawconnect", do_rawconnect},
+	{"connected", do_connected},
+	{"read", do_read},
+	{"write", do_write},
+	{"shutdown", do_shutdown},
+	{"close", do_close},
+	{"rawclose", do_rawclose},
+	{"rawdup2", do_rawdup2},
+	{"dup", do_dup},
+	{"dup2", do_dup2},
+	{"kind", do_kind},
+	{"listen", do_listen},
+	{"accept", do_accept},
+	{"open", do_open},
+	{"handle", do_handle},
+	{"disposition", do_disposition},
+	{"handled", do_handled},
+	{"fork", do_fork},
+	{"wait", do_wait},
+	{"nop", do_nop},
+	{"flags", do_flags},
+	{"setflags", do_setflags},
+	{"writehex", do_writehex},
+	{"linger", do_linger},
+	{"stream", do_stream},
+	{"print", do_print},
+	{"pass", do_pass},
+	{"watch", do_watch},
+	{"sigpipe", do_sigpipe},
+	{"hold", do_hold},
+	{"fin", do_fin},
+	{"nudge", do_nudge},
+	{"release", do_release},
 };
-
-static void obey(char *line)
-{
-	struct words w = {0, {NULL}};
-	for (char *at, *word = strtok_r(line, " ", &at); word && w.count < 8;
-	     word = strtok_r(NULL, " ", &at))
-		w.word[w.count++] = word;
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		if (strcmp(text(&w, 0), commands[i].verb) == 0) {
-			commands[i].obey(&w);
-			return;
-		}
-	}
-	say_error(ENOSYS, text(&w, 0));
-}
 
 int main(void)
 {
-	char line[256];
-	say("ready");
-	while (next_command(line, sizeof(line)))
-		obey(line);
+	obey_all(commands, sizeof(commands) / sizeof(commands[0]));
 	return 0;
 }

@@ -1,0 +1,146 @@
+/* fdmarks.c - the marks of fdtable.h, and the hold that serializes an action with the program's own close(). */
+#include <errno.h>
+#include <stddef.h>
+
+#include "base/process.h"
+#include "base/sys.h"
+#include "ledger/fdtable.h"
+
+#include "base/poison.h"
+
+/* An action takes some ten system calls; should its thread be gone, nobody waits for ever. */
+#define SL_AWAIT_NS 1000000u
+#define SL_AWAIT_TIMES 1000
+
+/* Marks change by these only. False: not this generation, or not open. */
+static bool change_marks(int fd, uint32_t generation, uint64_t set, uint64_t clear)
+{
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	uint64_t head = slot ? atomic_load(&slot->head) : 0;
+	do {
+		if (sl_fd_state_of(head) != SL_FD_OPEN || sl_fd_generation_of(head) != generation)
+			return false;
+		if (((head & ~clear) | set) == head)
+			return true;
+	} while (!atomic_compare_exchange_weak(&slot->head, &head, (head & ~clear) | set));
+	return true;
+}
+
+bool sl_fdtable_guard(int fd, uint32_t generation)
+{
+	return change_marks(fd, generation, SL_MARK_GUARDED, 0);
+}
+
+/* What is held: the worker's, and a forked child's. */
+static struct sl_fd_slot *held[SL_HELD_MAX];
+static _Atomic uint32_t releases; /* futex word */
+
+static void note_held(struct sl_fd_slot *slot, const struct sl_fd_slot *instead_of)
+{
+	for (unsigned i = 0; i < SL_HELD_MAX; i++) {
+		if (held[i] != instead_of)
+			continue;
+		held[i] = slot;
+		return;
+	}
+}
+
+void sl_fdtable_release(int fd, uint32_t generation)
+{
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	(void)change_marks(fd, generation, 0, SL_MARK_HELD);
+	note_held(NULL, slot);
+	atomic_fetch_add(&releases, 1);
+	sl_sys_futex_wake(&releases);
+}
+
+int sl_fdtable_hold(int fd, uint32_t generation, uint32_t last_io)
+{
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	if (!slot)
+		return -ESTALE;
+	note_held(slot, NULL);
+	if (!change_marks(fd, generation, SL_MARK_HELD, 0)) {
+		note_held(NULL, slot);
+		return -ESTALE;
+	}
+	/* A guarded call counts itself first and then looks at the mark; here it is the other way round. */
+	if (last_io == SL_IO_ANY ||
+	    (atomic_load(&slot->writers) == 0 && atomic_load(&slot->last_io) == last_io))
+		return 0;
+	sl_fdtable_release(fd, generation);
+	return -EBUSY;
+}
+
+bool sl_fdtable_mark_held(int fd, uint32_t generation, uint32_t marks)
+{
+	return change_marks(fd, generation, marks, 0);
+}
+
+void sl_fdtable_unmark(int fd, uint32_t generation)
+{
+	(void)change_marks(fd, generation, 0, SL_MARKS & ~(uint64_t)SL_MARK_HELD);
+}
+
+void sl_fdtable_become_own(int fd, uint32_t generation)
+{
+	(void)change_marks(fd, generation, 0, SL_MARK_DEAD);
+}
+
+void sl_fdtable_release_closed(int fd, uint32_t generation)
+{
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	uint64_t head = atomic_load(&slot->head);
+	while (sl_fd_state_of(head) == SL_FD_OPEN && sl_fd_generation_of(head) == generation &&
+	       !atomic_compare_exchange_weak(&slot->head, &head,
+	                                     (uint64_t)generation << 32 | SL_MARK_LATE))
+		;
+	note_held(NULL, slot);
+	atomic_fetch_add(&releases, 1);
+	sl_sys_futex_wake(&releases);
+}
+
+void sl_fdtable_await_release(const struct sl_fd_slot *slot)
+{
+	for (unsigned i = 0; i < SL_AWAIT_TIMES; i++) {
+		uint32_t seen = atomic_load(&releases);
+		if (!(atomic_load(&slot->head) & SL_MARK_HELD))
+			return;
+		if (!sl_process_is_sandboxed())
+			sl_sys_futex_wait(&releases, seen, SL_AWAIT_NS);
+	}
+}
+
+bool sl_fdtable_absorb(int fd)
+{
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	uint64_t head = slot ? atomic_load(&slot->head) : 0;
+	return sl_fd_state_of(head) == SL_FD_FREE && (head & SL_MARK_LATE) &&
+	       atomic_compare_exchange_strong(&slot->head, &head, head & ~(uint64_t)SL_MARKS);
+}
+
+void sl_fdtable_forget_late(int fd)
+{
+	(void)sl_fdtable_absorb(fd);
+}
+
+bool sl_fdtable_regret(int fd, uint64_t head)
+{
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	uint64_t now = slot ? atomic_load(&slot->head) : 0;
+	do {
+		if (sl_fd_generation_of(now) != sl_fd_generation_of(head) ||
+		    (now & SL_MARK_REGRETTED))
+			return false;
+	} while (!atomic_compare_exchange_weak(&slot->head, &now, now | SL_MARK_REGRETTED));
+	return true;
+}
+
+void sl_fdtable_forked(void)
+{
+	for (unsigned i = 0; i < SL_HELD_MAX; i++) {
+		if (held[i])
+			atomic_fetch_and(&held[i]->head, ~(uint64_t)SL_MARK_HELD);
+		held[i] = NULL;
+	}
+}

@@ -1,0 +1,217 @@
+#include "reclaim/act.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "base/desk.h"
+#include "base/locks.h"
+#include "base/sys.h"
+#include "reclaim/dead.h"
+#include "watch/kernel.h"
+
+#include "base/poison.h"
+
+int sl_act_set_int(int fd, int level, int name, int value)
+{
+	return (int)SL_SYS5(SYS_setsockopt, fd, level, name, &value, sizeof(value));
+}
+
+int sl_act_get_int(int fd, int level, int name, int *value)
+{
+	unsigned n = sizeof(*value);
+	return sl_sys_getsockopt(fd, level, name, value, &n);
+}
+
+int sl_act_start(void)
+{
+	int filler = sl_dead_socket(AF_INET, false);
+	return filler < 0 ? filler : sl_desk_open(filler);
+}
+
+static void release(const struct sl_target *target, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		sl_fdtable_release(target->numbers[i].fd, target->numbers[i].generation);
+}
+
+/* All of its numbers, or none. */
+static int hold(const struct sl_target *target)
+{
+	for (uint32_t i = 0; i < target->count; i++) {
+		const struct sl_number *number = &target->numbers[i];
+		int error = sl_fdtable_hold(number->fd, number->generation, number->last_io);
+		if (error < 0) {
+			release(target, i);
+			return error;
+		}
+	}
+	return 0;
+}
+
+static int mark(const struct sl_target *target, uint32_t marks)
+{
+	for (uint32_t i = 0; i < target->count; i++)
+		if (!sl_fdtable_mark_held(target->numbers[i].fd, target->numbers[i].generation,
+		                          marks))
+			return -ESTALE;
+	return 0;
+}
+
+/* The numbers are held. */
+static int act_held(const struct sl_target *target, sl_act_fn *act, void *context, uint32_t marks)
+{
+	int copy = sl_desk_lend(target->numbers[0].fd);
+	if (copy < 0)
+		return copy == -EBADF ? -ESTALE : copy;
+	int error = sl_kernel_cookie(copy) == target->cookie ? mark(target, marks) : -ESTALE;
+	if (error == 0)
+		error = act(copy, context);
+	sl_desk_return();
+	return error;
+}
+
+int sl_act_on_copy(const struct sl_target *target, sl_act_fn *act, void *context, uint32_t marks)
+{
+	int error = sl_act_start();
+	if (error < 0)
+		return error;
+	sl_lock_take(SL_LOCK_ACTION);
+	error = hold(target);
+	if (error == 0) {
+		error = act_held(target, act, context, marks);
+		release(target, target->count);
+	}
+	sl_lock_release(SL_LOCK_ACTION);
+	return error;
+}
+
+static int probe_copy(int copy, void *context)
+{
+	struct sl_probe_saved *saved = context;
+	int error = sl_act_get_int(copy, SOL_SOCKET, SO_KEEPALIVE, &saved->is_on);
+	if (error == 0)
+		error = sl_act_get_int(copy, IPPROTO_TCP, TCP_KEEPIDLE, &saved->idle_s);
+	if (error == 0)
+		error = sl_act_set_int(copy, SOL_SOCKET, SO_KEEPALIVE, 1);
+	/* Sets the timer to what is left of that second: nothing. */
+	return error ? error : sl_act_set_int(copy, IPPROTO_TCP, TCP_KEEPIDLE, 1);
+}
+
+static bool is_own(const struct sl_target *target)
+{
+	struct sl_fd_record record;
+	return sl_fdtable_get(target->numbers[0].fd, &record) &&
+	       (record.flags & SL_FD_OWN_KEEPALIVE);
+}
+
+int sl_act_probe(const struct sl_target *target, struct sl_probe_saved *saved)
+{
+	saved->was_own = is_own(target);
+	return sl_act_on_copy(target, probe_copy, saved, SL_MARK_PROBED);
+}
+
+static int end_probe_copy(int copy, void *context)
+{
+	const struct sl_probe_saved *saved = context;
+	int idle_s = 0;
+	if (sl_act_get_int(copy, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s) == 0 && idle_s == 1)
+		(void)sl_act_set_int(copy, IPPROTO_TCP, TCP_KEEPIDLE, saved->idle_s);
+	if (!saved->is_on)
+		(void)sl_act_set_int(copy, SOL_SOCKET, SO_KEEPALIVE, 0);
+	return 0;
+}
+
+int sl_act_probe_end(const struct sl_target *target, const struct sl_probe_saved *saved)
+{
+	struct sl_probe_saved back = *saved;
+	/* What the program has set since is its own. */
+	if (!saved->was_own && is_own(target))
+		back.is_on = 1;
+	return sl_act_on_copy(target, end_probe_copy, &back, 0);
+}
+
+/* Has it stayed as it was looked at? */
+static int shutdown_copy(int copy, void *context)
+{
+	const struct sl_target *target = context;
+	struct sl_kernel_tcp tcp;
+	if (sl_kernel_tcp(copy, &tcp) < 0 || tcp.state != TCP_CLOSE_WAIT || tcp.has_unsent ||
+	    tcp.bytes_sent != target->bytes_sent)
+		return -EBUSY;
+	/* Before the call: whoever writes from here on meets what we did. */
+	int error = mark(target, SL_MARK_GUARDED | SL_MARK_ENDED);
+	return error ? error : (int)SL_SYS2(SYS_shutdown, copy, SHUT_RDWR);
+}
+
+int sl_act_shutdown(const struct sl_target *target)
+{
+	return sl_act_on_copy(target, shutdown_copy, (void *)target, 0);
+}
+
+static bool is_settled(int fd)
+{
+	struct pollfd look = {.fd = fd};
+	uint32_t unread = sl_kernel_unread_bytes(fd);
+	if (unread > 0 && !sl_kernel_is_close_notify(fd, unread))
+		return false;
+	return sl_sys_poll(&look, 1, 0) < 1 || !(look.revents & POLLERR);
+}
+
+static int replace(int fd, uint64_t cookie, bool is_lone)
+{
+	const struct linger off = {0, 0};
+	int family = AF_INET;
+	int flags = sl_sys_fcntl(fd, F_GETFD, 0), status = sl_sys_fcntl(fd, F_GETFL, 0);
+	if (flags < 0 || status < 0 || sl_act_get_int(fd, SOL_SOCKET, SO_DOMAIN, &family) < 0)
+		return -ESTALE;
+	int dead = sl_dead_socket(family, (status & O_NONBLOCK) != 0);
+	if (dead < 0)
+		return dead;
+	if (is_lone)
+		(void)SL_SYS5(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+	if (sl_kernel_cookie(fd) != cookie)
+		return -ESTALE;
+	int result = (int)SL_SYS3(SYS_dup3, dead, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
+	return result < 0 ? result : 0;
+}
+
+static int neutralize_held(const struct sl_target *target, bool is_lone)
+{
+	const uint32_t marks = SL_MARK_GUARDED | SL_MARK_ENDED | SL_MARK_DEAD;
+	int error = is_settled(target->numbers[0].fd) ? 0 : -EBUSY;
+	for (uint32_t i = 0; error == 0 && i < target->count; i++) {
+		const struct sl_number *number = &target->numbers[i];
+		error = replace(number->fd, target->cookie, is_lone);
+		if (error == 0)
+			(void)sl_fdtable_mark_held(number->fd, number->generation, marks);
+	}
+	return error;
+}
+
+int sl_act_neutralize(const struct sl_target *target, bool is_lone)
+{
+	sl_lock_take(SL_LOCK_ACTION);
+	int error = hold(target);
+	if (error == 0) {
+		error = neutralize_held(target, is_lone);
+		release(target, target->count);
+	}
+	sl_lock_release(SL_LOCK_ACTION);
+	return error;
+}
+
+int sl_act_close(const struct sl_number *number)
+{
+	sl_lock_take(SL_LOCK_ACTION);
+	int error = sl_fdtable_hold(number->fd, number->generation, SL_IO_ANY);
+	if (error == 0 && !sl_dead_is_dead(number->fd)) {
+		error = -ESTALE;
+		sl_fdtable_release(number->fd, number->generation);
+	} else if (error == 0) {
+		error = sl_sys_close(number->fd);
+		sl_fdtable_release_closed(number->fd, number->generation);
+	}
+	sl_lock_release(SL_LOCK_ACTION);
+	return error;
+}

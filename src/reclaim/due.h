@@ -1,0 +1,51 @@
+/* due.h - one suspect that an action may be due for, with all that is known of it.
+ *
+ * Layer: reclaim. Locks: none: the worker only. Fork: sl_due_forked(). errno: untouched.
+ */
+#ifndef SL_RECLAIM_DUE_H
+#define SL_RECLAIM_DUE_H
+
+#include "reclaim/act.h"
+#include "reclaim/event.h"
+#include "reclaim/ladder.h"
+#include "reclaim/sharing.h"
+#include "watch/suspects.h"
+
+struct sl_due {
+	struct sl_suspect_view view;
+	struct sl_case known;
+	uint64_t inode;
+};
+
+/* Those of one turn. */
+struct sl_due_list {
+	struct sl_due *of;
+	uint32_t count;
+	uint32_t capacity;
+};
+
+/* An empty list with room for every suspect; memory from the arena. False: there is none, or no memory. */
+bool sl_due_begin(struct sl_due_list *list, struct sl_arena *arena);
+
+/* The cheap facts. */
+void sl_due_look(const struct sl_suspect_view *view, uint64_t now_ms, struct sl_case *known);
+
+void sl_due_add(struct sl_due_list *list, const struct sl_suspect_view *view,
+                const struct sl_case *known);
+
+/* Longest quiet first. */
+void sl_due_sort(struct sl_due_list *list);
+
+/* The costly facts, of all of them: sharing and epoll sets (through the clerk), rules, pending errors. False: not to be had now. Blocks: up
+ * to wait_ms. */
+bool sl_due_complete(struct sl_due_list *list, uint64_t wait_ms);
+
+/* All numbers of the connection, guarded. False: one of them is guarded only from now on, or there are too many: not yet. */
+bool sl_due_target(const struct sl_due *due, struct sl_target *target);
+
+/* The event of this kind about it. */
+struct sl_event sl_due_event(const struct sl_suspect_view *view, enum sl_event_kind kind);
+
+void sl_due_forked(void);
+
+#endif

@@ -1,0 +1,398 @@
+#include "reclaim/reclaim.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "ledger/sites.h"
+#include "reclaim/due.h"
+#include "reclaim/keepalive.h"
+#include "reclaim/regret.h"
+#include "reclaim/rescue.h"
+
+#include "base/poison.h"
+
+#define SL_SHARING_WAIT_MS 2000
+#define SL_SHARING_REST 20     /* after reading all of /proc, that many times as long without */
+#define SL_LIMITED_SWEEP_MS 1000 /* max_rate left something over: look again then */
+#define SL_PROBE_SWEEP_MS 2000
+
+/* All the worker's, but for the last. */
+static sl_event_fn *tell_fn;
+static struct sl_reclaim_counts counts;
+static uint64_t tokens_thousandth; /* actions that max_rate allows, in thousandths */
+static uint64_t filled_at_ms;
+static uint64_t read_from_ms; /* no reading of /proc before */
+static bool is_short_said;
+static _Atomic uint64_t absorbed;
+
+struct turn {
+	uint64_t now_ms;
+	struct sl_arena arena;
+	struct sl_due_list due;
+	bool is_acting;
+	bool has_probe; /* one is under way */
+	bool is_limited;
+};
+
+static void tell(const struct sl_suspect_view *view, enum sl_event_kind kind)
+{
+	struct sl_event event = sl_due_event(view, kind);
+	event.is_dry_run = view->rungs->is_pretended;
+	tell_fn(&event);
+}
+
+void sl_reclaim_tell(const struct sl_event *event)
+{
+	tell_fn(event);
+}
+
+enum sl_action sl_reclaim_action(void)
+{
+	/* In a sandbox that the program set up a system call of ours may end it (seccomp(2)). */
+	return sl_regret_has_stopped_us() || sl_process_is_sandboxed()
+	               ? SL_ACTION_REPORT
+	               : (enum sl_action)sl_options.action;
+}
+
+bool sl_reclaim_is_stopped(void)
+{
+	return sl_regret_has_stopped_us();
+}
+
+void sl_reclaim_absorbed(void)
+{
+	atomic_fetch_add(&absorbed, 1);
+}
+
+void sl_reclaim_counts(struct sl_reclaim_counts *now)
+{
+	*now = counts;
+	now->regretted = sl_regret_count();
+	now->rescued = sl_rescue_count();
+	now->absorbed = atomic_load(&absorbed);
+}
+
+/* ---- what has happened since the last sweep ---- */
+
+static void note_stuck(const struct sl_suspect_view *view)
+{
+	struct sl_suspect_rungs *rungs = view->rungs;
+	if (view->judgement.is_stuck && !rungs->stuck_said) {
+		rungs->stuck_said = true;
+		tell(view, SL_EVENT_STUCK);
+	} else if (!view->judgement.is_stuck && rungs->stuck_said && !rungs->is_reclaimed) {
+		rungs->stuck_said = false;
+		tell(view, SL_EVENT_RETRACTED);
+	}
+}
+
+/* Whose probe ended it? */
+static void note_death(const struct sl_suspect_view *view)
+{
+	struct sl_suspect_rungs *rungs = view->rungs;
+	if (!view->judgement.is_dead || rungs->keepalive_said)
+		return;
+	if (rungs->probed_at_ms) {
+		rungs->keepalive_said = true;
+		counts.ended_by_probe++;
+	} else if (view->judgement.death == SL_DEATH_KEEPALIVE &&
+	           (view->record.flags & SL_FD_KEEPALIVE)) {
+		rungs->keepalive_said = true;
+		counts.ended_by_keepalive++;
+		tell(view, SL_EVENT_KEEPALIVE);
+	}
+}
+
+static void end_probe(const struct sl_suspect_view *view)
+{
+	struct sl_suspect_rungs *rungs = view->rungs;
+	const struct sl_due due = {.view = *view};
+	struct sl_target target;
+	const struct sl_probe_saved saved = {rungs->keepalive_on, rungs->keepalive_idle_s,
+	                                     rungs->was_own_keepalive};
+	(void)sl_due_target(&due, &target);
+	for (uint32_t i = 0; i < target.count; i++)
+		target.numbers[i].last_io = SL_IO_ANY;
+	int error = sl_act_probe_end(&target, &saved);
+	rungs->is_probing = error != 0 && error != -ESTALE;
+}
+
+/* A peer that acknowledged is asked again after another deadline. */
+static void renew_probe(struct sl_suspect_rungs *rungs, const struct sl_case *known, uint64_t now_ms)
+{
+	if (known->probe_answered && known->direction == SL_DIRECTION_IN &&
+	    now_ms - rungs->probed_at_ms >= (uint64_t)sl_options.deadline_in_ms)
+		rungs->probed_at_ms = 0;
+}
+
+static void collect(void *context, const struct sl_suspect_view *view)
+{
+	struct turn *turn = context;
+	struct sl_suspect_rungs *rungs = view->rungs;
+	struct sl_case known;
+	note_stuck(view);
+	note_death(view);
+	if (rungs->is_pretended && view->action_quiet_ms == 0)
+		rungs->reached = SL_RUNG_NONE;
+	sl_due_look(view, turn->now_ms, &known);
+	if (rungs->is_probing && !known.is_probe_pending)
+		end_probe(view);
+	turn->has_probe |= known.is_probe_pending;
+	renew_probe(rungs, &known, turn->now_ms);
+	if (turn->is_acting && !known.is_probe_pending && sl_ladder_is_due(&known, &sl_options))
+		sl_due_add(&turn->due, view, &known);
+	/* Guarded from now on; acted on at a later sweep. */
+	if (!rungs->is_guarded && (turn->is_acting || sl_options_want_rescue(&sl_options)))
+		rungs->is_guarded = sl_fdtable_guard(view->record.fd, view->record.generation);
+}
+
+static void gone(void *unused, const struct sl_suspect_view *view)
+{
+	const struct sl_suspect_rungs *rungs = view->rungs;
+	(void)unused;
+	if (rungs->reached == SL_RUNG_SHUTDOWN && rungs->is_reclaimed) {
+		counts.app_reacted++;
+		tell(view, SL_EVENT_APP_REACTED);
+	} else if (rungs->stuck_said && !rungs->is_reclaimed) {
+		tell(view, SL_EVENT_RETRACTED);
+	}
+}
+
+/* ---- the rungs ---- */
+
+static void note_rung(struct sl_suspect_rungs *rungs, enum sl_rung rung)
+{
+	rungs->reached = (uint8_t)rung;
+	rungs->since_rung_ms = 0;
+}
+
+/* We ended it: counted once for each connection. */
+static void count_reclaimed(const struct sl_suspect_view *view)
+{
+	struct sl_site *site = sl_site_get(view->record.site);
+	if (!view->rungs->is_reclaimed && site)
+		site->reclaimed++;
+	view->rungs->is_reclaimed = true;
+}
+
+/* Without a number of our own nothing can be done safely. */
+static void say_short(int error)
+{
+	if (is_short_said || (error != -EMFILE && error != -ENFILE && error != -ENOMEM))
+		return;
+	is_short_said = true;
+	sl_log("actions are not possible: no file descriptor is left for the library's own use", NULL);
+}
+
+static int probe(const struct sl_due *due, const struct sl_target *target)
+{
+	struct sl_suspect_rungs *rungs = due->view.rungs;
+	struct sl_probe_saved saved;
+	int error = sl_act_probe(target, &saved);
+	if (error != 0)
+		return error;
+	rungs->keepalive_on = saved.is_on;
+	rungs->keepalive_idle_s = saved.idle_s;
+	rungs->was_own_keepalive = saved.was_own;
+	rungs->is_probing = true;
+	rungs->probed_at_ms = sl_clock_ms();
+	note_rung(rungs, SL_RUNG_PROBE);
+	counts.probed++;
+	tell(&due->view, SL_EVENT_PROBED);
+	return 0;
+}
+
+static int neutralize(const struct sl_due *due, struct sl_target *target)
+{
+	int error = sl_act_neutralize(target, due->known.sharing == SL_SHARING_NONE);
+	if (error != 0)
+		return error;
+	count_reclaimed(&due->view);
+	note_rung(due->view.rungs, SL_RUNG_NEUTRALIZE);
+	counts.neutralized++;
+	tell(&due->view, SL_EVENT_NEUTRALIZED);
+	return 0;
+}
+
+void sl_reclaim_count_shutdown(const struct sl_suspect_view *view)
+{
+	count_reclaimed(view);
+	note_rung(view->rungs, SL_RUNG_SHUTDOWN);
+	counts.shutdown++;
+}
+
+static int shut_down(const struct sl_due *due, struct sl_target *target)
+{
+	int error = sl_act_shutdown(target);
+	if (error != 0)
+		return error;
+	sl_reclaim_count_shutdown(&due->view);
+	tell(&due->view, SL_EVENT_SHUTDOWN);
+	if (due->known.is_level_triggered)
+		(void)neutralize(due, target); /* it would spin on the hang-up until the grace is over */
+	return 0;
+}
+
+bool sl_reclaim_close(const struct sl_suspect_view *view)
+{
+	struct sl_fd_record record;
+	bool is_closed = false;
+	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1) {
+		if (!(record.marks & SL_MARK_DEAD) || record.cookie != view->cookie)
+			continue;
+		const struct sl_number number = {record.fd, record.generation, SL_IO_ANY};
+		is_closed |= sl_act_close(&number) == 0;
+	}
+	if (!is_closed)
+		return false;
+	note_rung(view->rungs, SL_RUNG_CLOSE);
+	counts.closed++;
+	tell(view, SL_EVENT_CLOSED);
+	return true;
+}
+
+static int act(const struct sl_due *due, enum sl_rung rung)
+{
+	struct sl_target target;
+	if (rung == SL_RUNG_CLOSE)
+		return sl_reclaim_close(&due->view) ? 0 : -ESTALE;
+	if (!sl_due_target(due, &target))
+		return -EBUSY;
+	switch (rung) {
+	case SL_RUNG_PROBE:
+		return probe(due, &target);
+	case SL_RUNG_SHUTDOWN:
+		return shut_down(due, &target);
+	default:
+		return neutralize(due, &target);
+	}
+}
+
+/* dry_run: the same way up, in words only. */
+static void pretend(const struct sl_due *due, enum sl_rung rung)
+{
+	static const enum sl_event_kind kinds[SL_RUNG_COUNT] = {
+		[SL_RUNG_PROBE] = SL_EVENT_PROBED,
+		[SL_RUNG_SHUTDOWN] = SL_EVENT_SHUTDOWN,
+		[SL_RUNG_NEUTRALIZE] = SL_EVENT_NEUTRALIZED,
+		[SL_RUNG_CLOSE] = SL_EVENT_CLOSED,
+	};
+	struct sl_suspect_rungs *rungs = due->view.rungs;
+	rungs->is_pretended = true;
+	note_rung(rungs, rung);
+	if (rung == SL_RUNG_PROBE)
+		rungs->probed_at_ms = sl_clock_ms();
+	tell(&due->view, kinds[rung]);
+}
+
+static void tell_skipped(const struct sl_due *due, const struct sl_decision *decision)
+{
+	if (decision->spared == SL_SPARED_NOT_DUE ||
+	    due->view.rungs->spared_said == (uint8_t)decision->spared)
+		return;
+	due->view.rungs->spared_said = (uint8_t)decision->spared;
+	struct sl_event event = sl_due_event(&due->view, SL_EVENT_SKIPPED);
+	event.spared = decision->spared;
+	event.rung = decision->due;
+	tell_fn(&event);
+}
+
+/* ---- how many, and when ---- */
+
+static bool has_token(void)
+{
+	return sl_options.max_rate == 0 || tokens_thousandth >= 1000;
+}
+
+static void take_token(void)
+{
+	if (sl_options.max_rate != 0)
+		tokens_thousandth -= 1000;
+}
+
+/* At most one second's worth is ever saved up. */
+static void refill_tokens(uint64_t now_ms)
+{
+	uint64_t rate = (uint64_t)sl_options.max_rate;
+	uint64_t elapsed_ms = now_ms - filled_at_ms < 1000 ? now_ms - filled_at_ms : 1000;
+	tokens_thousandth += rate * elapsed_ms;
+	if (tokens_thousandth > rate * 1000)
+		tokens_thousandth = rate * 1000;
+	filled_at_ms = now_ms;
+}
+
+static void climb(struct turn *turn)
+{
+	for (uint32_t i = 0; i < turn->due.count && !turn->is_limited; i++) {
+		const struct sl_due *due = &turn->due.of[i];
+		struct sl_decision decision;
+		sl_ladder_decide(&due->known, &sl_options, &decision);
+		if (decision.rung == SL_RUNG_NONE) {
+			tell_skipped(due, &decision);
+		} else if (sl_options.dry_run) {
+			pretend(due, decision.rung);
+		} else if (!has_token()) {
+			turn->is_limited = true;
+		} else {
+			int error = act(due, decision.rung);
+			if (error == 0)
+				take_token();
+			say_short(error);
+		}
+		turn->has_probe |= due->view.rungs->is_probing;
+	}
+}
+
+static void climb_if_known(struct turn *turn)
+{
+	uint64_t begin_ms = sl_clock_ms();
+	if (turn->due.count == 0 || begin_ms < read_from_ms)
+		return;
+	sl_due_sort(&turn->due);
+	bool is_known = sl_due_complete(&turn->due, SL_SHARING_WAIT_MS);
+	uint64_t end_ms = sl_clock_ms();
+	read_from_ms = end_ms + SL_SHARING_REST * (end_ms - begin_ms);
+	if (is_known)
+		climb(turn);
+}
+
+uint64_t sl_reclaim_turn(uint64_t now_ms, bool is_late)
+{
+	struct turn turn = {.now_ms = now_ms, .arena = SL_ARENA(256u << 10, 0)};
+	sl_regret_drain(now_ms, tell_fn);
+	refill_tokens(now_ms);
+	sl_keepalive_turn();
+	turn.is_acting = sl_reclaim_action() != SL_ACTION_REPORT;
+	turn.is_acting = turn.is_acting && sl_due_begin(&turn.due, &turn.arena);
+	sl_suspects_each(collect, &turn);
+	if (!is_late)
+		climb_if_known(&turn);
+	sl_arena_free(&turn.arena);
+	if (turn.is_limited)
+		return SL_LIMITED_SWEEP_MS;
+	return turn.has_probe ? SL_PROBE_SWEEP_MS : UINT64_MAX;
+}
+
+void sl_reclaim_start(sl_event_fn *tell_event)
+{
+	tell_fn = tell_event;
+	sl_suspects_tell_gone(gone);
+	if (sl_options.action != SL_ACTION_REPORT || sl_options_want_rescue(&sl_options) ||
+	    sl_options.keepalive_s != SL_OFF)
+		(void)sl_act_start(); /* or at the first action */
+}
+
+void sl_reclaim_forked(void)
+{
+	memset(&counts, 0, sizeof(counts));
+	atomic_store(&absorbed, 0);
+	tokens_thousandth = filled_at_ms = read_from_ms = 0;
+	is_short_said = false;
+	sl_regret_forked();
+	sl_rescue_forked();
+	sl_due_forked();
+}

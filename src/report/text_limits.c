@@ -1,0 +1,149 @@
+/* text_limits.c - see text_limits.h. */
+#include "report/text_limits.h"
+
+#include <errno.h>
+
+#include "report/text_lead.h"
+#include "report/text_line.h"
+
+#include "base/poison.h"
+
+/* When the peer's ports are gone; INT64_MAX: not foreseen. */
+static int64_t exhausted_in_ms(const struct sl_snapshot_peer *peer)
+{
+	if (peer->ports_left <= 0)
+		return 0;
+	return peer->exhausted_in_ms == SL_UNKNOWN ? INT64_MAX : peer->exhausted_in_ms;
+}
+
+/* The outbound peer whose ports run out first. */
+static const struct sl_snapshot_peer *tightest_peer(const struct sl_snapshot *s)
+{
+	const struct sl_snapshot_peer *tightest = NULL;
+	for (uint32_t i = 0; i < s->peer_count; i++) {
+		const struct sl_snapshot_peer *peer = &s->peers[i];
+		if (peer->direction != SL_DIRECTION_OUT || peer->ports_left == SL_UNKNOWN)
+			continue;
+		int64_t ms = exhausted_in_ms(peer);
+		int64_t least = tightest ? exhausted_in_ms(tightest) : INT64_MAX;
+		if (!tightest || ms < least ||
+		    (ms == least && peer->ports_left < tightest->ports_left))
+			tightest = peer;
+	}
+	return tightest;
+}
+
+/* "at most 16342 of 28232 left" */
+static void put_ports_left(struct sl_text_line *line, const struct sl_snapshot *s, int64_t left,
+                           const char *noun)
+{
+	if (left <= 0) {
+		sl_out_text(&line->out, "none");
+	} else {
+		sl_out_text(&line->out, "at most ");
+		sl_out_signed(&line->out, left);
+	}
+	if (s->limits.port_low != SL_UNKNOWN && s->limits.port_high != SL_UNKNOWN) {
+		sl_out_text(&line->out, " of ");
+		sl_out_signed(&line->out, s->limits.port_high - s->limits.port_low + 1);
+	}
+	sl_out_text(&line->out, noun);
+}
+
+static void put_fds(struct sl_text_line *line, const struct sl_snapshot *s)
+{
+	if (s->limits.nofile_soft == SL_UNKNOWN || s->limits.nofile_soft <= 0 ||
+	    s->limits.nofile_used == SL_UNKNOWN) {
+		sl_out_text(&line->out, "; fds not known");
+		return;
+	}
+	sl_out_text(&line->out, "; fds ");
+	sl_text_percent(&line->out, (uint64_t)s->limits.nofile_used,
+	                (uint64_t)s->limits.nofile_soft);
+	sl_out_text(&line->out, " of ");
+	sl_out_signed(&line->out, s->limits.nofile_soft);
+}
+
+/* a comes before b, and is known. */
+static bool is_sooner(int64_t a, int64_t b)
+{
+	return a != SL_UNKNOWN && (b == SL_UNKNOWN || a <= b);
+}
+
+/* What runs out, and when; true where the text has said how many ports are left. */
+static bool put_exhaustion(struct sl_text_line *line, const struct sl_snapshot *s,
+                           const struct sl_snapshot_peer *peer)
+{
+	int64_t fds_ms = s->limits.fds_exhausted_in_ms;
+	int64_t ports_ms = peer ? peer->exhausted_in_ms : SL_UNKNOWN;
+	if (peer && peer->ports_left <= 0) {
+		sl_out_text(&line->out, "of ports now (");
+		put_ports_left(line, s, peer->ports_left, " left)");
+		return true;
+	}
+	if (s->limits.nofile_soft > 0 && s->limits.nofile_used >= s->limits.nofile_soft) {
+		sl_out_text(&line->out, "of fds now");
+	} else if (is_sooner(ports_ms, fds_ms)) {
+		(void)sl_text_line_add_duration(line, "of ports in about ", ports_ms, " (");
+		put_ports_left(line, s, peer->ports_left, " left)");
+		return true;
+	} else if (fds_ms != SL_UNKNOWN) {
+		(void)sl_text_line_add_duration(line, "of fds in about ", fds_ms, "");
+	} else {
+		sl_out_text(&line->out, "not foreseen");
+	}
+	return false;
+}
+
+/* A call has failed already: its own words first, then what room is left for. */
+static void put_pressure(struct sl_text_line *line, const char *pressure,
+                         const struct sl_text_line *ports, const struct sl_text_line *fds)
+{
+	sl_out_text(&line->out, "now: ");
+	sl_text_line_name(line, pressure, sl_text_line_left(line, NULL));
+	(void)sl_text_line_append_if_fits(line, ports);
+	(void)sl_text_line_append_if_fits(line, fds);
+}
+
+void sl_text_limits(struct sl_out *out, const struct sl_snapshot *s, bool colour)
+{
+	const struct sl_snapshot_peer *peer = tightest_peer(s);
+	struct sl_text_line line, ports, fds;
+	sl_text_line_start(&line, colour);
+	sl_text_line_start(&ports, colour);
+	sl_text_line_start(&fds, colour);
+	sl_text_line_label(&line, "RUNS OUT");
+	if (peer) {
+		sl_out_text(&ports.out, "; ");
+		put_ports_left(&ports, s, peer->ports_left, " ports left");
+	}
+	put_fds(&fds, s);
+	if (s->pressure) {
+		put_pressure(&line, s->pressure, &ports, &fds);
+	} else {
+		bool has_ports = put_exhaustion(&line, s, peer);
+		if (!has_ports) {
+			sl_text_line_append(&line, &ports);
+		} else if (peer != &s->peers[0]) { /* the TO line names another one */
+			char name[SL_TEXT_PEER_BYTES];
+			sl_text_lead_peer(name, peer);
+			sl_out_text(&line.out, " to ");
+			sl_text_line_name(&line, name, sl_text_line_left(&line, &fds));
+		}
+		sl_text_line_append(&line, &fds);
+	}
+	sl_text_line_end(&line, out);
+}
+
+bool sl_text_limits_are_fds(const struct sl_snapshot *s)
+{
+	const struct sl_snapshot_peer *peer = tightest_peer(s);
+	if (s->pressure_error)
+		return s->pressure_error == EMFILE || s->pressure_error == ENFILE;
+	if (peer && peer->ports_left <= 0)
+		return false;
+	if (s->limits.nofile_soft > 0 && s->limits.nofile_used >= s->limits.nofile_soft)
+		return true;
+	return s->limits.fds_exhausted_in_ms != SL_UNKNOWN &&
+	       !is_sooner(peer ? peer->exhausted_in_ms : SL_UNKNOWN, s->limits.fds_exhausted_in_ms);
+}

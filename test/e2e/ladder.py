@@ -1,0 +1,89 @@
+"""What the tests of the ladder share: fast options, leaks, and the order of events."""
+
+import datetime
+import socket
+
+import harness
+
+RUNGS = ("shutdown", "neutralized", "closed")
+TOP = {"shutdown": "shutdown", "neutralize": "neutralized", "close": "closed"}
+
+
+def options(action, **more):
+    """A ladder that a test can wait for."""
+    return {"action": action, "deadline": "300ms", "grace": "300ms", "interval": "50ms", **more}
+
+
+class Leak:
+    """A connection of the program whose other end is in the test."""
+
+    def __init__(self, fd, far, local):
+        self.fd = fd
+        self.far = far
+        self.local = local
+
+    def sees_fin(self):
+        """The other end reads to the end of file; an RST would be an error."""
+        return self.far.recv(100) == b""
+
+    def sees_no_reset(self):
+        return self.far.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+
+
+def connect(program, peer):
+    """An open connection; the other end is in the test."""
+    fd = program.number(f"connect 127.0.0.1 {peer.port}")
+    return Leak(fd, *peer.accept())
+
+
+def leak(program, peer):
+    """A connection whose peer has sent its FIN and still reads, and which nobody looks at."""
+    made = connect(program, peer)
+    made.far.shutdown(socket.SHUT_WR)
+    return made
+
+
+def accepted(program):
+    """An inbound connection: the program's end, and the client in the test."""
+    listener, port = map(int, program.ask("listen 127.0.0.1"))
+    client = socket.create_connection(("127.0.0.1", port), harness.PATIENCE_S)
+    fd = program.number(f"accept {listener}")
+    program.ask(f"close {listener}")
+    local = "127.0.0.1:%d" % port
+    return Leak(fd, client, local)
+
+
+def await_fin(program, fd):
+    """Until the FIN has come to the program's end; it stays unread."""
+    program.ask(f"fin {fd}")
+
+
+def time_of(event):
+    return datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00"))
+
+
+def kinds(program, fd):
+    """What happened to a descriptor, in order."""
+    return [event["event"] for event in program.events() if event.get("fd") == fd]
+
+
+def reclaimed(snapshot):
+    """What was done, without zeroes."""
+    return {what: n for what, n in snapshot["totals"]["reclaimed"].items() if n}
+
+
+def wait_for_another(program, peer, kind):
+    """A second leak from start to `kind`: what was due for the first in that time has happened."""
+    second = leak(program, peer)
+    program.event(kind, fd=second.fd)
+    return second
+
+
+def is_port_free(local):
+    host, port = local.rsplit(":", 1)
+    with socket.socket() as probe:
+        try:
+            probe.bind((host, int(port)))
+        except OSError:
+            return False
+    return True
