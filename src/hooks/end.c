@@ -38,23 +38,19 @@ static int close_own(int fd)
 	return -1;
 }
 
-/* Whatever close() says, the number is gone: EINTR and EIO come after it was freed (close(2)). Where we had closed it before, the
- * program is not to notice. `before` is errno as it was. */
+/* Whatever close() says, the number is gone: EINTR and EIO come after it was freed (close(2)). Where we had closed it before, and
+ * nothing is there now, the program is not to notice. `before` is errno as it was. */
 static int closed(int fd, int result, const struct sl_fd_forgotten *forgotten, int before)
 {
 	const struct sl_fd_slot *slot;
 	sl_fdtable_commit(forgotten);
-	if (forgotten->fd >= 0 || !(slot = sl_fdtable_slot(fd)) ||
-	    !(atomic_load(&slot->head) & SL_MARK_LATE) || !sl_entry_is_ours())
+	if (result == 0 || errno != EBADF || !(slot = sl_fdtable_slot(fd)) ||
+	    !(atomic_load(&slot->head) & SL_MARK_LATE) || !sl_entry_is_ours() ||
+	    !sl_fdtable_absorb(fd))
 		return result;
-	if (result == 0 || errno != EBADF) {
-		sl_fdtable_forget_late(fd);
-	} else if (sl_fdtable_absorb(fd)) {
-		sl_reclaim_absorbed();
-		errno = before;
-		return 0;
-	}
-	return result;
+	sl_reclaim_absorbed();
+	errno = before;
+	return 0;
 }
 
 int sl_hook_close(int fd)

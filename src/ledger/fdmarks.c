@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "base/clock.h"
 #include "base/process.h"
 #include "base/sys.h"
 #include "ledger/fdtable.h"
@@ -9,8 +10,8 @@
 #include "base/poison.h"
 
 /* An action takes some ten system calls; should its thread be gone, nobody waits for ever. */
-#define SL_AWAIT_NS 1000000u
-#define SL_AWAIT_TIMES 1000
+#define SL_AWAIT_MS 1000
+#define SL_AWAIT_LOOK_NS 1000000u
 
 /* Marks change by these only. False: not this generation, or not open. */
 static bool change_marks(int fd, uint32_t generation, uint64_t set, uint64_t clear)
@@ -79,7 +80,7 @@ bool sl_fdtable_mark_held(int fd, uint32_t generation, uint32_t marks)
 
 void sl_fdtable_unmark(int fd, uint32_t generation)
 {
-	(void)change_marks(fd, generation, 0, SL_MARKS & ~(uint64_t)SL_MARK_HELD);
+	(void)change_marks(fd, generation, 0, SL_MARKS & ~(uint64_t)(SL_MARK_HELD | SL_MARK_LATE));
 }
 
 void sl_fdtable_become_own(int fd, uint32_t generation)
@@ -100,28 +101,28 @@ void sl_fdtable_release_closed(int fd, uint32_t generation)
 	sl_sys_futex_wake(&releases);
 }
 
-void sl_fdtable_await_release(const struct sl_fd_slot *slot)
+bool sl_fdtable_await_release(const struct sl_fd_slot *slot)
 {
-	for (unsigned i = 0; i < SL_AWAIT_TIMES; i++) {
+	uint64_t until_ms = 0;
+	for (;;) {
 		uint32_t seen = atomic_load(&releases);
 		if (!(atomic_load(&slot->head) & SL_MARK_HELD))
-			return;
+			return true;
+		uint64_t now_ms = sl_clock_ms();
+		if (until_ms == 0)
+			until_ms = now_ms + SL_AWAIT_MS;
+		if (now_ms >= until_ms)
+			return false;
 		if (!sl_process_is_sandboxed())
-			sl_sys_futex_wait(&releases, seen, SL_AWAIT_NS);
+			sl_sys_futex_wait(&releases, seen, SL_AWAIT_LOOK_NS);
 	}
 }
 
 bool sl_fdtable_absorb(int fd)
 {
 	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
-	uint64_t head = slot ? atomic_load(&slot->head) : 0;
-	return sl_fd_state_of(head) == SL_FD_FREE && (head & SL_MARK_LATE) &&
-	       atomic_compare_exchange_strong(&slot->head, &head, head & ~(uint64_t)SL_MARKS);
-}
-
-void sl_fdtable_forget_late(int fd)
-{
-	(void)sl_fdtable_absorb(fd);
+	return slot && (atomic_load(&slot->head) & SL_MARK_LATE) &&
+	       (atomic_fetch_and(&slot->head, ~(uint64_t)SL_MARK_LATE) & SL_MARK_LATE);
 }
 
 bool sl_fdtable_regret(int fd, uint64_t head)
@@ -129,11 +130,20 @@ bool sl_fdtable_regret(int fd, uint64_t head)
 	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
 	uint64_t now = slot ? atomic_load(&slot->head) : 0;
 	do {
-		if (sl_fd_generation_of(now) != sl_fd_generation_of(head) ||
+		if (sl_fd_state_of(now) != SL_FD_OPEN ||
+		    sl_fd_generation_of(now) != sl_fd_generation_of(head) ||
 		    (now & SL_MARK_REGRETTED))
 			return false;
 	} while (!atomic_compare_exchange_weak(&slot->head, &now, now | SL_MARK_REGRETTED));
 	return true;
+}
+
+/* The threads that were in a call are the parent's. */
+static void forget_writers(struct sl_fd_slot *slots)
+{
+	for (unsigned i = 0; slots && i < SL_FD_CHUNK_SLOTS; i++)
+		if (atomic_load_explicit(&slots[i].writers, memory_order_relaxed))
+			atomic_store(&slots[i].writers, 0);
 }
 
 void sl_fdtable_forked(void)
@@ -143,4 +153,6 @@ void sl_fdtable_forked(void)
 			atomic_fetch_and(&held[i]->head, ~(uint64_t)SL_MARK_HELD);
 		held[i] = NULL;
 	}
+	for (unsigned chunk = 0; chunk < SL_FD_CHUNKS; chunk++)
+		forget_writers(atomic_load(&sl_fd_chunks[chunk]));
 }

@@ -41,6 +41,12 @@ static uint64_t with_state(uint64_t head, enum sl_fd_state state)
 	return (head & ~0xffULL) | (uint64_t)state;
 }
 
+/* The record has ended. That a late close() of the number is still to come is not over with it. */
+static uint64_t freed(uint64_t head)
+{
+	return head_of(sl_fd_generation_of(head), SL_KIND_NONE, SL_FD_FREE) | (head & SL_MARK_LATE);
+}
+
 /* A word of a record: the value in the low bits, the generation above. */
 static uint64_t tagged(uint32_t generation, unsigned bits, uint64_t value)
 {
@@ -123,7 +129,8 @@ static uint32_t slot_claim(struct sl_fd_slot *slot, enum sl_kind kind, bool only
 		if (generation == 0)
 			generation = 1;
 	} while (!atomic_compare_exchange_weak(&slot->head, &head,
-	                                       head_of(generation, kind, SL_FD_OPENING)));
+	                                       head_of(generation, kind, SL_FD_OPENING) |
+	                                               (head & SL_MARK_LATE)));
 	*before = head;
 	return generation;
 }
@@ -137,9 +144,13 @@ static bool slot_fill(struct sl_fd_slot *slot, uint32_t generation, const struct
 	put_word(&slot->dest, 32, generation, o->dest);
 	put_word(&slot->opened_at, SL_TIME_BITS, generation, o->opened_at_ms);
 	atomic_store_explicit(&slot->last_io, 0, memory_order_relaxed);
-	uint64_t head = head_of(generation, o->kind, SL_FD_OPENING);
-	return atomic_compare_exchange_strong(&slot->head, &head,
-	                                      head_of(generation, o->kind, SL_FD_OPEN) | marks);
+	uint64_t head = atomic_load(&slot->head);
+	do {
+		if (sl_fd_generation_of(head) != generation || sl_fd_state_of(head) != SL_FD_OPENING)
+			return false;
+	} while (!atomic_compare_exchange_weak(&slot->head, &head,
+	                                       with_state(head, SL_FD_OPEN) | marks));
+	return true;
 }
 
 /* NULL: no room, counted. */
@@ -205,8 +216,7 @@ bool sl_fdtable_unadopt(int fd)
 	uint64_t head = slot ? atomic_load(&slot->head) : 0;
 	if (sl_fd_state_of(head) != SL_FD_OPEN || !(atomic_load(&slot->flags) & SL_FD_ADOPTED))
 		return false;
-	uint64_t freed = head_of(sl_fd_generation_of(head), SL_KIND_NONE, SL_FD_FREE);
-	if (!atomic_compare_exchange_strong(&slot->head, &head, freed))
+	if (!atomic_compare_exchange_strong(&slot->head, &head, freed(head)))
 		return false;
 	atomic_fetch_sub(&opened[sl_fd_kind_of(head)], 1);
 	atomic_fetch_sub(&adopted, 1);
@@ -234,7 +244,7 @@ bool sl_fdtable_dup(int from, int to)
 	uint32_t generation = slot_claim(slot, copy.kind, false, &before);
 	retract_adoption(slot, before, sl_clock_ms());
 	/* What was done to the one was done to the other: they are the same socket. */
-	(void)slot_fill(slot, generation, &copy, record.marks & ~(uint32_t)SL_MARK_HELD);
+	(void)slot_fill(slot, generation, &copy, record.marks & ~(uint32_t)(SL_MARK_HELD | SL_MARK_LATE));
 	return true;
 }
 
@@ -244,13 +254,18 @@ struct sl_fd_forgotten sl_fdtable_forget(int fd)
 	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
 	if (!slot)
 		return forgotten;
-	sl_fdtable_await_release(slot);
+	bool is_patient = true;
 	uint64_t head = atomic_load(&slot->head);
 	do {
+		/* Looked at in each round: the worker may have come first. */
+		while ((head & SL_MARK_HELD) && is_patient) {
+			is_patient = sl_fdtable_await_release(slot);
+			head = atomic_load(&slot->head);
+		}
 		/* One that is being written too: whatever is at the number is about to be closed. */
 		if (sl_fd_state_of(head) != SL_FD_OPEN && sl_fd_state_of(head) != SL_FD_OPENING)
 			return forgotten;
-		forgotten.head = with_state(head, SL_FD_CLOSING);
+		forgotten.head = with_state(head, SL_FD_CLOSING) & ~(uint64_t)SL_MARK_HELD;
 	} while (!atomic_compare_exchange_weak(&slot->head, &head, forgotten.head));
 	forgotten.fd = fd;
 	return forgotten;
@@ -262,11 +277,14 @@ static void forgotten_becomes(const struct sl_fd_forgotten *forgotten, enum sl_f
 	struct sl_fd_slot *slot = sl_fdtable_slot(forgotten->fd);
 	if (!slot)
 		return;
-	uint64_t head = forgotten->head;
-	uint64_t next = with_state(head, state);
-	if (state == SL_FD_FREE)
-		next &= ~(uint64_t)SL_MARKS;
-	atomic_compare_exchange_strong(&slot->head, &head, next);
+	uint64_t head = atomic_load(&slot->head);
+	do {
+		if (sl_fd_state_of(head) != SL_FD_CLOSING ||
+		    sl_fd_generation_of(head) != sl_fd_generation_of(forgotten->head))
+			return;
+	} while (!atomic_compare_exchange_weak(
+		&slot->head, &head,
+		state == SL_FD_FREE ? freed(head) : with_state(head, state)));
 }
 
 void sl_fdtable_commit(const struct sl_fd_forgotten *forgotten)
@@ -325,8 +343,7 @@ void sl_fdtable_drop(int fd, uint32_t generation)
 	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
 	uint64_t head = slot ? atomic_load(&slot->head) : 0;
 	if (sl_fd_state_of(head) == SL_FD_OPEN && sl_fd_generation_of(head) == generation)
-		atomic_compare_exchange_strong(&slot->head, &head,
-		                               head_of(generation, SL_KIND_NONE, SL_FD_FREE));
+		atomic_compare_exchange_strong(&slot->head, &head, freed(head));
 }
 
 void sl_fdtable_mark(int fd, uint32_t generation, uint32_t set, uint32_t clear)

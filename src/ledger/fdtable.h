@@ -65,7 +65,7 @@ enum sl_fd_mark {
 	SL_MARK_DEAD = 1 << 19,      /* neutralized: a dead socket is behind the number */
 	SL_MARK_HELD = 1 << 20,      /* an action is under way: who ends the record waits */
 	SL_MARK_REGRETTED = 1 << 21, /* the program tried to send after we ended it */
-	SL_MARK_LATE = 1 << 22,      /* of a free slot: we closed the number, the program has not yet */
+	SL_MARK_LATE = 1 << 22,      /* of the number: we closed it once, and the program's own close() is still to come */
 };
 #define SL_MARKS 0xff0000u
 
@@ -230,18 +230,16 @@ void sl_fdtable_unmark(int fd, uint32_t generation);
 /* From a hook: the neutralized number has a dead socket of its own by now. */
 void sl_fdtable_become_own(int fd, uint32_t generation);
 
-/* Wait while the record is held; bounded. Not after the program's real call. */
-void sl_fdtable_await_release(const struct sl_fd_slot *slot);
+/* Wait while the record is held; bounded. False: it still is. Not after the program's real call. */
+bool sl_fdtable_await_release(const struct sl_fd_slot *slot);
 
 /* From a hook, after a close() of this number that found nothing: true, once, if we had closed it. */
 bool sl_fdtable_absorb(int fd);
-/* The number was closed or used for something else: there is nothing to absorb any more. */
-void sl_fdtable_forget_late(int fd);
 
 /* From a hook: the program tried to send although we had ended it. True the first time for each socket. */
 bool sl_fdtable_regret(int fd, uint64_t head);
 
-/* In a forked child: an action that was under way goes on in the parent only. */
+/* In a forked child: actions and guarded calls that were under way go on in the parent only. */
 void sl_fdtable_forked(void);
 
 /* A consistent copy. False: nothing is open there. */

@@ -149,13 +149,13 @@ int sl_act_shutdown(const struct sl_target *target)
 	return sl_act_on_copy(target, shutdown_copy, (void *)target, 0);
 }
 
-static bool is_settled(int fd)
+static bool is_settled(int fd, bool is_error_ours)
 {
 	struct pollfd look = {.fd = fd};
 	uint32_t unread = sl_kernel_unread_bytes(fd);
 	if (unread > 0 && !sl_kernel_is_close_notify(fd, unread))
 		return false;
-	return sl_sys_poll(&look, 1, 0) < 1 || !(look.revents & POLLERR);
+	return is_error_ours || sl_sys_poll(&look, 1, 0) < 1 || !(look.revents & POLLERR);
 }
 
 static int replace(int fd, uint64_t cookie, bool is_lone)
@@ -176,10 +176,10 @@ static int replace(int fd, uint64_t cookie, bool is_lone)
 	return result < 0 ? result : 0;
 }
 
-static int neutralize_held(const struct sl_target *target, bool is_lone)
+static int neutralize_held(const struct sl_target *target, bool is_lone, bool is_error_ours)
 {
 	const uint32_t marks = SL_MARK_GUARDED | SL_MARK_ENDED | SL_MARK_DEAD;
-	int error = is_settled(target->numbers[0].fd) ? 0 : -EBUSY;
+	int error = is_settled(target->numbers[0].fd, is_error_ours) ? 0 : -EBUSY;
 	for (uint32_t i = 0; error == 0 && i < target->count; i++) {
 		const struct sl_number *number = &target->numbers[i];
 		error = replace(number->fd, target->cookie, is_lone);
@@ -189,12 +189,12 @@ static int neutralize_held(const struct sl_target *target, bool is_lone)
 	return error;
 }
 
-int sl_act_neutralize(const struct sl_target *target, bool is_lone)
+int sl_act_neutralize(const struct sl_target *target, bool is_lone, bool is_error_ours)
 {
 	sl_lock_take(SL_LOCK_ACTION);
 	int error = hold(target);
 	if (error == 0) {
-		error = neutralize_held(target, is_lone);
+		error = neutralize_held(target, is_lone, is_error_ours);
 		release(target, target->count);
 	}
 	sl_lock_release(SL_LOCK_ACTION);

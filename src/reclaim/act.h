@@ -55,9 +55,10 @@ int sl_act_probe_end(const struct sl_target *target, const struct sl_probe_saved
  * nothing unsent, else -EBUSY. */
 int sl_act_shutdown(const struct sl_target *target);
 
-/* dup3() of a dead socket over each of the numbers. -EBUSY: bytes are unread, or an error is pending. is_lone: no other process
- * has the description: lingering is then switched off, for a dup2() over a lingering socket would block. */
-int sl_act_neutralize(const struct sl_target *target, bool is_lone);
+/* dup3() of a dead socket over each of the numbers. -EBUSY: bytes are unread, or an error is pending that the program should see.
+ * is_lone: no other process has the description: lingering is then switched off, for a dup2() over a lingering socket would
+ * block. is_error_ours: a pending error can only come of what we did. */
+int sl_act_neutralize(const struct sl_target *target, bool is_lone, bool is_error_ours);
 
 /* Close the neutralized number. */
 int sl_act_close(const struct sl_number *number);

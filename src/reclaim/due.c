@@ -141,6 +141,7 @@ bool sl_due_complete(struct sl_due_list *list, uint64_t wait_ms)
 		due->known.is_level_triggered = sl_sharing_is_level_triggered(&sharing, due->inode);
 		due->known.is_behind_stdio = (record->flags & SL_FD_STDIO) && !is_sigpipe_safe;
 		due->known.has_pending_error =
+			!due->view.rungs->is_error_ours &&
 			sl_sys_poll(&look, 1, 0) == 1 && (look.revents & POLLERR);
 	}
 	return true;

@@ -199,6 +199,7 @@ static int probe(const struct sl_due *due, const struct sl_target *target)
 	rungs->keepalive_idle_s = saved.idle_s;
 	rungs->was_own_keepalive = saved.was_own;
 	rungs->is_probing = true;
+	rungs->is_error_ours = !due->known.has_pending_error;
 	rungs->probed_at_ms = sl_clock_ms();
 	note_rung(rungs, SL_RUNG_PROBE);
 	counts.probed++;
@@ -208,7 +209,8 @@ static int probe(const struct sl_due *due, const struct sl_target *target)
 
 static int neutralize(const struct sl_due *due, struct sl_target *target)
 {
-	int error = sl_act_neutralize(target, due->known.sharing == SL_SHARING_NONE);
+	int error = sl_act_neutralize(target, due->known.sharing == SL_SHARING_NONE,
+	                              due->view.rungs->is_error_ours);
 	if (error != 0)
 		return error;
 	count_reclaimed(&due->view);
@@ -218,10 +220,11 @@ static int neutralize(const struct sl_due *due, struct sl_target *target)
 	return 0;
 }
 
-void sl_reclaim_count_shutdown(const struct sl_suspect_view *view)
+void sl_reclaim_count_shutdown(const struct sl_due *due)
 {
-	count_reclaimed(view);
-	note_rung(view->rungs, SL_RUNG_SHUTDOWN);
+	due->view.rungs->is_error_ours = !due->known.has_pending_error;
+	count_reclaimed(&due->view);
+	note_rung(due->view.rungs, SL_RUNG_SHUTDOWN);
 	counts.shutdown++;
 }
 
@@ -230,7 +233,7 @@ static int shut_down(const struct sl_due *due, struct sl_target *target)
 	int error = sl_act_shutdown(target);
 	if (error != 0)
 		return error;
-	sl_reclaim_count_shutdown(&due->view);
+	sl_reclaim_count_shutdown(due);
 	tell(&due->view, SL_EVENT_SHUTDOWN);
 	if (due->known.is_level_triggered)
 		(void)neutralize(due, target); /* it would spin on the hang-up until the grace is over */

@@ -24,7 +24,8 @@ uint64_t sl_reclaim_turn(uint64_t now_ms, bool is_late);
 void sl_reclaim_tell(const struct sl_event *event);
 
 /* A connection was shut down for a rescue. */
-void sl_reclaim_count_shutdown(const struct sl_suspect_view *view);
+struct sl_due;
+void sl_reclaim_count_shutdown(const struct sl_due *due);
 /* The ladder's close of a neutralized number, at once: out of fds. False: it was not possible. */
 bool sl_reclaim_close(const struct sl_suspect_view *view);
 

@@ -136,13 +136,18 @@ static void look_at(void *context, const struct sl_suspect_view *view)
 		sl_due_add(&search->due, view, &known);
 }
 
+static bool may_take(const struct sl_due *due)
+{
+	return sl_ladder_may_rescue(&due->known, &sl_options) == SL_SPARED_NOT;
+}
+
 static bool shut_down(const struct sl_due *due)
 {
 	struct sl_target target;
-	if (sl_ladder_may_rescue(&due->known, &sl_options) != SL_SPARED_NOT ||
+	if (!may_take(due) ||
 	    !sl_due_target(due, &target) || sl_act_shutdown(&target) != 0)
 		return false;
-	sl_reclaim_count_shutdown(&due->view);
+	sl_reclaim_count_shutdown(due);
 	struct sl_event event = sl_due_event(&due->view, SL_EVENT_SHUTDOWN);
 	event.is_rescue = true;
 	sl_reclaim_tell(&event);
@@ -177,8 +182,18 @@ static uint32_t free_ports(struct search *search)
 		return 0;
 	sl_due_sort(&search->due);
 	for (uint32_t i = 0; i < search->due.count && count < SL_RESCUE_MOST; i++)
-		if (shut_down(&search->due.of[i]))
+		if (sl_options.dry_run ? may_take(&search->due.of[i])
+		                       : shut_down(&search->due.of[i]))
 			done[count++] = search->due.of[i];
+	if (count > 0)
+		sl_reclaim_tell(&(struct sl_event){.kind = SL_EVENT_RESCUE,
+		                                   .fd = -1,
+		                                   .peer = search->dest,
+		                                   .quiet_ms = -1,
+		                                   .count = count,
+		                                   .is_dry_run = sl_options.dry_run});
+	if (sl_options.dry_run)
+		return 0;
 	await_port(done, count);
 	return count;
 }
@@ -195,12 +210,6 @@ static uint32_t rescue_ports(uint32_t dest, uint64_t now_ms)
 		freed = free_ports(&search);
 	}
 	sl_arena_free(&arena);
-	if (freed > 0)
-		sl_reclaim_tell(&(struct sl_event){.kind = SL_EVENT_RESCUE,
-		                                   .fd = -1,
-		                                   .peer = dest,
-		                                   .quiet_ms = -1,
-		                                   .count = freed});
 	return freed;
 }
 

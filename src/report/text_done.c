@@ -190,12 +190,12 @@ static void put_progress(struct sl_text_line *line, const struct sl_snapshot *s)
 		            " frees no fds: restart with raise_nofile=N, or action=close");
 		return;
 	}
-	sl_out_text(&line->out, " is on: ends what is quiet for ");
+	sl_out_text(&line->out, " ends what is quiet for ");
 	sl_text_exact(&line->out, s->deadline_ms);
 	if (s->totals.stuck) {
 		sl_out_text(&line->out, "; ");
 		sl_out_unsigned(&line->out, s->totals.stuck);
-		sl_out_text(&line->out, " stuck are next, or spared (see events=)");
+		sl_out_text(&line->out, " stuck are next, or spared");
 	} else {
 		sl_out_text(&line->out, "; nothing is stuck now");
 	}

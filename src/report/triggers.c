@@ -192,7 +192,8 @@ uint64_t sl_triggers_turn(unsigned wanted, const struct sl_pressure *pressure)
 		reported_at_ms = now_ms;
 	(void)end_delivery(); /* of a report that took long to write */
 	/* First those who wait. What they swept is no sweep of ours: it acts on nothing else. */
-	(void)sl_rescue_turn(now_ms);
+	if (sl_rescue_turn(now_ms))
+		sl_events_flush();
 	if (next_sweep_ms < interval_ms)
 		interval_ms = next_sweep_ms;
 	if (report_what_is_due(wanted, pressure, now_ms)) {

@@ -26,6 +26,7 @@ struct sl_suspect_rungs {
 	uint8_t spared_said; /* enum sl_spared of the last event "skipped" */
 	bool was_own_keepalive;
 	bool is_probing;
+	bool is_error_ours; /* no error was pending when we acted: one that is comes of that */
 	bool is_guarded;
 	bool stuck_said;
 	bool is_reclaimed; /* counted as one that we ended */

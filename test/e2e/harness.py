@@ -151,17 +151,17 @@ class Program:
         return [lines for head, lines in with_head if head and trigger in (None, head.group(1))]
 
     def events(self, kind=None):
-        """The audit trail so far, or its lines of one kind; a line that is not yet whole is left out."""
+        """The audit trail so far, or its lines of one kind; a line that is not yet whole is left out,
+        and so are those of programs that this one started."""
         text = self.events_path.read_text() if self.events_path.exists() else ""
         events = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-        assert all(event["pid"] == self.pid for event in events), events
-        return [event for event in events if kind in (None, event["event"])]
+        return [e for e in events if e["pid"] == self.pid and kind in (None, e["event"])]
 
-    def event(self, kind, **members):
-        """Wait for an event of this kind with these members; the first one."""
+    def event(self, kind, *, after=0, **members):
+        """Wait for an event of this kind with these members, not among the first `after`; that one."""
 
         def look():
-            fitting = [e for e in self.events(kind) if members.items() <= e.items()]
+            fitting = [e for e in self.events()[after:] if {"event": kind, **members}.items() <= e.items()]
             return fitting or not self.is_alive()
 
         said = lambda: f"{kind} {members}; events: {self.events()[-20:]}; stderr: {self.stderr()}"

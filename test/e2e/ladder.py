@@ -74,8 +74,9 @@ def reclaimed(snapshot):
 
 def wait_for_another(program, peer, kind):
     """A second leak from start to `kind`: what was due for the first in that time has happened."""
+    so_far = len(program.events())
     second = leak(program, peer)
-    program.event(kind, fd=second.fd)
+    program.event(kind, after=so_far, fd=second.fd)
     return second
 
 

@@ -155,7 +155,7 @@ def test_a_peer_that_waits_is_not_ended(caller, start, networks):
     listener, port = program.ask("listen 127.0.0.1")
     fd = client.number(f"connect 127.0.0.1 {port}")
     accepted = program.number(f"accept {listener}")
-    client.ask(f"fin {fd}")
+    client.ask(f"shut {fd}")
     wait_for_options(program, accepted, ["1", "1", "1", "5"])
     # Longer than idle + count x interval: a peer that did not answer would be given up by then.
     program.report_until(lambda s: quiet_ms(s, accepted) > 8000, "eight quiet seconds")

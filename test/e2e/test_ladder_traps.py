@@ -111,8 +111,9 @@ def test_a_neutralized_number_does_not_come_to_life(start, peer, revival):
     for _ in range(3):
         assert say(program, f"call {revival} {leaks[0].fd}").startswith("error")
         assert say(program, f"call listen {leaks[0].fd}").startswith("error")
-    later = ladder.wait_for_another(program, peer, "neutralized")
-    for leak in (*leaks, later):
+    if revival != "fastopen":  # that one is an attempt to send, and regretted
+        leaks.append(ladder.wait_for_another(program, peer, "neutralized"))
+    for leak in leaks:
         assert say(program, f"call poll {leak.fd}") == f"ok {GONE}"
         assert say(program, f"call read {leak.fd}") == "ok 0"
         assert say(program, f"call write {leak.fd}") == "error EPIPE"
@@ -187,7 +188,7 @@ def test_a_number_used_anew_is_a_live_one(start, peer, action):
     assert program.number(f"dup2 {live.fd} {second.fd}") == second.fd
     assert program.number(f"close {live.fd}") == 0
     assert program.number(f"call write {second.fd}") == 100
-    assert live.far.recv(1000) == bytes(100)
+    assert len(live.far.recv(1000)) == 100
     assert program.report()["totals"]["regretted"] == 0
 
 
@@ -502,9 +503,10 @@ def test_what_was_passed_to_another_process(puppet, peer, mailbox, action):
         assert "shutdown" not in ladder.kinds(program, leak.fd)
         received.sendall(b"still here")
         assert leak.far.recv(100) == b"still here"
-    if action == "shutdown":
-        program.event("shutdown", fd=leak.fd)
-    assert leak.sees_fin()
+    # It may have been passed on from there, and nobody could know: here it is let go of at most.
+    if action == "neutralize":
+        assert leak.sees_fin()
+    assert "shutdown" not in ladder.kinds(program, leak.fd)
 
 
 def test_what_is_on_its_way_to_another_process(puppet, peer, mailbox):

@@ -171,6 +171,9 @@ public final class SocketUser {
                 return "ok";
             case "close":
                 all.get(number).close();
+                if (selector != null) {
+                    selector.wakeup(); // a registered channel is closed for good when its selector selects again
+                }
                 return "ok";
             default:
                 throw new IllegalArgumentException(word[0]);

@@ -1,5 +1,6 @@
 #include "rendered.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,4 +78,21 @@ unsigned rendered_widest(const char *text, unsigned lines)
 		most = columns > most ? columns : most;
 	}
 	return most;
+}
+
+const char *rendered_line(struct rendered *to, const struct sl_snapshot *s, const char *label)
+{
+	static char line[4096];
+	char needle[64];
+	render_text(to, s, SL_TEXT_SHORT, false, 4096);
+	const char *at = to->text;
+	if (strncmp(at, label, strlen(label))) {
+		snprintf(needle, sizeof(needle), "\n%s", label);
+		at = strstr(to->text, needle);
+		assert_non_null(at);
+		at++;
+	}
+	snprintf(line, sizeof(line), "%.*s", (int)strcspn(at, "\n"), at);
+	assert_true(rendered_widest(line, 1) <= 100);
+	return line;
 }

@@ -26,6 +26,10 @@ unsigned rendered_lines(const char *text);
 /* Columns of the widest of the first `lines` lines; characters from U+1000 on count two. */
 unsigned rendered_widest(const char *text, unsigned lines);
 
+/* The line of the short report that begins with `label`; it is there, and at most 100 columns wide. Valid until the
+ * next call. */
+const char *rendered_line(struct rendered *to, const struct sl_snapshot *s, const char *label);
+
 #define RENDERED_LEAD 10 /* lines: header, empty line, the eight */
 
 #endif

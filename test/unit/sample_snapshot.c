@@ -2,6 +2,7 @@
 
 #include <netinet/tcp.h>
 #include <stddef.h>
+#include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define FRAMES(array) .frames = (array), .frame_count = COUNT(array)
@@ -354,6 +355,68 @@ struct sl_snapshot sample_healthy(void)
 	                   .port_high = SL_UNKNOWN,
 	                   .fds_exhausted_in_ms = SL_UNKNOWN},
 	};
+	return s;
+}
+
+struct sl_snapshot sample_reclaimed(void)
+{
+	static struct sl_snapshot_site ended[2];
+	static struct sl_snapshot_peer left[1];
+	static struct sl_snapshot_socket shut[2];
+	struct sl_snapshot s = sample_rich();
+	ended[0] = s.sites[3]; /* of no blame, and the most open */
+	ended[0].close_wait = 0;
+	ended[0].oldest_close_wait_ms = SL_UNKNOWN;
+	memset(ended[0].causes, 0, sizeof(ended[0].causes));
+	ended[1] = s.sites[0];
+	ended[1].opened = 14250;
+	ended[1].closed = 14230;
+	ended[1].open = 20;
+	ended[1].close_wait = ended[1].stuck = 0;
+	ended[1].reclaimed = 14000;
+	ended[1].oldest_close_wait_ms = SL_UNKNOWN;
+	memset(ended[1].causes, 0, sizeof(ended[1].causes));
+	left[0] = s.peers[0];
+	left[0].open = left[0].established = 20;
+	left[0].close_wait = left[0].stuck = 0;
+	left[0].growth_per_min = 0;
+	left[0].idle_before_fin_ms_p50 = left[0].exhausted_in_ms = SL_UNKNOWN;
+	left[0].ports_left = 28212;
+	shut[0] = s.sockets[0];
+	shut[0].state = TCP_CLOSE;
+	shut[0].close_wait_ms = SL_UNKNOWN;
+	shut[0].cause = SL_CAUSE_NONE;
+	shut[0].shared = false;
+	shut[0].rung = SL_RUNG_SHUTDOWN;
+	shut[1] = s.sockets[1];
+	s.totals.opened = 14290;
+	s.totals.closed = 14248;
+	s.totals.open = 42;
+	s.totals.close_wait = s.totals.stuck = s.totals.dead = s.totals.dead_stuck = 0;
+	s.totals.backlog = 0;
+	memset(s.totals.by_state, 0, sizeof(s.totals.by_state));
+	s.totals.by_state[TCP_ESTABLISHED] = 41;
+	s.totals.by_state[TCP_CLOSE] = 1;
+	s.totals.by_kind[SL_KIND_TCP] = 42;
+	s.totals.oldest_stuck_ms = s.totals.began_after_ms = SL_UNKNOWN;
+	s.totals.growth_per_min = 0;
+	s.totals.probed = 30;
+	s.totals.ended_by_probe = 20;
+	s.totals.shutdown = 14000;
+	s.totals.neutralized = 13900;
+	s.totals.app_reacted = 99;
+	s.totals.ended_by_keepalive = 2;
+	s.totals.rescued = 1;
+	s.limits.nofile_used = 14000;
+	s.limits.fds_exhausted_in_ms = SL_UNKNOWN;
+	s.reclaim.action = s.reclaim.asked = SL_ACTION_NEUTRALIZE;
+	s.sites = ended;
+	s.site_count = COUNT(ended);
+	s.peers = left;
+	s.peer_count = COUNT(left);
+	s.sockets = shut;
+	s.socket_count = COUNT(shut);
+	s.listener_count = 0;
 	return s;
 }
 

@@ -15,6 +15,10 @@ struct sl_snapshot sample_rich(void);
 /* A native process with nothing to tell. */
 struct sl_snapshot sample_healthy(void);
 
+/* The rich one a day later, with action=neutralize: nothing is stuck any more, for the ladder has ended it all.
+ * sites[] and sockets[] lie in static memory that the next call fills anew: a test may change them. */
+struct sl_snapshot sample_reclaimed(void);
+
 /* As much as a process can have: n peers, sites and listeners, at most SAMPLE_MANY, each the worst
  * of the rich sample with every cause. They lie in static memory that the next call fills anew: a
  * test may change them. */

@@ -24,6 +24,10 @@
 #include "base/options.h"
 #include "ledger/sites.h"
 #include "ledger/threads.h"
+#include "reclaim/due.h"
+#include "reclaim/reclaim.h"
+#include "reclaim/regret.h"
+#include "reclaim/rescue.h"
 #include "report/gather.h"
 #include "tcp.h"
 #include "watch/growth.h"
@@ -57,6 +61,7 @@ static int set_up(void **state)
 	sl_pool_reset(&sl_worker_pool);
 	sl_suspects_forked();
 	sl_growth_forked();
+	sl_reclaim_forked();
 	sl_arena_free(&arena);
 	sl_options_defaults(&sl_options);
 	sl_options.deadline_ms = DEADLINE_MS;
@@ -510,8 +515,126 @@ static void pressure(void **state)
 	assert_int_not_equal(snapshot.verdict, SL_VERDICT_OK);
 	gather_for(&fds);
 	assert_string_equal(snapshot.pressure, "EMFILE");
+	assert_int_equal(snapshot.pressure_error, EMFILE);
 	gather_for(&all_fds);
 	assert_string_equal(snapshot.pressure, "ENFILE");
+	gather_for(&(struct sl_pressure){EADDRINUSE, 0}); /* bind()'s word for "no port left" */
+	assert_string_equal(snapshot.pressure, "EADDRINUSE");
+	gather();
+	assert_int_equal(snapshot.pressure_error, 0);
+}
+
+/* ---- what was done ---- */
+
+static int to_reclaim = -1;
+
+/* As if the ladder had shut this one down. */
+static void reclaim_one(void *context, const struct sl_suspect_view *view)
+{
+	(void)context;
+	const struct sl_due due = {.view = *view};
+	if (view->record.fd == to_reclaim)
+		sl_reclaim_count_shutdown(&due);
+}
+
+static unsigned stops;
+
+static void tell(const struct sl_event *event)
+{
+	stops += event->kind == SL_EVENT_STOPPED;
+}
+
+/* Of a site at which we have ended connections there is still a leak, however few are stuck now. */
+static void what_was_ended(void **state)
+{
+	(void)state;
+	struct crowd crowd;
+	const uint32_t of = site(31);
+	sl_options.detail = 1;
+	sl_options.action = SL_ACTION_NEUTRALIZE;
+	sl_options.dry_run = 1;
+	crowd_open(&crowd, 10, of);
+	crowd_gone(&crowd, 10);
+	await_deadline();
+	gather();
+	assert_int_equal(site_row(of)->stuck, 10);
+	assert_int_equal(site_row(of)->reclaimed, 0);
+	assert_int_equal(snapshot.totals.shutdown, 0);
+	assert_int_equal(socket_row(crowd.clients[0])->rung, SL_RUNG_NONE);
+	assert_int_equal(snapshot.reclaim.action, SL_ACTION_NEUTRALIZE);
+	assert_int_equal(snapshot.reclaim.asked, SL_ACTION_NEUTRALIZE);
+	assert_true(snapshot.reclaim.is_dry_run);
+	assert_false(snapshot.reclaim.is_stopped);
+	for (int i = 0; i < 9; i++) {
+		struct sl_fd_record at;
+		assert_true(sl_fdtable_get(crowd.clients[i], &at));
+		to_reclaim = crowd.clients[i];
+		sl_suspects_each(reclaim_one, NULL);
+		assert_true(sl_fdtable_mark_held(at.fd, at.generation, SL_MARK_ENDED));
+		shutdown(crowd.clients[i], SHUT_RDWR);
+		tcp_await_state(crowd.clients[i], TCP_CLOSE);
+	}
+	sl_options.dry_run = 0;
+	gather();
+	const struct sl_snapshot_site *row = site_row(of);
+	assert_int_equal(row->stuck, 1);
+	assert_int_equal(row->close_wait, 1);
+	assert_int_equal(row->open, 10);
+	assert_int_equal(row->reclaimed, 9);
+	assert_int_equal(row->causes[SL_CAUSE_DEAD_BUT_OPEN], 0);
+	assert_int_equal(row->verdict, SL_SITE_LEAK);
+	assert_int_equal(snapshot.verdict, SL_VERDICT_LEAK);
+	assert_int_equal(snapshot.totals.shutdown, 9);
+	/* The servers' own ends; what we shut down is not dead by itself. */
+	assert_int_equal(snapshot.totals.dead,
+	                 site_row(SL_SITE_NO_STACK)->causes[SL_CAUSE_DEAD_BUT_OPEN]);
+	assert_int_equal(socket_row(crowd.clients[0])->rung, SL_RUNG_SHUTDOWN);
+	assert_int_equal(socket_row(crowd.clients[0])->cause, SL_CAUSE_NONE);
+	assert_int_equal(socket_row(crowd.clients[9])->rung, SL_RUNG_NONE);
+	assert_int_equal(socket_row(crowd.servers[0])->rung, SL_RUNG_NONE);
+	assert_false(snapshot.reclaim.is_dry_run);
+	/* One more: none is stuck, and ten were ended. */
+	tcp_close_recorded(crowd.clients[9]);
+	sl_site_get(of)->reclaimed = 10;
+	gather();
+	assert_int_equal(site_row(of)->stuck, 0);
+	assert_int_equal(site_row(of)->verdict, SL_SITE_LEAK);
+	sl_site_get(of)->reclaimed = 9;
+	gather();
+	assert_int_equal(site_row(of)->verdict, SL_SITE_UNKNOWN);
+	sl_site_get(of)->reclaimed = 0;
+}
+
+static void regrets_and_rescues(void **state)
+{
+	(void)state;
+	struct crowd crowd;
+	const uint32_t of = site(32);
+	sl_options.action = SL_ACTION_SHUTDOWN;
+	crowd_open(&crowd, 3, of);
+	sl_rescue_tell(true);
+	sl_rescue_tell(false);
+	sl_reclaim_absorbed();
+	sl_reclaim_absorbed();
+	for (int i = 0; i < 2; i++)
+		sl_regret_note(crowd.clients[i],
+		               atomic_load(&sl_fdtable_slot(crowd.clients[i])->head));
+	sl_regret_drain(sl_clock_ms(), tell);
+	gather();
+	assert_int_equal(snapshot.totals.rescued, 1);
+	assert_int_equal(snapshot.totals.regretted, 2);
+	assert_int_equal(snapshot.totals.absorbed, 2);
+	assert_int_equal(site_row(of)->regretted, 2);
+	assert_int_equal(snapshot.reclaim.action, SL_ACTION_SHUTDOWN);
+	assert_false(snapshot.reclaim.is_stopped);
+	sl_regret_note(crowd.clients[2], atomic_load(&sl_fdtable_slot(crowd.clients[2])->head));
+	sl_regret_drain(sl_clock_ms(), tell);
+	assert_int_equal(stops, 1);
+	gather();
+	assert_int_equal(snapshot.totals.regretted, 3);
+	assert_true(snapshot.reclaim.is_stopped);
+	assert_int_equal(snapshot.reclaim.action, SL_ACTION_REPORT);
+	assert_int_equal(snapshot.reclaim.asked, SL_ACTION_SHUTDOWN);
 }
 
 static void order(void **state)
@@ -557,7 +680,8 @@ int main(void)
 		TEST(nothing_at_all), TEST(totals),         TEST(limits),
 		TEST(sites),          TEST(peers),          TEST(peers_of_the_dead),
 		TEST(growth),         TEST(single_sockets), TEST(listeners_with_a_backlog),
-		TEST(pressure),       TEST(order),          TEST(out_of_memory),
+		TEST(pressure),       TEST(what_was_ended), TEST(regrets_and_rescues),
+		TEST(order),          TEST(out_of_memory),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }

@@ -1,5 +1,5 @@
 /* The JSON report: well-formed, complete, the right values, through buffers of every size.
- * `test_json RICH [HEALTHY]` writes the two samples to these paths, for scripts/check-schema. */
+ * `test_json RICH [HEALTHY [RECLAIMED]]` writes the samples to these paths, for scripts/check-schema. */
 #include "report/json.h"
 
 #include <stdint.h>
@@ -94,8 +94,8 @@ static void test_reader_refuses_what_is_not_json(void **state)
 static void test_every_buffer_size_gives_the_same_bytes(void **state)
 {
 	(void)state;
-	struct sl_snapshot samples[] = {sample_rich(), sample_healthy()};
-	for (size_t i = 0; i < 2; i++) {
+	struct sl_snapshot samples[] = {sample_rich(), sample_healthy(), sample_reclaimed()};
+	for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
 		render_json(&got, &samples[i], RENDERED_BYTES);
 		for (size_t bytes = 1; bytes <= 300; bytes++) {
 			render_json(&other, &samples[i], bytes);
@@ -170,35 +170,58 @@ static void test_totals_and_limits(void **state)
 	s.totals.neutralized = 23;
 	s.totals.closed_by_us = 24;
 	s.totals.app_reacted = UINT64_MAX;
+	s.totals.ended_by_probe = 26;
+	s.totals.ended_by_keepalive = 27;
+	s.totals.absorbed = 28;
 	s.sites_cut = 31;
 	read_back(&s);
-	ASSERT_VALUES({"totals.opened", "16108"}, {"totals.closed", "1320"},
-	              {"totals.open", "14788"}, {"totals.close_wait", "12719"},
-	              {"totals.stuck", "12622"}, {"totals.retracted", "4"},
-	              {"totals.regretted", "11"}, {"totals.rescued", "12"},
-	              {"totals.adopted", "55"}, {"totals.dropped", "13"}, {"totals.backlog", "42"},
-	              {"totals.dead", "30"}, {"totals.dead_stuck", "22"},
-	              {"totals.oldest_stuck_ms", "7110000"}, {"totals.began_after_ms", "485000"},
-	              {"totals.growth_per_min", "94"}, {"totals.held_back_bytes", "14"},
-	              {"totals.by_state.ESTABLISHED", "2037"}, {"totals.by_state.SYN_SENT", "0"},
-	              {"totals.by_state.SYN_RECV", "0"}, {"totals.by_state.FIN_WAIT1", "0"},
-	              {"totals.by_state.FIN_WAIT2", "0"}, {"totals.by_state.TIME_WAIT", "0"},
-	              {"totals.by_state.CLOSE", "30"}, {"totals.by_state.CLOSE_WAIT", "12719"},
-	              {"totals.by_state.LAST_ACK", "0"}, {"totals.by_state.LISTEN", "2"},
-	              {"totals.by_state.CLOSING", "0"}, {"totals.by_kind.tcp", "14788"},
-	              {"totals.by_kind.udp", "1"}, {"totals.by_kind.unix", "3"},
-	              {"totals.by_kind.netlink", "0"}, {"totals.by_kind.other", "0"},
-	              {"totals.reclaimed.probed", "21"}, {"totals.reclaimed.shutdown", "22"},
-	              {"totals.reclaimed.neutralized", "23"}, {"totals.reclaimed.closed", "24"},
-	              {"totals.reclaimed.app_reacted", "18446744073709551615"},
-	              {"limits.nofile_soft", "100000"}, {"limits.nofile_used", "14900"},
-	              {"limits.port_low", "32768"}, {"limits.port_high", "60999"},
-	              {"limits.fds_exhausted_in_ms", "52000000"}, {"sites_cut", "31"});
+	ASSERT_VALUES(
+		{"totals.opened", "16108"}, {"totals.closed", "1320"}, {"totals.open", "14788"},
+		{"totals.close_wait", "12719"}, {"totals.stuck", "12622"},
+		{"totals.retracted", "4"}, {"totals.regretted", "11"}, {"totals.rescued", "12"},
+		{"totals.adopted", "55"}, {"totals.dropped", "13"}, {"totals.backlog", "42"},
+		{"totals.dead", "30"}, {"totals.dead_stuck", "22"},
+		{"totals.oldest_stuck_ms", "7110000"}, {"totals.began_after_ms", "485000"},
+		{"totals.growth_per_min", "94"}, {"totals.held_back_bytes", "14"},
+		{"totals.by_state.ESTABLISHED", "2037"}, {"totals.by_state.SYN_SENT", "0"},
+		{"totals.by_state.SYN_RECV", "0"}, {"totals.by_state.FIN_WAIT1", "0"},
+		{"totals.by_state.FIN_WAIT2", "0"}, {"totals.by_state.TIME_WAIT", "0"},
+		{"totals.by_state.CLOSE", "30"}, {"totals.by_state.CLOSE_WAIT", "12719"},
+		{"totals.by_state.LAST_ACK", "0"}, {"totals.by_state.LISTEN", "2"},
+		{"totals.by_state.CLOSING", "0"}, {"totals.by_kind.tcp", "14788"},
+		{"totals.by_kind.udp", "1"}, {"totals.by_kind.unix", "3"},
+		{"totals.by_kind.netlink", "0"}, {"totals.by_kind.other", "0"},
+		{"totals.reclaimed.probed", "21"}, {"totals.reclaimed.shutdown", "22"},
+		{"totals.reclaimed.neutralized", "23"}, {"totals.reclaimed.closed", "24"},
+		{"totals.reclaimed.app_reacted", "18446744073709551615"},
+		{"totals.reclaimed.ended_by_probe", "26"},
+		{"totals.reclaimed.ended_by_keepalive", "27"}, {"totals.reclaimed.absorbed", "28"},
+		{"limits.nofile_soft", "100000"}, {"limits.nofile_used", "14900"},
+		{"limits.port_low", "32768"}, {"limits.port_high", "60999"},
+		{"limits.fds_exhausted_in_ms", "52000000"}, {"sites_cut", "31"});
 	assert_null(json_reader_value(&reader, "totals.by_state.unknown"));
 	s.totals.by_state[0] = 2;
 	s.totals.by_state[12] = 3;
 	read_back(&s);
 	assert_value("totals.by_state.unknown", "5");
+}
+
+static void test_the_action_in_force(void **state)
+{
+	(void)state;
+	struct sl_snapshot s = sample_healthy();
+	read_back(&s);
+	ASSERT_VALUES({"reclaim.action", "\"report\""}, {"reclaim.stopped", "false"},
+	              {"reclaim.dry_run", "false"});
+	s.reclaim.asked = SL_ACTION_CLOSE; /* that stands in options */
+	s.reclaim.is_stopped = true;
+	read_back(&s);
+	ASSERT_VALUES({"reclaim.action", "\"report\""}, {"reclaim.stopped", "true"});
+	s = sample_reclaimed();
+	s.reclaim.is_dry_run = true;
+	read_back(&s);
+	ASSERT_VALUES({"reclaim.action", "\"neutralize\""}, {"reclaim.stopped", "false"},
+	              {"reclaim.dry_run", "true"});
 }
 
 static void test_what_is_not_known_is_null(void **state)
@@ -261,6 +284,14 @@ static void test_sites(void **state)
 		{"sites[2].frames", "[]"}, {"sites[2].threads", "[]"},
 		{"sites[3].direction", "\"in\""}, {"sites[3].verdict", "\"ok\""},
 		{"sites[4].oldest_close_wait_ms", "null"});
+	s = sample_reclaimed();
+	struct sl_snapshot_site *ended = (struct sl_snapshot_site *)&s.sites[1];
+	ended->regretted = 2;
+	read_back(&s);
+	ASSERT_VALUES({"sites[0].reclaimed", "0"}, {"sites[1].reclaimed", "14000"},
+	              {"sites[1].regretted", "2"}, {"sites[1].stuck", "0"},
+	              {"sites[1].verdict", "\"leak\""});
+	s = sample_rich();
 	struct sl_snapshot_site site = s.sites[2];
 	site.verdict = SL_SITE_UNKNOWN;
 	s.sites = &site;
@@ -317,6 +348,15 @@ static void test_sockets_and_listeners(void **state)
 	              {"sockets[2].quiet_ms", "0"}, {"listeners[0].local", "\"0.0.0.0:8080\""},
 	              {"listeners[0].fd", "12"}, {"listeners[0].backlog", "40"},
 	              {"listeners[0].limit", "50"}, {"listeners[1].backlog", "2"});
+	s = sample_reclaimed();
+	struct sl_snapshot_socket *ended = (struct sl_snapshot_socket *)&s.sockets[0];
+	static const char *const rungs[SL_RUNG_COUNT] = {"null", "\"probe\"", "\"shutdown\"",
+	                                                 "\"neutralize\"", "\"close\""};
+	for (int rung = SL_RUNG_NONE; rung < SL_RUNG_COUNT; rung++) {
+		ended->rung = (enum sl_rung)rung;
+		read_back(&s);
+		ASSERT_VALUES({"sockets[0].rung", rungs[rung]}, {"sockets[1].rung", "null"});
+	}
 	s.socket_count = 0; /* detail=1, and none open */
 	read_back(&s);
 	assert_value("sockets", "[]");
@@ -353,13 +393,15 @@ int main(int argc, char **argv)
 {
 	if (argc > 1)
 		return write_sample(sample_rich(), argv[1]) ||
-		       (argc > 2 && write_sample(sample_healthy(), argv[2]));
+		       (argc > 2 && write_sample(sample_healthy(), argv[2])) ||
+		       (argc > 3 && write_sample(sample_reclaimed(), argv[3]));
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reader_refuses_what_is_not_json),
 		cmocka_unit_test(test_every_buffer_size_gives_the_same_bytes),
 		cmocka_unit_test(test_head_and_process),
 		cmocka_unit_test(test_options_are_the_effective_set),
 		cmocka_unit_test(test_totals_and_limits),
+		cmocka_unit_test(test_the_action_in_force),
 		cmocka_unit_test(test_what_is_not_known_is_null),
 		cmocka_unit_test(test_peers),
 		cmocka_unit_test(test_sites),

@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "base/clerk.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/options.h"
@@ -530,7 +531,7 @@ static void too_large_child(void)
 static void too_large(void **state)
 {
 	(void)state;
-	complaint_text = "it cannot be written";
+	complaint_text = "it has reached the limit of a file's size";
 	for (int is_json = 0; is_json < 2; is_json++) {
 		is_bad_json = is_json;
 		snprintf(bad_path, sizeof(bad_path), "%s", in_directory(is_json ? "j" : "t"));
@@ -558,6 +559,35 @@ static void no_thread_for_files(void **state)
 {
 	(void)state;
 	in_child(no_clerk_child);
+}
+
+static void hang(void *gate)
+{
+	while (!atomic_load((_Atomic bool *)gate))
+		usleep(1000);
+}
+
+/* There is one, and it does not come back. */
+static void busy_clerk_child(void)
+{
+	static _Atomic bool may_end;
+	bool is_begun;
+	sl_clerk_start();
+	CHECK(!sl_clerk_do(hang, &may_end, 1, &is_begun) && is_begun);
+	capture_stderr();
+	set_report("/tmp/report.txt");
+	sl_sinks_no_files();
+	sl_sinks_say();
+	const char *said = captured_stderr();
+	CHECK(strcmp(said, "sockleak: report=/tmp/report.txt: the one before is still being "
+	                   "written; the program runs on without it\n") == 0);
+	atomic_store(&may_end, true);
+}
+
+static void a_thread_for_files_that_hangs(void **state)
+{
+	(void)state;
+	in_child(busy_clerk_child);
 }
 
 /* What a path holds cannot move the cursor of whoever reads the complaint. */
@@ -672,6 +702,7 @@ int main(void)
 		TEST(no_permission),
 		TEST(too_large),
 		TEST(no_thread_for_files),
+		TEST(a_thread_for_files_that_hangs),
 		TEST(paths_are_shown_safely),
 		TEST(the_budget_is_used_up),
 		TEST(no_room_for_the_line),

@@ -32,6 +32,8 @@ static const struct golden goldens[] = {
 	{"text_short.txt", sample_rich, SL_TEXT_SHORT, false},
 	{"text_full.txt", sample_rich, SL_TEXT_FULL, false},
 	{"text_colour.txt", sample_rich, SL_TEXT_SHORT, true},
+	{"text_reclaimed.txt", sample_reclaimed, SL_TEXT_FULL, false},
+	{"text_reclaimed_short.txt", sample_reclaimed, SL_TEXT_SHORT, false},
 	{"text_healthy.txt", sample_healthy, SL_TEXT_FULL, false},
 };
 #define GOLDENS (sizeof(goldens) / sizeof(goldens[0]))
@@ -175,8 +177,12 @@ static void test_short_form_has_forty_lines_at_most(void **state)
 {
 	(void)state;
 	struct sl_snapshot s = sample_many(SAMPLE_MANY);
+	for (uint32_t i = 0; i < s.site_count; i++)
+		((struct sl_snapshot_site *)s.sites)[i].reclaimed = 1234567;
 	render_text(&got, &s, SL_TEXT_SHORT, false, 4096);
 	assert_true(rendered_lines(got.text) <= SL_TEXT_SHORT_LINES);
+	assert_non_null(
+		strstr(got.text, "\n  done     reclaimed 1234567 of the 13500 that it opened\n"));
 	assert_true(rendered_widest(got.text, UINT32_MAX) <= 100);
 	assert_non_null(strstr(got.text, "\n... 297 more sites, 299 more peers, 300 listeners, see "
 	                                 "report=FILE or json=FILE\n"));
@@ -217,8 +223,13 @@ static void test_short_form_shows_the_frames_around_the_blame(void **state)
 	site->frames_cut = 1;
 	render_text(&got, &s, SL_TEXT_SHORT, false, 4096);
 	assert_non_null(strstr(got.text, "\n    > frame0()\n      frame1()\n      frame2()\n"
-	                                 "      frame3()\n      ... 16 more around\n"
+	                                 "      frame3()\n      ... 16 more around; "
+	                                 "the stack was deeper than depth=\n"));
+	site->frame_count = 3;
+	render_text(&got, &s, SL_TEXT_SHORT, false, 4096);
+	assert_non_null(strstr(got.text, "\n      frame2()\n"
 	                                 "      ... the stack was deeper than depth=\n"));
+	site->frame_count = 20;
 	site->blame_frame = UINT32_MAX;
 	render_text(&got, &s, SL_TEXT_SHORT, false, 4096);
 	assert_non_null(strstr(got.text, "\n      frame0()\n"));

@@ -12,24 +12,9 @@
 
 static struct rendered got;
 
-/* The line of the report that begins with `label`. */
 static const char *line_of(const struct sl_snapshot *s, const char *label)
 {
-	static char line[4096];
-	render_text(&got, s, SL_TEXT_SHORT, false, 4096);
-	const char *at = strncmp(got.text, label, strlen(label)) ? got.text : NULL;
-	if (at) {
-		char needle[64];
-		snprintf(needle, sizeof(needle), "\n%s", label);
-		at = strstr(got.text, needle);
-		assert_non_null(at);
-		at++;
-	} else {
-		at = got.text;
-	}
-	snprintf(line, sizeof(line), "%.*s", (int)strcspn(at, "\n"), at);
-	assert_true(rendered_widest(line, 1) <= 100);
-	return line;
+	return rendered_line(&got, s, label);
 }
 
 static void test_verdict_counts_each_kind_apart(void **state)
@@ -106,9 +91,6 @@ static void test_unknown_says_why(void **state)
 	assert_string_equal(line_of(&s, "UNKNOWN"),
 	                    "UNKNOWN: 20 open, 14 CLOSE_WAIT, 3 dead-but-open, none "
 	                    "quiet for the deadline of 1500ms yet");
-	assert_string_equal(line_of(&s, "NOW"),
-	                    "NOW       ask for another report later, to see whether they "
-	                    "stay and grow in number");
 	assert_string_equal(line_of(&s, "FIX"),
 	                    "FIX       if they stay: close the client or its response at "
 	                    "LeakyClient.java:11");
@@ -123,11 +105,7 @@ static void test_ok_with_something_to_tell_gets_all_lines(void **state)
 	assert_string_equal(line_of(&s, "WHERE"), "WHERE     nothing suspect");
 	assert_string_equal(line_of(&s, "TO"), "TO        nothing suspect");
 	assert_string_equal(line_of(&s, "RUNS OUT"), "RUNS OUT  not foreseen; fds not known");
-	assert_string_equal(line_of(&s, "DONE"),
-	                    "DONE      nothing (report only); rescued 0, regretted 0");
 	assert_string_equal(line_of(&s, "NOT SEEN"), "NOT SEEN  adopted 0, dropped 0");
-	assert_string_equal(line_of(&s, "NOW"),
-	                    "NOW       nothing to free: no connection waits for a close");
 	assert_string_equal(line_of(&s, "FIX"), "FIX       nothing to close");
 	assert_int_equal(rendered_lines(got.text), RENDERED_LEAD);
 	assert_string_equal(line_of(&s, "sockleak"),
@@ -145,8 +123,9 @@ static void test_one_line_only_where_there_is_nothing_to_tell(void **state)
 	assert_string_equal(got.text,
 	                    "sockleak  upload  pid 1234567 on web-17  2026-11-22T06:03:07Z  "
 	                    "OK: 12 open, 3 CLOSE_WAIT\n");
-	struct sl_snapshot worse[7];
-	for (size_t i = 0; i < 7; i++)
+	struct sl_snapshot worse[18];
+	const size_t n = sizeof(worse) / sizeof(worse[0]);
+	for (size_t i = 0; i < n; i++)
 		worse[i] = sample_healthy();
 	worse[0].verdict = SL_VERDICT_UNKNOWN;
 	worse[1].totals.stuck = 1;
@@ -155,10 +134,25 @@ static void test_one_line_only_where_there_is_nothing_to_tell(void **state)
 	worse[4].totals.dropped = 1;
 	worse[5].totals.held_back_bytes = 1;
 	worse[6].sites_cut = 1;
-	for (size_t i = 0; i < 7; i++) {
+	worse[7].totals.probed = 1;
+	worse[8].totals.shutdown = 1;
+	worse[9].totals.neutralized = 1;
+	worse[10].totals.closed_by_us = 1;
+	worse[11].totals.app_reacted = 1;
+	worse[12].totals.ended_by_probe = 1;
+	worse[13].totals.ended_by_keepalive = 1;
+	worse[14].totals.absorbed = 1;
+	worse[15].totals.rescued = 1;
+	worse[16].totals.regretted = 1;
+	worse[17].reclaim.is_stopped = true;
+	for (size_t i = 0; i < n; i++) {
 		render_text(&got, &worse[i], SL_TEXT_SHORT, false, 4096);
 		assert_int_equal(rendered_lines(got.text), RENDERED_LEAD);
 	}
+	/* An action that is on and had nothing to do is nothing to tell. */
+	s.reclaim.action = s.reclaim.asked = SL_ACTION_NEUTRALIZE;
+	render_text(&got, &s, SL_TEXT_SHORT, false, 4096);
+	assert_int_equal(rendered_lines(got.text), 1);
 }
 
 static void test_where_never_rounds_up(void **state)
@@ -326,27 +320,69 @@ static void test_runs_out_of_what_comes_first(void **state)
 	assert_string_equal(line_of(&s, "RUNS OUT"), "RUNS OUT  not foreseen; fds not known");
 }
 
-static void test_done_and_not_seen_count(void **state)
+static void test_not_seen_counts(void **state)
 {
 	(void)state;
 	struct sl_snapshot s = sample_rich();
-	s.totals.probed = 9;
-	s.totals.shutdown = 8;
-	s.totals.neutralized = 7;
-	s.totals.closed_by_us = 6;
-	s.totals.rescued = 5;
-	s.totals.regretted = 4;
-	assert_string_equal(
-		line_of(&s, "DONE"),
-		"DONE      probed 9, shut down 8, neutralized 7, closed 6; rescued 5, regretted 4");
-	s.totals.probed = s.totals.shutdown = s.totals.closed_by_us = 0;
-	assert_string_equal(line_of(&s, "DONE"), "DONE      neutralized 7; rescued 5, regretted 4");
 	s.totals.dropped = 2;
 	s.sites_cut = 1;
 	s.totals.held_back_bytes = 77;
 	assert_string_equal(line_of(&s, "NOT SEEN"),
 	                    "NOT SEEN  adopted 55, dropped 2, 1 stack past the site "
 	                    "table, 77 bytes of output held back");
+}
+
+/* ---- what we have ended is still a leak ---- */
+
+static void test_verdict_tells_what_was_ended(void **state)
+{
+	(void)state;
+	struct sl_snapshot s = sample_reclaimed();
+	assert_string_equal(line_of(&s, "LEAK"), "LEAK: 42 open, 0 CLOSE_WAIT, 14000 ended by us");
+	s.totals.close_wait = 7;
+	assert_string_equal(line_of(&s, "LEAK"),
+	                    "LEAK: 42 open, 7 CLOSE_WAIT, 14000 ended by us, none quiet for the "
+	                    "deadline of 60s yet");
+	/* That their number stays, or falls, is our doing. */
+	s.totals.growth_per_min = -5;
+	s.totals.stuck = 3;
+	s.totals.oldest_stuck_ms = 61000;
+	assert_string_equal(
+		line_of(&s, "LEAK"),
+		"LEAK: 3 of 7 CLOSE_WAIT stuck, 14000 ended by us, the oldest for 1min");
+	s.totals.growth_per_min = 5;
+	assert_string_equal(line_of(&s, "LEAK"), "LEAK, growing: 3 of 7 CLOSE_WAIT stuck, 14000 "
+	                                         "ended by us, the oldest for 1min");
+	/* It gives way before the counts of what is stuck do: the line DONE has its own. */
+	s.totals.close_wait = s.totals.stuck = 1234567;
+	s.totals.dead = s.totals.dead_stuck = 123456;
+	assert_string_equal(line_of(&s, "LEAK"),
+	                    "LEAK, growing: 1111111 of 1234567 CLOSE_WAIT and 123456 of 123456 "
+	                    "dead-but-open stuck, oldest 1min");
+}
+
+static void test_where_and_fix_name_the_site_that_was_ended(void **state)
+{
+	(void)state;
+	struct sl_snapshot s = sample_reclaimed();
+	struct sl_snapshot_site *sites = (struct sl_snapshot_site *)s.sites;
+	assert_string_equal(line_of(&s, "WHERE"), "WHERE     LeakyClient.fetch(LeakyClient.java:11)"
+	                                          "  100 % of those ended");
+	assert_string_equal(line_of(&s, "TO"), "TO        nobody now: what was stuck is ended");
+	assert_string_equal(line_of(&s, "FIX"),
+	                    "FIX       close the client or its response at LeakyClient.java:11");
+	/* Another site has some stuck now, and stands first: the one with most of both is guilty. */
+	sites[0].stuck = sites[0].close_wait = s.totals.stuck = s.totals.close_wait = 1000;
+	assert_string_equal(line_of(&s, "WHERE"), "WHERE     LeakyClient.fetch(LeakyClient.java:11)"
+	                                          "  93 % of stuck and ended");
+	sites[0].blame = "Serve.run(Serve.java:70)";
+	sites[0].stuck = sites[0].close_wait = s.totals.stuck = s.totals.close_wait = 14001;
+	assert_string_equal(line_of(&s, "WHERE"),
+	                    "WHERE     Serve.run(Serve.java:70)  50 % of stuck and ended");
+	/* What only waits in CLOSE_WAIT, and is not quiet yet, is less than what was ended. */
+	sites[0].stuck = s.totals.stuck = 0;
+	assert_string_equal(line_of(&s, "WHERE"), "WHERE     LeakyClient.fetch(LeakyClient.java:11)"
+	                                          "  100 % of those ended");
 }
 
 int main(void)
@@ -363,7 +399,9 @@ int main(void)
 		cmocka_unit_test(test_to_names_the_worst_peer),
 		cmocka_unit_test(test_to_keeps_an_address_whole),
 		cmocka_unit_test(test_runs_out_of_what_comes_first),
-		cmocka_unit_test(test_done_and_not_seen_count),
+		cmocka_unit_test(test_not_seen_counts),
+		cmocka_unit_test(test_verdict_tells_what_was_ended),
+		cmocka_unit_test(test_where_and_fix_name_the_site_that_was_ended),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

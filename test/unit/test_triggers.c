@@ -23,6 +23,8 @@
 #include "child.h"
 #include "json_reader.h"
 #include "ledger/sites.h"
+#include "reclaim/reclaim.h"
+#include "report/events.h"
 #include "report/triggers.h"
 #include "tcp.h"
 #include "watch/growth.h"
@@ -52,6 +54,7 @@ static int start(void **state)
 	(void)state;
 	sl_sites_start();
 	sl_clerk_start();
+	sl_reclaim_start(sl_events_tell);
 	return 0;
 }
 
@@ -76,6 +79,8 @@ static int set_up(void **state)
 	sl_suspects_forked();
 	sl_growth_forked();
 	sl_triggers_forked();
+	sl_reclaim_forked();
+	sl_events_forked();
 	sl_options_defaults(&sl_options);
 	sl_options.interval_ms = INTERVAL_MS;
 	sl_options.warn_at = SL_OFF;
@@ -308,6 +313,27 @@ static void warns_after_a_sweep(void **state)
 	assert_int_equal(occurrences(said, "1 connections are stuck"), 1);
 }
 
+/* What happened in a turn is in the file at its end. */
+static void events_are_written(void **state)
+{
+	(void)state;
+	struct tcp_pair pair;
+	const char *path = in_directory("events");
+	strcpy(sl_options.events, path);
+	tcp_open(&pair);
+	tcp_record(pair.client, SL_FD_OUT | SL_FD_CONNECTED, SL_SITE_NO_STACK);
+	shutdown(pair.server, SHUT_WR);
+	tcp_await_state(pair.client, TCP_CLOSE_WAIT);
+	(void)turn(0);
+	assert_int_equal(access(path, F_OK), -1);
+	ahead_ms += 100000;
+	(void)turn(0);
+	assert_int_equal(occurrences(file_text(path, NULL), "\"event\":\"stuck\""), 1);
+	(void)turn_for(SL_WANTED_BY_PRESSURE, EMFILE, 0);
+	assert_int_equal(occurrences(file_text(path, NULL), "\"event\":\"pressure\""), 1);
+	assert_int_equal(occurrences(file_text(path, NULL), "\n"), 2);
+}
+
 /* Without a thread for files there is no report in one: said, once, and the sweeps go on. */
 static void no_clerk_child(void)
 {
@@ -355,6 +381,7 @@ int main(void)
 		TEST(pressure_has_an_end),
 		TEST(looks_for_unseen_sockets),
 		TEST(warns_after_a_sweep),
+		TEST(events_are_written),
 		TEST(no_thread_for_files),
 		TEST(complaints_are_said),
 	};

@@ -1,82 +1,145 @@
-/* The words are a contract: each is written out here once more. */
+/* The words of the contract: each value has one, no two the same, and they are those that scripts match. */
 #include "report/words.h"
 
-#include <netinet/tcp.h>
+#include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
+
+#include "base/options.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
 
-static void assert_word(const char *word, const char *wanted)
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+typedef const char *word_fn(int value);
+
+/* value -> word for 0 .. n-1, NULL where there is none; beyond the table there is never one. */
+static void assert_words(word_fn *word_of, const char *const *words, int n)
 {
-	if (!wanted)
-		assert_null(word);
-	else
-		assert_string_equal(word, wanted);
+	for (int value = 0; value < n; value++) {
+		const char *word = word_of(value);
+		if (!words[value]) {
+			assert_null(word);
+			continue;
+		}
+		assert_non_null(word);
+		assert_string_equal(word, words[value]);
+	}
+	assert_null(word_of(n));
+	assert_null(word_of(n + 1000));
+	assert_null(word_of(-1));
 }
 
-/* Every value of an enumeration up to its COUNT, one beyond, and a negative one. */
-#define ASSERT_WORDS(function, type, ...)                                       \
-	do {                                                                    \
-		static const char *const wanted[] = {__VA_ARGS__, NULL};        \
-		for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) \
-			assert_word(function((type)i), wanted[i]);              \
-		assert_null(function((type)-1));                                \
-	} while (0)
-
-static void test_verdicts(void **state)
+static const char *event_word(int value)
 {
-	(void)state;
-	ASSERT_WORDS(sl_words_verdict, enum sl_verdict, "OK", "UNKNOWN", "LEAK");
-	ASSERT_WORDS(sl_words_site_verdict, enum sl_site_verdict, "ok", "unknown", "leak");
+	return sl_words_event((enum sl_event_kind)value);
 }
 
-static void test_causes(void **state)
+static void events(void **state)
 {
 	(void)state;
-	ASSERT_WORDS(sl_words_cause, enum sl_cause, NULL, "eof-ignored", "never-looked",
-	             "unread-data", "dead-but-open");
-	assert_null(sl_words_cause_phrase(SL_CAUSE_NONE));
-	for (int cause = SL_CAUSE_NONE + 1; cause < SL_CAUSE_COUNT; cause++)
-		assert_non_null(sl_words_cause_phrase((enum sl_cause)cause));
+	static const char *const words[] = {
+		"stuck",       "retracted", "probed",    "shutdown",  "app_reacted",
+		"neutralized", "closed",    "skipped",   "regretted", "stopped",
+		"rescue",      "pressure",  "keepalive",
+	};
+	assert_int_equal(COUNT(words), SL_EVENT_COUNT);
+	assert_words(event_word, words, SL_EVENT_COUNT);
 }
 
-static void test_states_are_those_of_netstat(void **state)
+static const char *spared_word(int value)
 {
-	(void)state;
-	ASSERT_WORDS(sl_words_state, unsigned, NULL, "ESTABLISHED", "SYN_SENT", "SYN_RECV",
-	             "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT", "LAST_ACK",
-	             "LISTEN", "CLOSING");
-	assert_string_equal(sl_words_state(TCP_CLOSE_WAIT), "CLOSE_WAIT");
-	assert_string_equal(sl_words_state(TCP_CLOSING), "CLOSING");
+	return sl_words_spared((enum sl_spared)value);
 }
 
-static void test_triggers(void **state)
+/* What is merely not due, or looked at again at once, is no event. */
+static void reasons(void **state)
 {
 	(void)state;
-	ASSERT_WORDS(sl_words_trigger, enum sl_trigger, "signal", "exit", "interval", "threshold",
-	             "pressure", "command");
+	static const char *const words[SL_SPARED_COUNT] = {
+		[SL_SPARED_SIDE] = "side",
+		[SL_SPARED_RULE] = "rule",
+		[SL_SPARED_ADOPTED] = "adopted",
+		[SL_SPARED_REGRET] = "regret",
+		[SL_SPARED_CAUSE] = "cause",
+		[SL_SPARED_SHARED] = "shared",
+		[SL_SPARED_SHARING_UNKNOWN] = "sharing-unknown",
+		[SL_SPARED_UNREAD] = "unread-data",
+		[SL_SPARED_ERROR_PENDING] = "error-pending",
+		[SL_SPARED_EPOLL] = "epoll",
+		[SL_SPARED_PEER_WAITS] = "peer-waits",
+		[SL_SPARED_STDIO] = "stdio",
+	};
+	for (int spared = 0; spared < SL_SPARED_COUNT; spared++)
+		assert_true(words[spared] || spared == SL_SPARED_NOT ||
+		            spared == SL_SPARED_NOT_DUE || spared == SL_SPARED_BUSY);
+	assert_words(spared_word, words, SL_SPARED_COUNT);
 }
 
-static void test_kinds_and_directions(void **state)
+static const char *rung_word(int value)
+{
+	return sl_words_rung((enum sl_rung)value);
+}
+
+static void rungs(void **state)
 {
 	(void)state;
-	ASSERT_WORDS(sl_words_direction, enum sl_direction, NULL, "out", "in");
-	ASSERT_WORDS(sl_words_kind, enum sl_kind, NULL, "tcp", "udp", "unix", "netlink", "other");
-	ASSERT_WORDS(sl_words_stack_kind, enum sl_stack_kind, NULL, "native", "java");
-	ASSERT_WORDS(sl_words_role, enum sl_role, "runtime", "library", "application");
+	static const char *const words[] = {NULL, "probe", "shutdown", "neutralize", "close"};
+	assert_int_equal(COUNT(words), SL_RUNG_COUNT);
+	assert_words(rung_word, words, SL_RUNG_COUNT);
+}
+
+static unsigned complaints;
+
+static void complain(const char *line)
+{
+	(void)line;
+	complaints++;
+}
+
+static const char *action_word(int value)
+{
+	return sl_words_action((enum sl_action)value);
+}
+
+/* The report says what one would write after action=. */
+static void actions(void **state)
+{
+	(void)state;
+	static const char *const words[] = {"report", "shutdown", "neutralize", "close"};
+	char text[64];
+	assert_words(action_word, words, COUNT(words));
+	for (size_t i = 0; i < COUNT(words); i++) {
+		struct sl_options options;
+		sl_options_defaults(&options);
+		options.action = -1;
+		strcpy(text, "action=");
+		strcat(text, words[i]);
+		assert_int_equal(sl_options_parse(&options, text, complain), 0);
+		assert_int_equal(options.action, i);
+	}
+	assert_int_equal(complaints, 0);
+}
+
+static void errors(void **state)
+{
+	(void)state;
+	assert_string_equal(sl_words_error(EADDRNOTAVAIL), "EADDRNOTAVAIL");
+	assert_string_equal(sl_words_error(EADDRINUSE), "EADDRINUSE");
+	assert_string_equal(sl_words_error(EMFILE), "EMFILE");
+	assert_string_equal(sl_words_error(ENFILE), "ENFILE");
+	assert_null(sl_words_error(0));
+	assert_null(sl_words_error(EBADF));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_verdicts),
-		cmocka_unit_test(test_causes),
-		cmocka_unit_test(test_states_are_those_of_netstat),
-		cmocka_unit_test(test_triggers),
-		cmocka_unit_test(test_kinds_and_directions),
+		cmocka_unit_test(events),  cmocka_unit_test(reasons), cmocka_unit_test(rungs),
+		cmocka_unit_test(actions), cmocka_unit_test(errors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,11 +36,12 @@ static int connected_to(const char *host, unsigned port, bool is_bound)
 {
 	struct sockaddr_storage to;
 	socklen_t length = address_of(host, port, &to);
-	struct sockaddr_in any = address4(host, 0);
 	int fd = socket(to.ss_family, SOCK_STREAM, 0);
 	if (fd < 0)
 		return -1;
-	if ((is_bound && bind(fd, (struct sockaddr *)&any, sizeof(any)) != 0) ||
+	struct sockaddr_storage any = to;
+	((struct sockaddr_in *)&any)->sin_port = 0; /* at the same place in both families */
+	if ((is_bound && bind(fd, (struct sockaddr *)&any, length) != 0) ||
 	    connect(fd, (struct sockaddr *)&to, length) != 0) {
 		int error = errno;
 		close(fd);
@@ -229,6 +230,12 @@ static void do_listen(const struct words *w)
 	say("ok %d %u", fd, port);
 }
 
+/* shut FD: half-closed, as clients do that wait for an answer. */
+static void do_shut(const struct words *w)
+{
+	answer(shutdown(number(w, 1, -1), SHUT_WR));
+}
+
 static void do_read(const struct words *w)
 {
 	static char buffer[65536];
@@ -308,8 +315,8 @@ static const struct command commands[] = {
 	{"read", do_read},       {"write", do_write},
 	{"close", do_close},     {"fork", do_fork},
 	{"reap", do_reap},       {"set", do_set},
-	{"get", do_get},         {"fin", do_fin},
-	{"nop", do_nop},
+	{"get", do_get},         {"shut", do_shut},
+	{"fin", do_fin},         {"nop", do_nop},
 };
 
 int main(void)
