@@ -74,15 +74,16 @@ static ssize_t judge(const struct passage *passage, ssize_t result, const void *
 	return result;
 }
 
+/* The number was closed past the hooks, and is a file or pipe by now (the record is dropped at the next sweep). */
+static bool is_no_socket(ssize_t result)
+{
+	return result < 0 && errno == ENOTSOCK;
+}
+
 /* For calls that have no MSG_NOSIGNAL: ask with a send of nothing. True: the connection has ended, errno says so. */
 static bool has_met_the_end(const struct passage *passage)
 {
-	if (is_silent(passage) && sl_real.send(passage->fd, "", 0, MSG_NOSIGNAL) < 0 && errno == EPIPE)
-		return true;
-	if (!is_ended(passage))
-		return false;
-	errno = EPIPE;
-	return true;
+	return is_silent(passage) && sl_real.send(passage->fd, "", 0, MSG_NOSIGNAL) < 0 && errno == EPIPE;
 }
 
 ssize_t sl_guarded_write(int fd, const void *bytes, size_t n)
@@ -90,7 +91,9 @@ ssize_t sl_guarded_write(int fd, const void *bytes, size_t n)
 	SL_PASSAGE passage = enter(fd);
 	if (!is_silent(&passage))
 		return sl_real.write(fd, bytes, n);
-	return judge(&passage, sl_real.send(fd, bytes, n, MSG_NOSIGNAL), bytes, n);
+	ssize_t result = sl_real.send(fd, bytes, n, MSG_NOSIGNAL);
+	return is_no_socket(result) ? sl_real.write(fd, bytes, n)
+	                            : judge(&passage, result, bytes, n);
 }
 
 static bool is_one_goodbye(const struct iovec *iov, size_t count)
@@ -117,6 +120,8 @@ ssize_t sl_guarded_writev(int fd, const struct iovec *iov, int count)
 		return sl_real.writev(fd, iov, count);
 	struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
 	ssize_t result = sl_real.sendmsg(fd, &message, MSG_NOSIGNAL);
+	if (is_no_socket(result))
+		return sl_real.writev(fd, iov, count);
 	bool is_one = result < 0 && errno == EPIPE && is_one_goodbye(iov, (size_t)count);
 	return is_one ? result : judge(&passage, result, NULL, 0);
 }

@@ -85,17 +85,24 @@ static void for_each_number(int directory, each_entry_fn *each, void *context)
 		}
 }
 
-/* The inode behind "socket:[1234]"; 0: something else. */
-static uint64_t socket_inode(int directory, const char *name, char *link, size_t room)
+/* Where it leads. -errno: then it is "". */
+static long read_link(int directory, const char *name, char *link, size_t room)
 {
 	long n = SL_SYS4(SYS_readlinkat, directory, name, link, room - 1);
 	link[n > 0 ? n : 0] = 0;
+	return n;
+}
+
+/* The inode behind "socket:[1234]"; 0: something else. */
+static uint64_t socket_inode(const char *link)
+{
 	return strncmp(link, "socket:[", 8) == 0 ? number_at(link + 8) : 0;
 }
 
 struct reading {
 	struct sl_sharing *sharing;
 	uint32_t fds;
+	bool is_blind; /* not all fds of this process could be read */
 	int own_pid;
 	int parent_pid;
 	unsigned own_uid;
@@ -106,8 +113,9 @@ static bool read_fd(void *context, int directory, const char *name)
 {
 	struct reading *reading = context;
 	char link[64];
-	struct sl_shared *shared =
-		asked_about(reading->sharing, socket_inode(directory, name, link, sizeof(link)));
+	/* Listing the numbers takes less than following them: a process may have more rights than we. */
+	reading->is_blind |= read_link(directory, name, link, sizeof(link)) == -EACCES;
+	struct sl_shared *shared = asked_about(reading->sharing, socket_inode(link));
 	if (shared)
 		shared->is_elsewhere = true;
 	if (++reading->fds <= SL_SHARING_MOST_FDS)
@@ -135,11 +143,14 @@ static long read_of_process(int proc, const char *pid, const char *name, char *t
 }
 
 /* A process whose fds cannot be read: may it share ours? One of the same user may, and a parent of the same name, who forked
- * us before we gave up its rights. Another user's is taken not to: it could not have been forked from here and be hidden. */
+ * us before we gave up its rights. Another user's is taken not to: it could not have been forked from here and be hidden. Nor
+ * does one that has ended and waits for its parent. */
 static bool may_share(const struct reading *reading, int proc, const char *pid)
 {
 	char status[2048], name[32];
 	if (read_of_process(proc, pid, "status", status, sizeof(status)) <= 0)
+		return false;
+	if (!strstr(status, "\nVmSize:") && strstr(status, "\nThreads:\t1\n"))
 		return false;
 	const char *line = strstr(status, "\nUid:\t");
 	const char *effective = line ? strchr(line + 6, '\t') : NULL;
@@ -161,13 +172,17 @@ static bool read_process(void *context, int proc, const char *pid)
 	sl_out_text(&out, pid);
 	sl_out_text(&out, "/fd");
 	path[out.length] = 0;
+	uint32_t before = reading->fds;
 	int fd = (int)SL_SYS4(SYS_openat, proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (fd < 0) {
-		reading->sharing->is_unknown |= fd != -ENOENT && may_share(reading, proc, pid);
-		return true;
+	reading->is_blind = fd < 0 && fd != -ENOENT;
+	if (fd >= 0) {
+		for_each_number(fd, read_fd, reading);
+		(void)sl_sys_close(fd);
+		/* Nothing is listed where its first thread has ended, and others have the fds still. */
+		reading->is_blind |= reading->fds == before;
 	}
-	for_each_number(fd, read_fd, reading);
-	(void)sl_sys_close(fd);
+	if (reading->is_blind && may_share(reading, proc, pid))
+		reading->sharing->is_unknown = true;
 	return reading->fds <= SL_SHARING_MOST_FDS;
 }
 
@@ -241,7 +256,7 @@ static void read_epoll_set(struct reading *reading, const char *name)
 static bool read_own_fd(void *context, int directory, const char *name)
 {
 	char link[64];
-	(void)socket_inode(directory, name, link, sizeof(link));
+	(void)read_link(directory, name, link, sizeof(link));
 	if (strcmp(link, "anon_inode:[eventpoll]") == 0)
 		read_epoll_set(context, name);
 	return true;

@@ -21,10 +21,12 @@ function connect(port, how) {
     }
     socket.on('error', (error) => entry.events.push(`error:${error.code}`));
     socket.on('data', (data) => entry.events.push(`data:${data.length}`));
-    if (how === 'paused') {
-        socket.pause();
-    }
-    socket.on('connect', () => console.log(`ok ${number}`));
+    socket.on('connect', () => {
+        if (how === 'paused') {
+            socket.pause();
+        }
+        console.log(`ok ${number}`);
+    });
 }
 
 function obey(line) {
