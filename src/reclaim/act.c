@@ -86,49 +86,73 @@ int sl_act_on_copy(const struct sl_target *target, sl_act_fn *act, void *context
 	return error;
 }
 
+struct probing {
+	const struct sl_target *target;
+	struct sl_probe_saved *saved;
+};
+
+/* Has the program set keepalive itself? Its own call says so first, and then waits while the record is held. */
+static bool has_own(const struct sl_target *target)
+{
+	struct sl_fd_record record;
+	for (uint32_t i = 0; i < target->count; i++)
+		if (sl_fdtable_get(target->numbers[i].fd, &record) &&
+		    record.generation == target->numbers[i].generation &&
+		    (record.flags & SL_FD_OWN_KEEPALIVE))
+			return true;
+	return false;
+}
+
+static void mark_own(const struct sl_target *target, bool is_own)
+{
+	const uint32_t flag = SL_FD_OWN_KEEPALIVE;
+	for (uint32_t i = 0; i < target->count; i++)
+		sl_fdtable_mark(target->numbers[i].fd, target->numbers[i].generation,
+		                is_own ? flag : 0, is_own ? 0 : flag);
+}
+
 static int probe_copy(int copy, void *context)
 {
-	struct sl_probe_saved *saved = context;
+	struct probing *probing = context;
+	struct sl_probe_saved *saved = probing->saved;
 	int error = sl_act_get_int(copy, SOL_SOCKET, SO_KEEPALIVE, &saved->is_on);
 	if (error == 0)
 		error = sl_act_get_int(copy, IPPROTO_TCP, TCP_KEEPIDLE, &saved->idle_s);
+	/* From here on the flag says what the program sets while the probe is under way. */
+	saved->was_own = has_own(probing->target);
+	mark_own(probing->target, false);
 	if (error == 0)
 		error = sl_act_set_int(copy, SOL_SOCKET, SO_KEEPALIVE, 1);
 	/* Sets the timer to what is left of that second: nothing. */
 	return error ? error : sl_act_set_int(copy, IPPROTO_TCP, TCP_KEEPIDLE, 1);
 }
 
-static bool is_own(const struct sl_target *target)
-{
-	struct sl_fd_record record;
-	return sl_fdtable_get(target->numbers[0].fd, &record) &&
-	       (record.flags & SL_FD_OWN_KEEPALIVE);
-}
-
 int sl_act_probe(const struct sl_target *target, struct sl_probe_saved *saved)
 {
-	saved->was_own = is_own(target);
-	return sl_act_on_copy(target, probe_copy, saved, SL_MARK_PROBED);
+	struct probing probing = {target, saved};
+	return sl_act_on_copy(target, probe_copy, &probing, SL_MARK_PROBED);
 }
 
 static int end_probe_copy(int copy, void *context)
 {
-	const struct sl_probe_saved *saved = context;
+	const struct probing *probing = context;
+	const struct sl_probe_saved *saved = probing->saved;
 	int idle_s = 0;
+	/* What the program has set since is its own. */
+	if (!saved->is_on && !has_own(probing->target))
+		(void)sl_act_set_int(copy, SOL_SOCKET, SO_KEEPALIVE, 0);
 	if (sl_act_get_int(copy, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s) == 0 && idle_s == 1)
 		(void)sl_act_set_int(copy, IPPROTO_TCP, TCP_KEEPIDLE, saved->idle_s);
-	if (!saved->is_on)
-		(void)sl_act_set_int(copy, SOL_SOCKET, SO_KEEPALIVE, 0);
+	if (saved->was_own)
+		mark_own(probing->target, true);
 	return 0;
 }
 
 int sl_act_probe_end(const struct sl_target *target, const struct sl_probe_saved *saved)
 {
-	struct sl_probe_saved back = *saved;
-	/* What the program has set since is its own. */
-	if (!saved->was_own && is_own(target))
-		back.is_on = 1;
-	return sl_act_on_copy(target, end_probe_copy, &back, 0);
+	struct sl_probe_saved before = *saved;
+	struct probing probing = {target, &before};
+	return sl_act_on_copy(target, end_probe_copy, &probing, 0);
 }
 
 /* Has it stayed as it was looked at? */
@@ -141,7 +165,10 @@ static int shutdown_copy(int copy, void *context)
 		return -EBUSY;
 	/* Before the call: whoever writes from here on meets what we did. */
 	int error = mark(target, SL_MARK_GUARDED | SL_MARK_ENDED);
-	return error ? error : (int)SL_SYS2(SYS_shutdown, copy, SHUT_RDWR);
+	if (error == 0)
+		error = (int)SL_SYS2(SYS_shutdown, copy, SHUT_RDWR);
+	/* The peer reset it this very moment: it has ended all the same. */
+	return error == -ENOTCONN ? 0 : error;
 }
 
 int sl_act_shutdown(const struct sl_target *target)
@@ -158,10 +185,25 @@ static bool is_settled(int fd, bool is_error_ours)
 	return is_error_ours || sl_sys_poll(&look, 1, 0) < 1 || !(look.revents & POLLERR);
 }
 
+/* Still what may be let go of? The program may have given the peer up (connect() to AF_UNSPEC) and have another by now, under the
+ * same cookie. In CLOSE_WAIT only where somebody else has it too: else a shutdown comes first. */
+static bool is_over(const struct sl_number *number, bool is_lone)
+{
+	struct sl_fd_record record;
+	struct sl_kernel_tcp tcp;
+	if (!sl_fdtable_get(number->fd, &record) || record.generation != number->generation ||
+	    !(record.flags & SL_FD_CONNECTED) || sl_kernel_tcp(number->fd, &tcp) < 0)
+		return false;
+	return tcp.state == TCP_CLOSE || tcp.state == TCP_LAST_ACK ||
+	       (tcp.state == TCP_CLOSE_WAIT && !is_lone);
+}
+
 static int replace(int fd, uint64_t cookie, bool is_lone)
 {
 	const struct linger off = {0, 0};
 	int family = AF_INET;
+	if (sl_kernel_cookie(fd) != cookie)
+		return -ESTALE;
 	int flags = sl_sys_fcntl(fd, F_GETFD, 0), status = sl_sys_fcntl(fd, F_GETFL, 0);
 	if (flags < 0 || status < 0 || sl_act_get_int(fd, SOL_SOCKET, SO_DOMAIN, &family) < 0)
 		return -ESTALE;
@@ -170,7 +212,7 @@ static int replace(int fd, uint64_t cookie, bool is_lone)
 		return dead;
 	if (is_lone)
 		(void)SL_SYS5(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
-	if (sl_kernel_cookie(fd) != cookie)
+	if (sl_kernel_cookie(fd) != cookie) /* as late as it can be */
 		return -ESTALE;
 	int result = (int)SL_SYS3(SYS_dup3, dead, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
 	return result < 0 ? result : 0;
@@ -179,14 +221,24 @@ static int replace(int fd, uint64_t cookie, bool is_lone)
 static int neutralize_held(const struct sl_target *target, bool is_lone, bool is_error_ours)
 {
 	const uint32_t marks = SL_MARK_GUARDED | SL_MARK_ENDED | SL_MARK_DEAD;
-	int error = is_settled(target->numbers[0].fd, is_error_ours) ? 0 : -EBUSY;
-	for (uint32_t i = 0; error == 0 && i < target->count; i++) {
+	const struct sl_number *first = &target->numbers[0];
+	int error = 0, done = 0;
+	if (sl_kernel_cookie(first->fd) != target->cookie)
+		return -ESTALE;
+	if (!is_over(first, is_lone) || !is_settled(first->fd, is_error_ours))
+		return -EBUSY;
+	/* A number that was closed past the hooks is no reason to leave the others half done. */
+	for (uint32_t i = 0; i < target->count; i++) {
 		const struct sl_number *number = &target->numbers[i];
-		error = replace(number->fd, target->cookie, is_lone);
-		if (error == 0)
-			(void)sl_fdtable_mark_held(number->fd, number->generation, marks);
+		int result = replace(number->fd, target->cookie, is_lone);
+		if (result < 0) {
+			error = result;
+			continue;
+		}
+		(void)sl_fdtable_mark_held(number->fd, number->generation, marks);
+		done++;
 	}
-	return error;
+	return done > 0 ? 0 : error;
 }
 
 int sl_act_neutralize(const struct sl_target *target, bool is_lone, bool is_error_ours)

@@ -54,6 +54,8 @@ int sl_dead_socket(int family, bool is_nonblocking)
 		sl_ownfd_close(*place);
 	int fd = make(family, is_nonblocking);
 	*place = fd < 0 ? fd : sl_ownfd_take(fd);
+	if (*place == -EINVAL) /* the hard limit leaves no number as high as ours must be (fcntl(2), F_DUPFD) */
+		*place = -EMFILE;
 	return *place;
 }
 
@@ -74,6 +76,11 @@ int sl_dead_become_own(int fd)
 	int own = make(family_of(fd), is_nonblocking_fd(fd));
 	if (own < 0)
 		return own;
+	/* As late as it can be: another thread may have closed the number, and be given it again. */
+	if (!sl_dead_is_dead(fd)) {
+		(void)sl_sys_close(own);
+		return -ESTALE;
+	}
 	int result = (int)SL_SYS3(SYS_dup3, own, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
 	(void)sl_sys_close(own);
 	if (result < 0)

@@ -90,6 +90,9 @@ void sl_due_add(struct sl_due_list *list, const struct sl_suspect_view *view,
 static int compare(const void *a, const void *b)
 {
 	const struct sl_due *x = a, *y = b;
+	bool is_spared = x->view.rungs->spared_said != 0, is_other_spared = y->view.rungs->spared_said != 0;
+	if (is_spared != is_other_spared)
+		return is_spared ? 1 : -1;
 	if (x->known.quiet_ms != y->known.quiet_ms)
 		return x->known.quiet_ms > y->known.quiet_ms ? -1 : 1;
 	if (x->view.judgement.quiet_ms != y->view.judgement.quiet_ms)

@@ -33,7 +33,7 @@ void sl_due_look(const struct sl_suspect_view *view, uint64_t now_ms, struct sl_
 void sl_due_add(struct sl_due_list *list, const struct sl_suspect_view *view,
                 const struct sl_case *known);
 
-/* Longest quiet first. */
+/* Longest quiet first; those that were spared before come last: they must not keep the others from being asked about. */
 void sl_due_sort(struct sl_due_list *list);
 
 /* The costly facts, of all of them: sharing and epoll sets (through the clerk), rules, pending errors. False: not to be had now. Blocks: up

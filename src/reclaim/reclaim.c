@@ -17,6 +17,7 @@
 
 #define SL_SHARING_WAIT_MS 2000
 #define SL_SHARING_REST 20     /* after reading all of /proc, that many times as long without */
+#define SL_SPARE_DUE 200         /* looked at beyond what max_rate allows: some will be spared */
 #define SL_LIMITED_SWEEP_MS 1000 /* max_rate left something over: look again then */
 #define SL_PROBE_SWEEP_MS 2000
 
@@ -350,12 +351,24 @@ static void climb(struct turn *turn)
 	}
 }
 
+/* No more than this turn can get to: the facts are costly, and old by the next. */
+static void cut_to_rate(struct sl_due_list *due)
+{
+	uint32_t most = (uint32_t)(tokens_thousandth / 1000) + SL_SPARE_DUE;
+	if (sl_options.max_rate != 0 && !sl_options.dry_run && due->count > most)
+		due->count = most;
+}
+
 static void climb_if_known(struct turn *turn)
 {
 	uint64_t begin_ms = sl_clock_ms();
-	if (turn->due.count == 0 || begin_ms < read_from_ms)
+	if (turn->due.count == 0)
+		return;
+	turn->is_limited = begin_ms < read_from_ms;
+	if (turn->is_limited)
 		return;
 	sl_due_sort(&turn->due);
+	cut_to_rate(&turn->due);
 	bool is_known = sl_due_complete(&turn->due, SL_SHARING_WAIT_MS);
 	uint64_t end_ms = sl_clock_ms();
 	read_from_ms = end_ms + SL_SHARING_REST * (end_ms - begin_ms);

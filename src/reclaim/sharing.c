@@ -102,7 +102,7 @@ static uint64_t socket_inode(const char *link)
 struct reading {
 	struct sl_sharing *sharing;
 	uint32_t fds;
-	bool is_blind; /* not all fds of this process could be read */
+	bool is_denied; /* where the fds of this process lead could not be read */
 	int own_pid;
 	int parent_pid;
 	unsigned own_uid;
@@ -113,8 +113,8 @@ static bool read_fd(void *context, int directory, const char *name)
 {
 	struct reading *reading = context;
 	char link[64];
-	/* Listing the numbers takes less than following them: a process may have more rights than we. */
-	reading->is_blind |= read_link(directory, name, link, sizeof(link)) == -EACCES;
+	/* To follow them takes more than to list them: a process may have more rights than we (ptrace(2), access mode). */
+	reading->is_denied |= read_link(directory, name, link, sizeof(link)) == -EACCES;
 	struct sl_shared *shared = asked_about(reading->sharing, socket_inode(link));
 	if (shared)
 		shared->is_elsewhere = true;
@@ -142,12 +142,20 @@ static long read_of_process(int proc, const char *pid, const char *name, char *t
 	return got;
 }
 
+/* Forked, not exec'ed, or so it seems. */
+static bool has_our_name(const struct reading *reading, int proc, const char *pid)
+{
+	char name[32];
+	return read_of_process(proc, pid, "comm", name, sizeof(name)) > 0 &&
+	       strcmp(name, reading->own_name) == 0;
+}
+
 /* A process whose fds cannot be read: may it share ours? One of the same user may, and a parent of the same name, who forked
  * us before we gave up its rights. Another user's is taken not to: it could not have been forked from here and be hidden. Nor
  * does one that has ended and waits for its parent. */
 static bool may_share(const struct reading *reading, int proc, const char *pid)
 {
-	char status[2048], name[32];
+	char status[2048];
 	if (read_of_process(proc, pid, "status", status, sizeof(status)) <= 0)
 		return false;
 	if (!strstr(status, "\nVmSize:") && strstr(status, "\nThreads:\t1\n"))
@@ -156,9 +164,7 @@ static bool may_share(const struct reading *reading, int proc, const char *pid)
 	const char *effective = line ? strchr(line + 6, '\t') : NULL;
 	if (effective && number_at(effective + 1) == reading->own_uid)
 		return true;
-	return (int)number_at(pid) == reading->parent_pid &&
-	       read_of_process(proc, pid, "comm", name, sizeof(name)) > 0 &&
-	       strcmp(name, reading->own_name) == 0;
+	return (int)number_at(pid) == reading->parent_pid && has_our_name(reading, proc, pid);
 }
 
 static bool read_process(void *context, int proc, const char *pid)
@@ -174,14 +180,15 @@ static bool read_process(void *context, int proc, const char *pid)
 	path[out.length] = 0;
 	uint32_t before = reading->fds;
 	int fd = (int)SL_SYS4(SYS_openat, proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	reading->is_blind = fd < 0 && fd != -ENOENT;
+	reading->is_denied = false;
 	if (fd >= 0) {
 		for_each_number(fd, read_fd, reading);
 		(void)sl_sys_close(fd);
-		/* Nothing is listed where its first thread has ended, and others have the fds still. */
-		reading->is_blind |= reading->fds == before;
 	}
-	if (reading->is_blind && may_share(reading, proc, pid))
+	/* Nothing is listed where its first thread has ended, and others have the fds still. */
+	bool is_hidden = fd < 0 ? fd != -ENOENT : reading->fds == before;
+	if ((is_hidden && may_share(reading, proc, pid)) ||
+	    (reading->is_denied && has_our_name(reading, proc, pid)))
 		reading->sharing->is_unknown = true;
 	return reading->fds <= SL_SHARING_MOST_FDS;
 }

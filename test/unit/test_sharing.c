@@ -634,14 +634,25 @@ static void drop_capabilities(void)
 	sl_clerk_start();
 }
 
-/* One of the same user with more rights: its fds can be listed, but not where they lead. */
+static void rename_it(void *fd)
+{
+	close(*(int *)fd);
+	prctl(PR_SET_NAME, "another-name");
+}
+
+/* One of the same user with more rights: its fds can be listed, but not where they lead. Most of these have nothing to do with
+ * us, the first process of the machine above all; one of our name may have been forked with what we have. */
 static void lesser_in_child(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CHECK(prctl(PR_SET_NAME, "a-name-of-ours") == 0);
+	pid_t stranger = fork_sleeper(rename_it, &fd);
 	pid_t holder = fork_sleeper(do_nothing, NULL);
 	drop_capabilities();
 	CHECK(answer_for(fd) == SL_SHARING_UNKNOWN);
 	end_sleeper(holder);
+	CHECK(answer_for(fd) == SL_SHARING_NONE);
+	end_sleeper(stranger);
 }
 
 static void a_process_with_more_rights(void **state)

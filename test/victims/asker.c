@@ -232,10 +232,17 @@ static void do_epoll(const struct words *w)
 	}
 }
 
+static void do_open(const struct words *w)
+{
+	answer(open(text(w, 1), O_RDWR | O_CLOEXEC));
+}
+
 static const struct command commands[] = {
-	{"connect", do_connect}, {"close", do_close},       {"dup", do_dup},   {"dup2", do_dup2},
-	{"flags", do_flags},     {"setflags", do_setflags}, {"call", do_call}, {"place", do_place},
-	{"cookie", do_cookie},   {"epoll", do_epoll},       {"fin", do_fin},   {"nop", do_nop},
+	{"connect", do_connect}, {"close", do_close}, {"dup", do_dup},
+	{"dup2", do_dup2},       {"flags", do_flags}, {"setflags", do_setflags},
+	{"call", do_call},       {"place", do_place}, {"cookie", do_cookie},
+	{"epoll", do_epoll},     {"fin", do_fin},     {"rawclose", do_rawclose},
+	{"rawdup2", do_rawdup2}, {"open", do_open},   {"nop", do_nop},
 };
 
 int main(void)

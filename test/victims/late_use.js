@@ -2,17 +2,19 @@
 //
 // It prints "ready" and obeys one command a line; connections have numbers, from 0.
 //
-//   connect PORT [paused]   reads and keeps its own half open (allowHalfOpen); paused: reads nothing
-//   events N                what it has emitted so far
-//   write N, end N, destroy N, resume N
+//   connect PORT   reads, and keeps its own half open (allowHalfOpen)
+//   events N       what it has emitted so far
+//   write N, end N, destroy N
+//   block PATH     the event loop stands still until somebody has written to this fifo
 //   nop
 'use strict';
+const fs = require('fs');
 const net = require('net');
 const readline = require('readline');
 
 const sockets = [];
 
-function connect(port, how) {
+function connect(port) {
     const socket = net.connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true });
     const entry = { socket, events: [] };
     const number = sockets.push(entry) - 1;
@@ -21,18 +23,18 @@ function connect(port, how) {
     }
     socket.on('error', (error) => entry.events.push(`error:${error.code}`));
     socket.on('data', (data) => entry.events.push(`data:${data.length}`));
-    socket.on('connect', () => {
-        if (how === 'paused') {
-            socket.pause();
-        }
-        console.log(`ok ${number}`);
-    });
+    socket.on('connect', () => console.log(`ok ${number}`));
 }
 
 function obey(line) {
-    const [verb, first, second] = line.split(' ');
+    const [verb, first] = line.split(' ');
     if (verb === 'connect') {
-        connect(first, second);
+        connect(first);
+        return;
+    }
+    if (verb === 'block') {
+        fs.readFileSync(first);
+        console.log('ok');
         return;
     }
     const entry = sockets[Number(first)];

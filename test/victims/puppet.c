@@ -9,25 +9,8 @@
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-
-/* A system call that passes every library. -errno on failure. */
-static long raw(long nr, long a, long b, long c)
-{
-#if defined(__x86_64__)
-	long result;
-	__asm__ volatile("syscall"
-	                 : "=a"(result)
-	                 : "a"(nr), "D"(a), "S"(b), "d"(c)
-	                 : "rcx", "r11", "memory");
-	return result;
-#else
-	long result = syscall(nr, a, b, c);
-	return result < 0 ? -errno : result;
-#endif
-}
 
 static void do_rawconnect(const struct words *w)
 {
@@ -62,24 +45,6 @@ static void do_write(const struct words *w)
 static void do_shutdown(const struct words *w)
 {
 	answer(shutdown(number(w, 1, -1), SHUT_WR));
-}
-
-static void do_rawclose(const struct words *w)
-{
-	long result = raw(SYS_close, number(w, 1, -1), 0, 0);
-	if (result < 0)
-		say_error((int)-result, "");
-	else
-		say("ok 0");
-}
-
-static void do_rawdup2(const struct words *w)
-{
-	long result = raw(SYS_dup3, number(w, 1, -1), number(w, 2, -1), 0);
-	if (result < 0)
-		say_error((int)-result, "");
-	else
-		say("ok %ld", result);
 }
 
 static void do_kind(const struct words *w)

@@ -178,6 +178,16 @@ static void do_events(const struct words *w)
 	say("ok%s", of(w)->events);
 }
 
+/* block PATH: the loop stands still until somebody has written to this fifo. */
+static void do_block(const struct words *w)
+{
+	char byte;
+	int fd = open(text(w, 1), O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, &byte, 1) != 1 || close(fd) != 0)
+		die("block");
+	say("ok");
+}
+
 /* turns: how often the loop went round. */
 static void do_turns(const struct words *w)
 {
@@ -188,7 +198,7 @@ static void do_turns(const struct words *w)
 static const struct command commands[] = {
 	{"open", do_open},     {"poll", do_poll},   {"watch", do_watch}, {"start", do_start},
 	{"stop", do_stop},     {"shut", do_shut},   {"send", do_send},   {"end", do_end},
-	{"events", do_events}, {"turns", do_turns}, {"nop", do_nop},
+	{"events", do_events}, {"turns", do_turns}, {"block", do_block}, {"nop", do_nop},
 };
 
 static void count_turn(uv_prepare_t *unused)
