@@ -43,11 +43,21 @@ static bool is_nonblocking_fd(int fd)
 	return flags >= 0 && (flags & O_NONBLOCK);
 }
 
+static int family_of(int fd)
+{
+	int family = AF_INET;
+	unsigned n = sizeof(family);
+	(void)sl_sys_getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &n);
+	return family;
+}
+
 int sl_dead_socket(int family, bool is_nonblocking)
 {
 	int *place = &dead[(family == AF_INET6) * 2 + is_nonblocking];
 	bool is_ours = *place >= 0 && sl_ownfd_is_true(*place);
-	if (is_ours && sl_dead_is_dead(*place) && is_nonblocking_fd(*place) == is_nonblocking)
+	/* Had the program closed it past the hooks, another one of ours may be there by now. */
+	if (is_ours && sl_dead_is_dead(*place) && is_nonblocking_fd(*place) == is_nonblocking &&
+	    family_of(*place) == family)
 		return *place;
 	/* Numbers that were neutralized before keep the old one; ours is let go. */
 	if (is_ours)
@@ -57,14 +67,6 @@ int sl_dead_socket(int family, bool is_nonblocking)
 	if (*place == -EINVAL) /* the hard limit leaves no number as high as ours must be (fcntl(2), F_DUPFD) */
 		*place = -EMFILE;
 	return *place;
-}
-
-static int family_of(int fd)
-{
-	int family = AF_INET;
-	unsigned n = sizeof(family);
-	(void)sl_sys_getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &n);
-	return family;
 }
 
 int sl_dead_become_own(int fd)
