@@ -57,7 +57,7 @@ quiet = $(if $(V),,@echo '  $(1)  $@';)
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 TSAN := -fsanitize=thread
 
-.PHONY: all check demo bench install uninstall clean format lint help unit asan tsan e2e \
+.PHONY: all check demo bench install uninstall clean format lint help unit asan tsan e2e stress \
 	build-unit build-asan build-tsan build-e2e FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -120,7 +120,7 @@ $(eval $(call programs,tsan,tsan/obj,$(TSAN)))
 
 build-unit: $(addprefix $(BUILD)/unit/,$(UNIT_TESTS) $(HOOK_TESTS))
 build-asan: $(addprefix $(BUILD)/asan/,$(UNIT_TESTS) $(HOOK_TESTS) $(FUZZERS))
-build-tsan: $(addprefix $(BUILD)/tsan/,$(filter $(TSAN_TESTS),$(UNIT_TESTS)))
+build-tsan: $(addprefix $(BUILD)/tsan/,$(filter $(TSAN_TESTS),$(UNIT_TESTS)) torture)
 build-e2e: all $(VICTIMS) $(if $(JAVA_SOURCES),$(BUILD)/java/.compiled)
 
 # A program under test is plain code. Its own flags, if any, stand in its first line: /* Build: FLAGS */
@@ -129,6 +129,10 @@ victim_flags = $(shell sed -n '1s|^/\* Build: \(.*\) \*/$$|\1|p' $<)
 $(BUILD)/victims/%: test/victims/%.c
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) -O1 -g -std=gnu11 -Wall -Wextra -Werror -Iinclude -MMD -MP -o $@ $< -pthread $(victim_flags)
+
+# The library in the program itself: TSan sees both.
+$(BUILD)/tsan/torture: test/victims/torture.c $(SOURCES:src/%.c=$(BUILD)/tsan/obj/%.o)
+	$(call quiet,CC)$(CC) $(CFLAGS) -std=gnu11 -Wall -Wextra -Werror $(TSAN) -o $@ $^ -pthread
 
 $(BUILD)/bench/%: test/bench/%.c
 	@mkdir -p $(@D)
@@ -161,6 +165,9 @@ tsan: ## run the tests of what threads share under TSan
 
 e2e: ## run real programs under the library
 	@scripts/check-all e2e
+
+stress: build-e2e ## the torture test for STRESS_SECONDS (120) at each action
+	@scripts/stress
 
 lint: ## clang-format, cppcheck, clang-tidy, shellcheck
 	@scripts/check-all lint

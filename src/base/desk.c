@@ -1,7 +1,9 @@
 #include "base/desk.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "base/ownfd.h"
 #include "base/sys.h"
@@ -10,8 +12,9 @@
 
 #define SL_DESK_BELOW_LIMIT 8
 
-static int desk = -1;
+static int desk = -1; /* none: also where the number was lost, for it may be another of ours by now */
 static int filler_fd = -1;
+static uint64_t lent; /* what was put there */
 
 static int floor_of_numbers(void)
 {
@@ -39,7 +42,23 @@ static int reserve(void)
 /* The program may have taken the number, by a raw close or a dup2(). */
 static bool is_open(void)
 {
-	return desk >= 0 && sl_ownfd_is_true(desk);
+	if (desk >= 0 && !sl_ownfd_is_true(desk))
+		desk = -1;
+	return desk >= 0;
+}
+
+static uint64_t what_is_at(int fd)
+{
+	struct stat file;
+	return SL_SYS2(SYS_fstat, fd, &file) == 0
+	               ? (uint64_t)file.st_ino ^ (uint64_t)file.st_dev << 32
+	               : 0;
+}
+
+static void give_up(void)
+{
+	sl_ownfd_close(desk);
+	desk = -1;
 }
 
 int sl_desk_open(int filler)
@@ -50,8 +69,7 @@ int sl_desk_open(int filler)
 
 static int put(int fd)
 {
-	int result = (int)SL_SYS3(SYS_dup3, fd, desk, O_CLOEXEC);
-	return result;
+	return (int)SL_SYS3(SYS_dup3, fd, desk, O_CLOEXEC);
 }
 
 int sl_desk_lend(int fd)
@@ -64,7 +82,7 @@ int sl_desk_lend(int fd)
 	/* The program has lowered its limit below our number: another one. */
 	if (result == -EBADF && sl_sys_fcntl(fd, F_GETFD, 0) >= 0) {
 		atomic_store(&sl_ownfd_lent, -1);
-		sl_ownfd_close(desk);
+		give_up();
 		if (reserve() < 0)
 			return -EMFILE;
 		atomic_store(&sl_ownfd_lent, desk);
@@ -72,14 +90,22 @@ int sl_desk_lend(int fd)
 	}
 	if (result < 0)
 		atomic_store(&sl_ownfd_lent, -1);
+	else
+		lent = what_is_at(desk);
 	return result;
 }
 
 void sl_desk_return(void)
 {
-	/* Unless the program has put something of its own there. */
-	if (sl_ownfd_is(desk) && put(filler_fd) < 0)
-		sl_ownfd_close(desk); /* the limit is below it by now */
+	if (atomic_load(&sl_ownfd_lent) < 0)
+		return;
+	/* The program may have put something of its own there, by dup2() or past the hooks. */
+	if (!sl_ownfd_is(desk) || what_is_at(desk) != lent) {
+		sl_ownfd_yield(desk);
+		desk = -1;
+	} else if (put(filler_fd) < 0) {
+		give_up(); /* the limit is below it by now */
+	}
 	atomic_store(&sl_ownfd_lent, -1);
 }
 

@@ -1,8 +1,11 @@
 #include "hooks/guarded.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
+#include "base/process.h"
+#include "base/sys.h"
 #include "hooks/entry.h"
 #include "hooks/real.h"
 #include "reclaim/regret.h"
@@ -16,10 +19,13 @@ struct passage {
 	int fd;
 };
 
+/* A handler may have forked meanwhile: in the child nothing is counted any more. */
 static void leave(struct passage *passage)
 {
-	if (passage->slot)
-		atomic_fetch_sub(&passage->slot->writers, 1);
+	uint32_t count = passage->slot ? atomic_load(&passage->slot->writers) : 0;
+	while (count > 0 &&
+	       !atomic_compare_exchange_weak(&passage->slot->writers, &count, count - 1))
+		;
 }
 
 #define SL_PASSAGE __attribute__((cleanup(leave))) struct passage
@@ -80,10 +86,23 @@ static bool is_no_socket(ssize_t result)
 	return result < 0 && errno == ENOTSOCK;
 }
 
-/* For calls that have no MSG_NOSIGNAL: ask with a send of nothing. True: the connection has ended, errno says so. */
+/* For calls that have no MSG_NOSIGNAL: ask with a send of nothing. True: the connection has ended, errno says so. An error that was
+ * pending is the call's too: taken away by the asking, it would leave the signal to the call. In a sandbox only the program's own
+ * calls are allowed (seccomp(2)): nothing is asked, what we ended has ended. */
 static bool has_met_the_end(const struct passage *passage)
 {
-	return is_silent(passage) && sl_real.send(passage->fd, "", 0, MSG_NOSIGNAL) < 0 && errno == EPIPE;
+	long result = 0;
+	if (!is_silent(passage))
+		return false;
+	if (!sl_process_is_sandboxed())
+		result = sl_syscall6(SYS_sendto, passage->fd, (long)"", 0,
+		                     MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
+	else if (is_ended(passage))
+		result = -EPIPE;
+	if (result >= 0 || result == -EAGAIN || result == -ENOTSOCK || result == -EBADF)
+		return false;
+	errno = (int)-result;
+	return true;
 }
 
 ssize_t sl_guarded_write(int fd, const void *bytes, size_t n)
@@ -91,6 +110,9 @@ ssize_t sl_guarded_write(int fd, const void *bytes, size_t n)
 	SL_PASSAGE passage = enter(fd);
 	if (!is_silent(&passage))
 		return sl_real.write(fd, bytes, n);
+	if (sl_process_is_sandboxed())
+		return has_met_the_end(&passage) ? judge(&passage, -1, bytes, n)
+		                                 : sl_real.write(fd, bytes, n);
 	ssize_t result = sl_real.send(fd, bytes, n, MSG_NOSIGNAL);
 	return is_no_socket(result) ? sl_real.write(fd, bytes, n)
 	                            : judge(&passage, result, bytes, n);
@@ -116,8 +138,11 @@ ssize_t sl_guarded_sendmsg(int fd, const struct msghdr *message, int flags)
 ssize_t sl_guarded_writev(int fd, const struct iovec *iov, int count)
 {
 	SL_PASSAGE passage = enter(fd);
-	if (!is_silent(&passage) || count < 0)
+	if (!is_silent(&passage) || count <= 0 || count > IOV_MAX)
 		return sl_real.writev(fd, iov, count);
+	if (sl_process_is_sandboxed())
+		return has_met_the_end(&passage) ? judge(&passage, -1, NULL, 0)
+		                                 : sl_real.writev(fd, iov, count);
 	struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
 	ssize_t result = sl_real.sendmsg(fd, &message, MSG_NOSIGNAL);
 	if (is_no_socket(result))

@@ -115,7 +115,8 @@ static bool settle_dead(int operation, int fd, int *result)
 	if (sl_fd_state_of(head) != SL_FD_OPEN || !(head & SL_MARK_DEAD) || !sl_entry_is_ours())
 		return false;
 	if (operation == EPOLL_CTL_ADD) {
-		*result = sl_dead_become_own(fd);
+		/* In a sandbox only the program's own calls are allowed (seccomp(2)). */
+		*result = sl_process_is_sandboxed() ? -EPERM : sl_dead_become_own(fd);
 		if (*result == 0)
 			return false;
 		errno = ENOMEM;

@@ -64,7 +64,8 @@ int sl_dead_socket(int family, bool is_nonblocking)
 		sl_ownfd_close(*place);
 	int fd = make(family, is_nonblocking);
 	*place = fd < 0 ? fd : sl_ownfd_take(fd);
-	if (*place == -EINVAL) /* the hard limit leaves no number as high as ours must be (fcntl(2), F_DUPFD) */
+	/* The hard limit leaves no number as high as ours must be (fcntl(2), F_DUPFD). */
+	if (*place == -EINVAL)
 		*place = -EMFILE;
 	return *place;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clerk.h"
+#include "base/clock.h"
 #include "base/options.h"
 #include "base/sort.h"
 #include "base/sys.h"
@@ -15,6 +16,7 @@
 #include "base/poison.h"
 
 #define SL_PROBE_WAIT_MS 2000
+#define SL_PROBE_SLACK_MS 12 /* the kernel counts ages in jiffies of up to 10 ms (tcp_get_info() in net/ipv4/tcp.c) */
 
 /* What the clerk reads into: it may be late. */
 static struct sl_arena arena = SL_ARENA(64u << 10, 0);
@@ -50,12 +52,26 @@ static bool is_sigpipe_ignored(void)
 	       now.handler == SIG_IGN;
 }
 
-void sl_due_look(const struct sl_suspect_view *view, uint64_t now_ms, struct sl_case *known)
+/* Has the peer acknowledged since the probe? Asked now, not taken from the sweep: an answer that looked older than the probe
+ * would be taken for none, and its peer for one that has gone. */
+static void look_for_answer(const struct sl_suspect_view *view, struct sl_case *known)
+{
+	const struct sl_suspect_rungs *rungs = view->rungs;
+	struct sl_kernel_tcp tcp;
+	known->probe_sent = rungs->probed_at_ms != 0;
+	if (!known->probe_sent || rungs->is_pretended || known->is_dead ||
+	    sl_kernel_tcp(view->record.fd, &tcp) < 0)
+		return;
+	uint64_t since_ms = sl_clock_ms() - rungs->probed_at_ms;
+	known->probe_answered = tcp.last_ack_recv_ms <= since_ms + SL_PROBE_SLACK_MS;
+	known->is_probe_pending = !known->probe_answered && since_ms < SL_PROBE_WAIT_MS;
+}
+
+void sl_due_look(const struct sl_suspect_view *view, struct sl_case *known)
 {
 	const struct sl_peer *peer = sl_peer_get(view->record.peer);
 	const struct sl_site *site = sl_site_get(view->record.site);
 	const struct sl_suspect_rungs *rungs = view->rungs;
-	uint64_t since_probe_ms = now_ms - rungs->probed_at_ms;
 	*known = (struct sl_case){
 		.direction = peer                              ? peer->direction
 	                     : view->record.flags & SL_FD_OUT  ? SL_DIRECTION_OUT
@@ -69,15 +85,11 @@ void sl_due_look(const struct sl_suspect_view *view, uint64_t now_ms, struct sl_
 		.has_unread = view->has_unread,
 		.has_unsent = view->has_unsent,
 		.read_last = (view->record.last_io & ((1u << SL_IO_BITS) - 1)) == SL_IO_READ,
-		.probe_sent = rungs->probed_at_ms != 0,
-		.probe_answered = rungs->probed_at_ms && view->last_ack_recv_ms <= since_probe_ms,
-		.is_probe_pending = rungs->probed_at_ms && !view->judgement.is_dead &&
-	                            view->last_ack_recv_ms > since_probe_ms &&
-	                            since_probe_ms < SL_PROBE_WAIT_MS,
 		.reached = (enum sl_rung)rungs->reached,
 		.quiet_ms = view->action_quiet_ms,
 		.since_rung_ms = rungs->since_rung_ms,
 	};
+	look_for_answer(view, known);
 }
 
 void sl_due_add(struct sl_due_list *list, const struct sl_suspect_view *view,
@@ -136,6 +148,10 @@ bool sl_due_complete(struct sl_due_list *list, uint64_t wait_ms)
 		struct sl_due *due = &list->of[i];
 		const struct sl_fd_record *record = &due->view.record;
 		struct pollfd look = {.fd = record->fd};
+		struct sl_fd_record now;
+		/* Passed on, or given to stdio, since the sweep. */
+		if (sl_fdtable_get(record->fd, &now) && now.generation == record->generation)
+			due->view.record.flags |= now.flags;
 		due->known.is_covered = sl_rules_cover(record->peer, record->fd);
 		due->known.sharing = record->flags & SL_FD_PASSED
 		                             ? SL_SHARING_SHARED
@@ -164,14 +180,30 @@ static bool is_guarded(const struct sl_fd_record *record)
 	return false;
 }
 
+/* Has it been copied, by now? */
+static bool is_duped(const struct sl_suspect_view *view)
+{
+	struct sl_fd_record now;
+	return view->descriptors > 1 || (view->record.flags & SL_FD_DUPED) ||
+	       (sl_fdtable_get(view->record.fd, &now) && (now.flags & SL_FD_DUPED));
+}
+
+/* Used since the last sweep began? What that one met may not know of it. */
+static bool is_used(const struct sl_fd_record *record)
+{
+	uint32_t tick = atomic_load(&sl_fd_tick) << SL_IO_BITS >> SL_IO_BITS;
+	return record->last_io != 0 && record->last_io >> SL_IO_BITS == tick;
+}
+
 bool sl_due_target(const struct sl_due *due, struct sl_target *target)
 {
 	const struct sl_suspect_view *view = &due->view;
 	struct sl_fd_record record;
-	bool are_guarded = view->rungs->is_guarded;
+	/* As the sweep met it: a write that began before may not have announced itself. */
+	bool are_guarded = view->record.marks & SL_MARK_GUARDED;
 	*target = (struct sl_target){.cookie = view->cookie, .bytes_sent = view->bytes_sent};
 	put_number(target, &view->record);
-	if (view->descriptors <= 1 && !(view->record.flags & SL_FD_DUPED))
+	if (!is_duped(view))
 		return are_guarded;
 	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1) {
 		if (record.kind != SL_KIND_TCP || record.fd == view->record.fd ||
@@ -180,7 +212,7 @@ bool sl_due_target(const struct sl_due *due, struct sl_target *target)
 		if (target->count == SL_HELD_MAX)
 			return false;
 		put_number(target, &record);
-		are_guarded &= is_guarded(&record);
+		are_guarded &= is_guarded(&record) && !is_used(&record);
 	}
 	return are_guarded;
 }

@@ -28,7 +28,7 @@ struct sl_due_list {
 bool sl_due_begin(struct sl_due_list *list, struct sl_arena *arena);
 
 /* The cheap facts. */
-void sl_due_look(const struct sl_suspect_view *view, uint64_t now_ms, struct sl_case *known);
+void sl_due_look(const struct sl_suspect_view *view, struct sl_case *known);
 
 void sl_due_add(struct sl_due_list *list, const struct sl_suspect_view *view,
                 const struct sl_case *known);
@@ -40,7 +40,8 @@ void sl_due_sort(struct sl_due_list *list);
  * to wait_ms. */
 bool sl_due_complete(struct sl_due_list *list, uint64_t wait_ms);
 
-/* All numbers of the connection, guarded. False: one of them is guarded only from now on, or there are too many: not yet. */
+/* All numbers of the connection, guarded. False: one of them is guarded only from now on or was used since the sweep, or there are
+ * too many: not yet. */
 bool sl_due_target(const struct sl_due *due, struct sl_target *target);
 
 /* The event of this kind about it. */

@@ -4,7 +4,7 @@
  * meets the socket first. What getsockopt() tells the program is what is in force.
  *
  * A peer that does not answer is taken for dead after twice keepalive= at most: TCP_KEEPIDLE is that, TCP_KEEPINTVL a fifth
- * of it, TCP_KEEPCNT 5 (tcp(7)).
+ * of it, one second at least, TCP_KEEPCNT 5 (tcp(7)).
  *
  * Layer: reclaim. Locks: as act.h. Fork: the child keeps what is set. errno: untouched.
  */

@@ -141,7 +141,7 @@ enum sl_spared sl_ladder_may_rescue(const struct sl_case *known, const struct sl
 	if (!known->is_close_wait || known->reached >= SL_RUNG_SHUTDOWN || known->has_unsent ||
 	    known->quiet_ms < (uint64_t)options->rescue_after_ms)
 		return spared;
-	if (known->direction != SL_DIRECTION_OUT)
+	if (known->direction != SL_DIRECTION_OUT || !is_on_side(known, options))
 		return SL_SPARED_SIDE;
 	if (known->has_unread)
 		return SL_SPARED_UNREAD;

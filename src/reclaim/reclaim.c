@@ -7,7 +7,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/sys.h"
 #include "ledger/sites.h"
+#include "reclaim/dead.h"
 #include "reclaim/due.h"
 #include "reclaim/keepalive.h"
 #include "reclaim/regret.h"
@@ -97,7 +99,7 @@ static void note_death(const struct sl_suspect_view *view)
 	struct sl_suspect_rungs *rungs = view->rungs;
 	if (!view->judgement.is_dead || rungs->keepalive_said)
 		return;
-	if (rungs->probed_at_ms) {
+	if (rungs->is_probing) {
 		rungs->keepalive_said = true;
 		counts.ended_by_probe++;
 	} else if (view->judgement.death == SL_DEATH_KEEPALIVE &&
@@ -115,11 +117,25 @@ static void end_probe(const struct sl_suspect_view *view)
 	struct sl_target target;
 	const struct sl_probe_saved saved = {rungs->keepalive_on, rungs->keepalive_idle_s,
 	                                     rungs->was_own_keepalive};
+	if (sl_process_is_sandboxed())
+		return;
 	(void)sl_due_target(&due, &target);
 	for (uint32_t i = 0; i < target.count; i++)
 		target.numbers[i].last_io = SL_IO_ANY;
-	int error = sl_act_probe_end(&target, &saved);
-	rungs->is_probing = error != 0 && error != -ESTALE;
+	/* Else tried again, as long as the connection has a number. */
+	rungs->is_probing = sl_act_probe_end(&target, &saved) != 0;
+}
+
+/* The program has used it: what was asked or pretended before is old. */
+static void start_anew(const struct sl_suspect_view *view)
+{
+	struct sl_suspect_rungs *rungs = view->rungs;
+	if (rungs->is_probing)
+		end_probe(view);
+	if (rungs->is_probing || (rungs->reached >= SL_RUNG_SHUTDOWN && !rungs->is_pretended))
+		return;
+	rungs->probed_at_ms = 0;
+	rungs->reached = SL_RUNG_NONE;
 }
 
 /* A peer that acknowledged is asked again after another deadline. */
@@ -130,6 +146,36 @@ static void renew_probe(struct sl_suspect_rungs *rungs, const struct sl_case *kn
 		rungs->probed_at_ms = 0;
 }
 
+static void tell_skipped(const struct sl_suspect_view *view, const struct sl_decision *decision)
+{
+	if (decision->spared == SL_SPARED_NOT_DUE ||
+	    view->rungs->spared_said == (uint8_t)decision->spared)
+		return;
+	view->rungs->spared_said = (uint8_t)decision->spared;
+	struct sl_event event = sl_due_event(view, SL_EVENT_SKIPPED);
+	event.spared = decision->spared;
+	event.rung = decision->due;
+	tell_fn(&event);
+}
+
+/* Something is due, and nothing that is known already forbids it: only then are the costly questions worth asking. */
+static bool is_worth_asking(const struct sl_suspect_view *view, const struct sl_case *known)
+{
+	struct sl_case at_best = *known;
+	struct sl_decision decision;
+	if (known->is_probe_pending || !sl_ladder_is_due(known, &sl_options))
+		return false;
+	/* It has a dead socket of its own, which is not ours to close. */
+	if (view->rungs->reached == SL_RUNG_NEUTRALIZE && !view->rungs->is_pretended &&
+	    !(view->record.marks & SL_MARK_DEAD))
+		return false;
+	at_best.is_covered = true;
+	sl_ladder_decide(&at_best, &sl_options, &decision);
+	if (decision.rung == SL_RUNG_NONE)
+		tell_skipped(view, &decision);
+	return decision.rung != SL_RUNG_NONE;
+}
+
 static void collect(void *context, const struct sl_suspect_view *view)
 {
 	struct turn *turn = context;
@@ -137,17 +183,17 @@ static void collect(void *context, const struct sl_suspect_view *view)
 	struct sl_case known;
 	note_stuck(view);
 	note_death(view);
-	if (rungs->is_pretended && view->action_quiet_ms == 0)
-		rungs->reached = SL_RUNG_NONE;
-	sl_due_look(view, turn->now_ms, &known);
+	if (view->action_quiet_ms == 0)
+		start_anew(view);
+	sl_due_look(view, &known);
 	if (rungs->is_probing && !known.is_probe_pending)
 		end_probe(view);
 	turn->has_probe |= known.is_probe_pending;
 	renew_probe(rungs, &known, turn->now_ms);
-	if (turn->is_acting && !known.is_probe_pending && sl_ladder_is_due(&known, &sl_options))
+	if (turn->is_acting && is_worth_asking(view, &known))
 		sl_due_add(&turn->due, view, &known);
 	/* Guarded from now on; acted on at a later sweep. */
-	if (!rungs->is_guarded && (turn->is_acting || sl_options_want_rescue(&sl_options)))
+	if (!(view->record.marks & SL_MARK_GUARDED) && (turn->is_acting || sl_options_want_rescue(&sl_options)))
 		rungs->is_guarded = sl_fdtable_guard(view->record.fd, view->record.generation);
 }
 
@@ -161,6 +207,9 @@ static void gone(void *unused, const struct sl_suspect_view *view)
 	} else if (rungs->stuck_said && !rungs->is_reclaimed) {
 		tell(view, SL_EVENT_RETRACTED);
 	}
+	/* It may be open still, with another peer (connect() to AF_UNSPEC). */
+	if (rungs->is_probing)
+		end_probe(view);
 }
 
 /* ---- the rungs ---- */
@@ -193,6 +242,7 @@ static int probe(const struct sl_due *due, const struct sl_target *target)
 {
 	struct sl_suspect_rungs *rungs = due->view.rungs;
 	struct sl_probe_saved saved;
+	uint64_t before_ms = sl_clock_ms();
 	int error = sl_act_probe(target, &saved);
 	if (error != 0)
 		return error;
@@ -201,7 +251,7 @@ static int probe(const struct sl_due *due, const struct sl_target *target)
 	rungs->was_own_keepalive = saved.was_own;
 	rungs->is_probing = true;
 	rungs->is_error_ours = !due->known.has_pending_error;
-	rungs->probed_at_ms = sl_clock_ms();
+	rungs->probed_at_ms = before_ms;
 	note_rung(rungs, SL_RUNG_PROBE);
 	counts.probed++;
 	tell(&due->view, SL_EVENT_PROBED);
@@ -293,18 +343,6 @@ static void pretend(const struct sl_due *due, enum sl_rung rung)
 	tell(&due->view, kinds[rung]);
 }
 
-static void tell_skipped(const struct sl_due *due, const struct sl_decision *decision)
-{
-	if (decision->spared == SL_SPARED_NOT_DUE ||
-	    due->view.rungs->spared_said == (uint8_t)decision->spared)
-		return;
-	due->view.rungs->spared_said = (uint8_t)decision->spared;
-	struct sl_event event = sl_due_event(&due->view, SL_EVENT_SKIPPED);
-	event.spared = decision->spared;
-	event.rung = decision->due;
-	tell_fn(&event);
-}
-
 /* ---- how many, and when ---- */
 
 static bool has_token(void)
@@ -336,7 +374,7 @@ static void climb(struct turn *turn)
 		struct sl_decision decision;
 		sl_ladder_decide(&due->known, &sl_options, &decision);
 		if (decision.rung == SL_RUNG_NONE) {
-			tell_skipped(due, &decision);
+			tell_skipped(&due->view, &decision);
 		} else if (sl_options.dry_run) {
 			pretend(due, decision.rung);
 		} else if (!has_token()) {
@@ -393,6 +431,13 @@ uint64_t sl_reclaim_turn(uint64_t now_ms, bool is_late)
 	return turn.has_probe ? SL_PROBE_SWEEP_MS : UINT64_MAX;
 }
 
+/* Now, while there are numbers left, and none of the program's is in the way: one for each family, blocking or not. */
+static void reserve_dead_sockets(void)
+{
+	for (int i = 0; i < 4; i++)
+		(void)sl_dead_socket(i & 1 ? AF_INET6 : AF_INET, i & 2);
+}
+
 void sl_reclaim_start(sl_event_fn *tell_event)
 {
 	tell_fn = tell_event;
@@ -400,6 +445,8 @@ void sl_reclaim_start(sl_event_fn *tell_event)
 	if (sl_options.action != SL_ACTION_REPORT || sl_options_want_rescue(&sl_options) ||
 	    sl_options.keepalive_s != SL_OFF)
 		(void)sl_act_start(); /* or at the first action */
+	if (sl_options.action >= SL_ACTION_NEUTRALIZE)
+		reserve_dead_sockets();
 }
 
 void sl_reclaim_forked(void)

@@ -128,7 +128,7 @@ static void look_at(void *context, const struct sl_suspect_view *view)
 	struct sl_case known;
 	if (search->dest && view->record.peer != search->dest)
 		return;
-	sl_due_look(view, search->now_ms, &known);
+	sl_due_look(view, &known);
 	/* The costly facts come later: none of them stands against it yet. */
 	known.is_covered = true;
 	if (view->rungs->is_guarded &&

@@ -23,7 +23,6 @@ struct sl_suspect {
 	uint32_t unread_bytes;
 	uint32_t met_at_tick;
 	uint32_t descriptors; /* met in that sweep */
-	uint32_t last_ack_recv_ms;
 	uint64_t met_at_ms;
 	uint64_t action_quiet_ms;
 	uint64_t bytes_sent;
@@ -151,9 +150,12 @@ static void count_retracted(const struct sl_suspect *suspect)
 static void run_action_clock(struct sl_suspect *suspect, bool is_new, bool is_active, uint64_t now_ms)
 {
 	uint64_t most_ms = 2 * sl_options_interval_ms(&sl_options);
-	uint64_t since_ms = is_new ? now_ms - suspect->fin_at_ms : now_ms - suspect->met_at_ms;
+	uint64_t from_ms = is_new ? suspect->fin_at_ms : suspect->met_at_ms;
+	/* Of two sweeps in one turn the second may say an earlier time. */
+	uint64_t since_ms = now_ms > from_ms ? now_ms - from_ms : 0;
 	uint64_t elapsed_ms = since_ms < most_ms ? since_ms : most_ms;
-	suspect->met_at_ms = now_ms;
+	if (is_new || now_ms > suspect->met_at_ms)
+		suspect->met_at_ms = now_ms;
 	suspect->rungs.since_rung_ms += elapsed_ms;
 	suspect->action_quiet_ms = is_active ? 0 : suspect->action_quiet_ms + elapsed_ms;
 }
@@ -231,7 +233,6 @@ bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_
 	if (!suspicion->is_shared || is_active)
 		run_action_clock(suspect, suspicion->is_new, is_active, now_ms);
 	suspect->has_unsent = tcp->has_unsent;
-	suspect->last_ack_recv_ms = tcp->last_ack_recv_ms;
 	suspect->judgement = suspicion->judgement;
 	suspicion->rung = suspect->rungs.is_pretended ? 0 : suspect->rungs.reached;
 	if (suspect->is_stuck && !suspicion->judgement.is_stuck && !(record->marks & SL_MARK_ENDED))
@@ -264,7 +265,6 @@ static void view_of(struct sl_suspect *suspect, struct sl_suspect_view *view)
 		.cookie = suspect->cookie,
 		.action_quiet_ms = suspect->action_quiet_ms,
 		.bytes_sent = suspect->bytes_sent,
-		.last_ack_recv_ms = suspect->last_ack_recv_ms,
 		.has_unread = suspect->unread_bytes > 0 && !suspect->unread_is_close_notify,
 		.has_unsent = suspect->has_unsent,
 		.judgement = suspect->judgement,

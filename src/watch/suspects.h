@@ -41,7 +41,6 @@ struct sl_suspect_view {
 	uint64_t cookie;
 	uint64_t action_quiet_ms; /* quiet time on the action clock */
 	uint64_t bytes_sent;
-	uint32_t last_ack_recv_ms; /* age at the last sweep */
 	bool has_unread; /* but for a lone close_notify */
 	bool has_unsent;
 	struct sl_judgement judgement;

@@ -182,7 +182,10 @@ static uint64_t time_of(const struct sweep *sweep)
 static void look_at_dead(const struct sweep *sweep, const struct sl_fd_record *record,
                          const struct sl_kernel_tcp *tcp)
 {
-	if (tcp->state != TCP_CLOSE || tcp->was_established)
+	struct pollfd look = {.fd = record->fd, .events = POLLRDHUP};
+	/* A fresh socket is in state CLOSE as well, but it has not been shut down. */
+	if (tcp->state != TCP_CLOSE || tcp->was_established ||
+	    sl_sys_poll(&look, 1, 0) != 1 || !(look.revents & POLLRDHUP))
 		sl_fdtable_drop(record->fd, record->generation);
 	else
 		sl_suspects_meet_dead(record, time_of(sweep));

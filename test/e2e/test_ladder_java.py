@@ -67,6 +67,8 @@ def test_not_one_request_fails(start, web, options):
     assert totals["dropped"] == 0
     assert len(program.full_reports("pressure")) <= 1 + REQUESTS // PER_SECOND // 60
     assert not [e for e in program.events("shutdown") if e["rescue"] != (options is RESCUE)]
+    used = [int(n) for n in re.findall(r"ports are in use \((\d+)\)", program.stderr())]
+    assert all(n <= 100 for n in used), "ports that are free are counted as taken"
     blames = {e["blame"] for e in program.events("shutdown")}
     assert all(re.fullmatch(r"RateClient\.fetch\(RateClient\.java:\d+\)", b) for b in blames), blames
     assert program.end() == 0

@@ -168,6 +168,78 @@ static void there_are_a_few_places_only(void **state)
 	in_child(takes_too_many);
 }
 
+/* A number below the floor, as under a low limit (desk.h): from there on more are asked about, and no other is ours. */
+static void keeps_a_low_number(void)
+{
+	int low = open_null(), high = sl_ownfd_take(open_null()), below = fcntl(low, F_DUPFD, 40);
+	CHECK(dup2(low, below + 1) == below + 1 && dup2(low, below + 2) == below + 2);
+	int own = below + 1;
+	CHECK(!sl_ownfd_is(own));
+	CHECK(sl_ownfd_keep(own));
+	CHECK(sl_ownfd_is(own) && sl_ownfd_is_true(own) && sl_ownfd_is(high));
+	CHECK(!sl_ownfd_is(low) && !sl_ownfd_is(below) && !sl_ownfd_is(below + 2));
+	CHECK(!sl_ownfd_is_true(below) && !sl_ownfd_is(-1) && !sl_ownfd_is(0));
+	CHECK(sl_ownfd_first_in(0, UINT_MAX) == own);
+	CHECK(sl_ownfd_first_in(0, (unsigned)below) == -1);
+	CHECK(sl_ownfd_first_in((unsigned)own + 1, UINT_MAX) == high);
+	sl_ownfd_close(own);
+	CHECK(!is_open(own) && !sl_ownfd_is(own) && is_open(below) && is_open(below + 2));
+	CHECK(sl_ownfd_is(high) && !sl_ownfd_is(below + 2));
+}
+
+static void a_low_number_can_be_ours_too(void **state)
+{
+	(void)state;
+	in_child(keeps_a_low_number);
+}
+
+static void keeps_no_more(void)
+{
+	int fds[SL_OWN_FDS + 1];
+	for (int i = 0; i <= SL_OWN_FDS; i++)
+		fds[i] = open_null();
+	for (int i = 0; i < SL_OWN_FDS; i++)
+		CHECK(sl_ownfd_keep(fds[i]));
+	CHECK(!sl_ownfd_keep(fds[SL_OWN_FDS]));
+	CHECK(is_open(fds[SL_OWN_FDS]) && !sl_ownfd_is(fds[SL_OWN_FDS]));
+	sl_ownfd_yield(fds[2]);
+	CHECK(sl_ownfd_keep(fds[SL_OWN_FDS]) && sl_ownfd_is(fds[SL_OWN_FDS]));
+}
+
+static void what_finds_no_place_is_left_open(void **state)
+{
+	(void)state;
+	in_child(keeps_no_more);
+}
+
+/* What lies there for a moment is the program's; the number is ours all the while. */
+static void lends_its_number(void)
+{
+	int own = sl_ownfd_take(open_null()), ends[2];
+	CHECK(pipe(ends) == 0);
+	sl_ownfd_lent = own;
+	CHECK(dup2(ends[0], own) == own);
+	CHECK(sl_ownfd_is(own) && sl_ownfd_is_true(own));
+	sl_ownfd_lent = -1;
+	CHECK(!sl_ownfd_is_true(own) && !sl_ownfd_is(own));
+
+	own = sl_ownfd_take(open_null());
+	sl_ownfd_lent = own;
+	sl_ownfd_yield(own); /* the program's dup2() */
+	CHECK(!sl_ownfd_is_true(own));
+	int other = sl_ownfd_take(open_null());
+	sl_ownfd_lent = own;
+	CHECK(dup2(ends[0], other) == other);
+	CHECK(!sl_ownfd_is_true(other)); /* of that one number only */
+	sl_ownfd_lent = -1;
+}
+
+static void a_lent_number_is_ours_whatever_lies_there(void **state)
+{
+	(void)state;
+	in_child(lends_its_number);
+}
+
 /* ---- what the program does to them ---- */
 
 static void is_looked_for(void)
@@ -342,6 +414,9 @@ int main(void)
 		cmocka_unit_test(a_hard_limit_below_leaves_none),
 		cmocka_unit_test(a_number_that_is_not_open_is_refused),
 		cmocka_unit_test(there_are_a_few_places_only),
+		cmocka_unit_test(a_low_number_can_be_ours_too),
+		cmocka_unit_test(what_finds_no_place_is_left_open),
+		cmocka_unit_test(a_lent_number_is_ours_whatever_lies_there),
 		cmocka_unit_test(own_fds_are_found_by_number),
 		cmocka_unit_test(what_the_program_took_is_not_closed),
 		cmocka_unit_test(what_the_program_closed_past_us_is_not_ours),
