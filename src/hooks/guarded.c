@@ -80,10 +80,14 @@ static ssize_t judge(const struct passage *passage, ssize_t result, const void *
 	return result;
 }
 
-/* The number was closed past the hooks, and is a file or pipe by now (the record is dropped at the next sweep). */
-static bool is_no_socket(ssize_t result)
+/* The number was closed past the hooks, and is a file or pipe by now (the record is dropped at the next sweep). The call itself is
+ * still to come then: errno is as it was `before`. */
+static bool is_no_socket(ssize_t result, int before)
 {
-	return result < 0 && errno == ENOTSOCK;
+	if (result >= 0 || errno != ENOTSOCK)
+		return false;
+	errno = before;
+	return true;
 }
 
 /* For calls that have no MSG_NOSIGNAL: ask with a send of nothing. True: the connection has ended, errno says so. An error that was
@@ -113,9 +117,10 @@ ssize_t sl_guarded_write(int fd, const void *bytes, size_t n)
 	if (sl_process_is_sandboxed())
 		return has_met_the_end(&passage) ? judge(&passage, -1, bytes, n)
 		                                 : sl_real.write(fd, bytes, n);
+	int before = errno;
 	ssize_t result = sl_real.send(fd, bytes, n, MSG_NOSIGNAL);
-	return is_no_socket(result) ? sl_real.write(fd, bytes, n)
-	                            : judge(&passage, result, bytes, n);
+	return is_no_socket(result, before) ? sl_real.write(fd, bytes, n)
+	                                    : judge(&passage, result, bytes, n);
 }
 
 static bool is_one_goodbye(const struct iovec *iov, size_t count)
@@ -144,8 +149,9 @@ ssize_t sl_guarded_writev(int fd, const struct iovec *iov, int count)
 		return has_met_the_end(&passage) ? judge(&passage, -1, NULL, 0)
 		                                 : sl_real.writev(fd, iov, count);
 	struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
+	int before = errno;
 	ssize_t result = sl_real.sendmsg(fd, &message, MSG_NOSIGNAL);
-	if (is_no_socket(result))
+	if (is_no_socket(result, before))
 		return sl_real.writev(fd, iov, count);
 	bool is_one = result < 0 && errno == EPIPE && is_one_goodbye(iov, (size_t)count);
 	return is_one ? result : judge(&passage, result, NULL, 0);

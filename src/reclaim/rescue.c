@@ -27,10 +27,11 @@
 #define SL_RESCUE_PORTS_MS 150 /* for the peer to acknowledge our FIN */
 #define SL_RESCUE_LOOK_NS 500000u
 #define SL_WHAT_FDS (1u << 31) /* no peer id */
+#define SL_WHAT_LIMIT 1u       /* ... and the limit is the process's own: EMFILE */
 
 /* Those who want the same. Threads ask by counting up `asked`; the worker answers up to the count that it saw. */
 struct place {
-	_Atomic uint32_t what; /* peer id + 1, or SL_WHAT_FDS; 0: empty */
+	_Atomic uint32_t what; /* peer id + 1, or SL_WHAT_FDS, with SL_WHAT_LIMIT or not; 0: empty */
 	_Atomic uint32_t asked;
 	_Atomic uint32_t answered; /* futex word */
 	_Atomic uint32_t freed;    /* by the last answer */
@@ -98,7 +99,8 @@ bool sl_rescue_fds(int error)
 {
 	int saved_errno = errno;
 	bool may_raise = error == EMFILE && sl_options.raise_nofile != SL_OFF;
-	bool is_free = (may_raise || sl_options.action == SL_ACTION_CLOSE) && ask(SL_WHAT_FDS);
+	uint32_t what = SL_WHAT_FDS | (error == EMFILE ? SL_WHAT_LIMIT : 0);
+	bool is_free = (may_raise || sl_options.action == SL_ACTION_CLOSE) && ask(what);
 	errno = saved_errno;
 	return is_free;
 }
@@ -252,9 +254,9 @@ static bool raise_limit(void)
 	return true;
 }
 
-static uint32_t rescue_fds(void)
+static uint32_t rescue_fds(uint32_t what)
 {
-	uint32_t freed = raise_limit();
+	uint32_t freed = what & SL_WHAT_LIMIT ? raise_limit() : 0;
 	if (freed == 0 && sl_reclaim_action() == SL_ACTION_CLOSE && !sl_options.dry_run)
 		sl_suspects_each(close_one, &freed);
 	return freed;
@@ -263,7 +265,8 @@ static uint32_t rescue_fds(void)
 static void answer(struct place *place, uint32_t asked, uint64_t now_ms)
 {
 	uint32_t what = atomic_load(&place->what);
-	uint32_t freed = what == SL_WHAT_FDS ? rescue_fds() : rescue_ports(what - 1, now_ms);
+	uint32_t freed =
+		what & SL_WHAT_FDS ? rescue_fds(what) : rescue_ports(what - 1, now_ms);
 	atomic_store(&place->freed, freed);
 	/* A program that goes on trying must not keep the worker busy. */
 	atomic_store(&place->not_before_ms, freed ? 0 : sl_clock_ms() + SL_RESCUE_REST_MS);

@@ -5,6 +5,8 @@ import socket
 
 import harness
 
+TLS12_CLOSE_NOTIFY = bytes.fromhex("150303001a") + bytes(26)  # 31 bytes
+TLS13_CLOSE_NOTIFY = bytes.fromhex("1703030013") + bytes(19)  # 24 bytes
 RUNGS = ("shutdown", "neutralized", "closed")
 TOP = {"shutdown": "shutdown", "neutralize": "neutralized", "close": "closed"}
 
@@ -25,6 +27,10 @@ class Leak:
     def sees_fin(self):
         """The other end reads to the end of file; an RST would be an error."""
         return self.far.recv(100) == b""
+
+    def holds_port(self):
+        """Does the program's end still stand in the kernel's table?"""
+        return is_known(int(self.local.rsplit(":", 1)[1]), self.far.getsockname()[1])
 
     def sees_no_reset(self):
         return self.far.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
@@ -80,11 +86,30 @@ def wait_for_another(program, peer, kind):
     return second
 
 
-def is_port_free(local):
-    host, port = local.rsplit(":", 1)
-    with socket.socket() as probe:
-        try:
-            probe.bind((host, int(port)))
-        except OSError:
-            return False
-    return True
+def is_known(local_port, remote_port):
+    """Does the kernel keep an end of a connection from one IPv4 port to the other, in any state?"""
+    wanted = (f":{local_port:04X}", f":{remote_port:04X}")
+    with open("/proc/net/tcp", encoding="ascii") as lines:
+        ends = [line.split()[1:3] for line in lines]
+    return any(a.endswith(wanted[0]) and b.endswith(wanted[1]) for a, b in ends)
+
+
+def leak_in(program):
+    """An inbound connection whose end of file was read and ignored."""
+    inbound = accepted(program)
+    inbound.far.shutdown(socket.SHUT_WR)
+    assert program.number(f"read {inbound.fd}") == 0
+    return inbound
+
+
+def start_asker(start, **more):
+    program = start("asker", **more)
+    program.ready()
+    return program
+
+
+def say(program, command):
+    """The answer, whatever it is; or how the program ended."""
+    program.tell(command)
+    line = program.line()
+    return line if line is not None else f"ended with {program.wait()}"

@@ -211,29 +211,6 @@ def test_close_of_a_registered_channel(user, peer, rung):
     assert program.end() == 0
 
 
-def test_close_in_two_steps(puppet, peer):
-    """As JDKs before 13 end every socket: dup2() of a marker over the number, then close()."""
-    program = puppet(options={**QUICK, "action": "neutralize"})
-    marker = program.number("kind unix")
-    fds = [program.number(f"connect 127.0.0.1 {peer.port}") for _ in range(3)]
-    for _ in fds:
-        peer.accept()[0].close()
-    wait_for_rung(program, "neutralize", 3)
-    for fd in fds:
-        assert program.number(f"dup2 {marker} {fd}") == fd
-    totals = program.report()["totals"]
-    assert totals["open"] == 0
-    for fd in fds:
-        program.ask(f"close {fd}")
-    fd = program.number(f"connect 127.0.0.1 {peer.port}")
-    assert fd == fds[0]
-    far, _ = peer.accept()
-    far.sendall(b"12")
-    assert program.number(f"read {fd}") == 2
-    assert program.report()["totals"]["regretted"] == 0
-    assert program.end() == 0
-
-
 @pytest.fixture
 def short_memory(networks):
     """A network whose kernel forgets a closed connection after 1 s, instead of 60."""

@@ -312,13 +312,17 @@ def python(start):
 @pytest.mark.parametrize("rung", RUNGS)
 def test_asyncio_late(python, peer, rung):
     program = python("asyncio", rung)
-    made = connections(program, peer, "connect {port}", 4)
+    made = connections(program, peer, "connect {port}", 5)
     end_all(made)
     for number, _ in made:
         wait_for_words(program, f"events {number}", ["eof"])
-    wait_for_rung(program, rung, 4)
+    wait_for_rung(program, rung, 5)
     assert_is_quiet(program)
-    close, abort, write, idle = (number for number, _ in made)
+    close, abort, write, finish, idle = (number for number, _ in made)
+    # As on any socket that is no longer connected.
+    assert program.ask_error(f"eof {finish}") == ["OSError"]
+    program.ask(f"close {finish}")
+    wait_for_words(program, f"events {finish}", ["lost"])
     program.ask(f"close {close}")
     assert wait_for_words(program, f"events {close}", ["lost"]) == ["eof", "lost"]
     program.ask(f"abort {abort}")

@@ -4,14 +4,20 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/options.h"
 #include "base/sys.h"
 #include "ledger/peers.h"
+#include "reclaim/rescue.h"
 #include "tcp.h"
+#include "watch/worker.h"
 
 int __connect(int fd, const struct sockaddr *address, socklen_t length);
 
@@ -163,7 +169,7 @@ static void check_others(connect_fn *reach)
 	uint16_t port;
 	int listener = tcp_listen(false, 4, &port), udp = socket(AF_INET, SOCK_DGRAM, 0);
 	FAILS_AS(to_by_kernel(listener, port), to(reach, listener, port));
-	assert_int_equal(record_of(listener).flags, SL_FD_LISTENING);
+	assert_int_equal(record_of(listener).flags, SL_FD_LISTENING | SL_FD_BOUND);
 	assert_int_equal(UNTOUCHED(to(reach, udp, port)), 0);
 	assert_int_equal(record_of(udp).flags, 0);
 	assert_int_equal(close(udp) + close(listener), 0);
@@ -241,6 +247,280 @@ static void a_late_connect_leaves_the_next_record_alone(void **state)
 	full_listener_close(&full);
 }
 
+/* What the worker ended. Both are done here by hand, past the doors. */
+
+static void end_connection(struct tcp_pair *pair)
+{
+	assert_int_equal(SL_SYS2(SYS_shutdown, pair->server, SHUT_WR), 0);
+	tcp_await_state(pair->client, TCP_CLOSE_WAIT);
+	assert_int_equal(SL_SYS2(SYS_shutdown, pair->client, SHUT_RDWR), 0);
+	assert_true(sl_fdtable_mark_held(pair->client, record_of(pair->client).generation,
+	                                 SL_MARK_GUARDED | SL_MARK_PROBED | SL_MARK_ENDED));
+}
+
+/* Another number of the same dead socket. */
+static int neutralize(struct tcp_pair *pair)
+{
+	int dead = (int)SL_SYS3(SYS_socket, AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(SL_SYS2(SYS_shutdown, dead, SHUT_RDWR), -ENOTCONN);
+	assert_int_equal(SL_SYS3(SYS_dup3, dead, pair->client, 0), pair->client);
+	assert_true(sl_fdtable_mark_held(pair->client, record_of(pair->client).generation,
+	                                 SL_MARK_GUARDED | SL_MARK_ENDED | SL_MARK_DEAD));
+	return dead;
+}
+
+static void check_refused_by_us(int fd, connect_fn *reach, uint16_t port)
+{
+	struct sockaddr_in place = loopback(0);
+	struct sl_fd_record before = record_of(fd);
+	int state = tcp_state(fd);
+	errno = 0;
+	assert_int_equal(to(reach, fd, port), -1);
+	assert_int_equal(errno, EISCONN); /* as while it was in CLOSE_WAIT */
+	errno = 0;
+	assert_int_equal(bind(fd, (struct sockaddr *)&place, sizeof(place)), -1);
+	assert_int_equal(errno, EINVAL);
+	errno = 0;
+	assert_int_equal(listen(fd, 4), -1);
+	assert_int_equal(errno, EINVAL);
+	struct sl_fd_record after = record_of(fd);
+	assert_memory_equal(&before, &after, sizeof(before));
+	assert_int_equal(tcp_state(fd), state);
+}
+
+static void check_never_woken(connect_fn *reach)
+{
+	uint16_t port;
+	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	int listener = tcp_listen(false, 4, &port);
+	struct tcp_pair pair;
+	tcp_open(&pair);
+	/* The kernel's own words on a connection in CLOSE_WAIT are what we repeat. */
+	assert_int_equal(SL_SYS2(SYS_shutdown, pair.server, SHUT_WR), 0);
+	tcp_await_state(pair.client, TCP_CLOSE_WAIT);
+	struct sockaddr_in place = loopback(0);
+	assert_int_equal(to_by_kernel(pair.client, port), -EISCONN);
+	assert_int_equal(SL_SYS3(SYS_bind, pair.client, &place, sizeof(place)), -EINVAL);
+	assert_int_equal(SL_SYS2(SYS_listen, pair.client, 4), -EINVAL);
+	tcp_close(&pair);
+
+	tcp_open(&pair);
+	end_connection(&pair);
+	check_refused_by_us(pair.client, reach, port);
+	int dead = neutralize(&pair);
+	check_refused_by_us(pair.client, reach, port);
+	errno = 0;
+	assert_int_equal(reach(pair.client, &nobody, sizeof(nobody)),
+	                 -1); /* many numbers share it */
+	assert_int_equal(errno, EISCONN);
+	assert_int_equal(tcp_state(dead), TCP_CLOSE);
+	struct pollfd look = {.fd = dead, .events = POLLRDHUP};
+	assert_int_equal(sl_sys_poll(&look, 1, 0), 1);
+	assert_true(look.revents & POLLRDHUP); /* as dead as it was */
+	(void)sl_sys_close(dead);
+	tcp_close(&pair);
+	assert_int_equal(close(listener), 0);
+}
+
+/* A socket that gives its peer up is as new, and may be used for another connection. */
+static void check_begins_anew(connect_fn *reach)
+{
+	uint16_t port;
+	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	int listener = tcp_listen(false, 4, &port);
+	struct tcp_pair pair;
+	tcp_open(&pair);
+	end_connection(&pair);
+	assert_int_equal(UNTOUCHED(reach(pair.client, &nobody, sizeof(nobody))), 0);
+	assert_int_equal(record_of(pair.client).marks, 0);
+	assert_int_equal(record_of(pair.client).flags, 0);
+	assert_int_equal(UNTOUCHED(to(reach, pair.client, port)), 0);
+	assert_int_equal(record_of(pair.client).flags, SL_FD_OUT | SL_FD_CONNECTED);
+	int server = accept(listener, NULL, NULL);
+	char byte = 0;
+	assert_int_equal(UNTOUCHED(write(pair.client, "x", 1)), 1);
+	assert_int_equal(read(server, &byte, 1), 1);
+	assert_int_equal(byte, 'x');
+	assert_int_equal(close(server) + close(listener), 0);
+	tcp_close(&pair);
+}
+
+/* One of its own (hooks/process.c, epoll_ctl) may: nobody else shares it. */
+static void check_own_dead_begins_anew(connect_fn *reach)
+{
+	uint16_t port;
+	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	int listener = tcp_listen(false, 4, &port);
+	struct tcp_pair pair;
+	tcp_open(&pair);
+	end_connection(&pair);
+	(void)sl_sys_close(neutralize(&pair));
+	sl_fdtable_become_own(pair.client, record_of(pair.client).generation);
+	check_refused_by_us(pair.client, reach, port);
+	assert_int_equal(UNTOUCHED(reach(pair.client, &nobody, sizeof(nobody))), 0);
+	assert_int_equal(record_of(pair.client).marks, 0);
+	assert_int_equal(UNTOUCHED(to(reach, pair.client, port)), 0);
+	assert_int_equal(close(listener), 0);
+	tcp_close(&pair);
+}
+
+static void what_we_ended_is_not_used_again(void **state)
+{
+	(void)state;
+	connect_fn *const reaches[] = {connect, __connect};
+	for (int i = 0; i < 2; i++) {
+		check_never_woken(reaches[i]);
+		check_begins_anew(reaches[i]);
+		check_own_dead_begins_anew(reaches[i]);
+	}
+}
+
+/* Marks of an action that has not come, or that ended nothing, forbid nothing. */
+static void a_guarded_socket_connects_as_any_other(void **state)
+{
+	(void)state;
+	uint16_t port;
+	int listener = tcp_listen(false, 4, &port), fd = tcp_socket(0);
+	assert_true(sl_fdtable_mark_held(fd, record_of(fd).generation,
+	                                 SL_MARK_GUARDED | SL_MARK_PROBED | SL_MARK_LATE));
+	struct sockaddr_in place = loopback(0);
+	assert_int_equal(UNTOUCHED(bind(fd, (struct sockaddr *)&place, sizeof(place))), 0);
+	assert_int_equal(UNTOUCHED(to(connect, fd, port)), 0);
+	assert_int_equal(record_of(fd).flags, SL_FD_OUT | SL_FD_CONNECTED | SL_FD_BOUND);
+	FAILS_AS(to_by_kernel(fd, port), to(connect, fd, port));
+	FAILS_AS(SL_SYS2(SYS_listen, fd, 4), listen(fd, 4));
+	assert_int_equal(close(fd) + close(listener), 0);
+}
+
+/* Out of ports, with a range of one for this socket (ip(7), IP_LOCAL_PORT_RANGE, since Linux 6.3). */
+
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
+#endif
+
+static int socket_with_port(uint16_t port)
+{
+	int fd = tcp_socket(0);
+	uint32_t range = (uint32_t)port << 16 | port;
+	if (SL_SYS5(SYS_setsockopt, fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &range, sizeof(range)) ==
+	    0)
+		return fd;
+	assert_int_equal(close(fd), 0);
+	return -1;
+}
+
+struct exhausted {
+	uint16_t listener_port, own_port;
+	connect_fn *reach;
+};
+
+/* In a child, where no worker runs and so nobody rescues. The error is the kernel's, and comes at once. */
+static int fails_for_want_of_ports(void *context)
+{
+	const struct exhausted *exhausted = context;
+	struct sockaddr_in place = loopback(0);
+	int fd = socket_with_port(exhausted->own_port);
+	NEED(fd >= 0);
+	sl_options.rescue = SL_RESCUE_ON;
+	errno = 0;
+	NEED(to(exhausted->reach, fd, exhausted->listener_port) == -1 && errno == EADDRNOTAVAIL);
+	NEED(record_of(fd).flags == SL_FD_OUT);
+	errno = 0;
+	NEED(bind(fd, (struct sockaddr *)&place, sizeof(place)) == -1 && errno == EADDRINUSE);
+	NEED(record_of(fd).flags == SL_FD_OUT);
+	NEED(close(fd) == 0);
+	return 0;
+}
+
+/* With the worker: it finds nothing to free, says so in time, and the error comes through. */
+static int fails_after_asking(void *context)
+{
+	uint64_t start_ms = sl_clock_ms();
+	int other = socket(AF_INET, SOCK_STREAM, 0); /* the child's worker starts */
+	NEED(other >= 0 && sl_worker_is_running());
+	NEED(fails_for_want_of_ports(context) == 0);
+	NEED(sl_clock_ms() - start_ms < 5000);
+	return 0;
+}
+
+static void out_of_ports_the_error_is_the_kernels(void **state)
+{
+	(void)state;
+	connect_fn *const reaches[] = {connect, __connect};
+	for (int i = 0; i < 2; i++) {
+		struct exhausted exhausted = {.reach = reaches[i]};
+		struct sockaddr_in bound;
+		socklen_t n = sizeof(bound);
+		int listener = tcp_listen(false, 4, &exhausted.listener_port);
+		int fd = tcp_connect(false, exhausted.listener_port); /* has the one port */
+		assert_int_equal(getsockname(fd, (struct sockaddr *)&bound, &n), 0);
+		exhausted.own_port = ntohs(bound.sin_port);
+		int probe = socket_with_port(exhausted.own_port);
+		if (probe < 0) {
+			print_message("no IP_LOCAL_PORT_RANGE here\n");
+			skip();
+		}
+		assert_int_equal(in_fork(fails_for_want_of_ports, &exhausted), 0);
+		assert_int_equal(in_fork(fails_after_asking, &exhausted), 0);
+		assert_int_equal(close(probe) + close(fd) + close(listener), 0);
+	}
+}
+
+/* A connection that its peer has closed, of this process alone: an end that another one has too is spared. Its local port. */
+static uint16_t stale_connection(uint16_t *listener_port)
+{
+	struct sockaddr_in bound;
+	socklen_t n = sizeof(bound);
+	struct tcp_pair pair;
+	tcp_open(&pair);
+	assert_int_equal(close(pair.server), 0);
+	tcp_await_state(pair.client, TCP_CLOSE_WAIT);
+	assert_int_equal(getsockname(pair.client, (struct sockaddr *)&bound, &n), 0);
+	*listener_port = pair.port;
+	return ntohs(bound.sin_port);
+}
+
+/* The one port there is belongs to a stale connection. At first the worker has to meet that one, to mark it, and to see it quiet. */
+static int is_rescued_in_time(void *context)
+{
+	connect_fn *reach = *(connect_fn *const *)context;
+	const struct timespec a_moment = {0, 20000000};
+	struct sockaddr_in place = loopback(0);
+	uint64_t until_ms = sl_clock_ms() + 10000;
+	uint16_t port, own_port;
+	int result;
+	sl_options.rescue = SL_RESCUE_ON;
+	sl_options.rescue_after_ms = 1;
+	sl_options.interval_ms = 100;
+	own_port = stale_connection(&port);
+	int fd = socket_with_port(own_port);
+	NEED(fd >= 0 && sl_worker_is_running());
+	do {
+		(void)nanosleep(&a_moment, NULL);
+		errno = ERRNO_BEFORE;
+		result = reach ? to(reach, fd, port)
+		               : bind(fd, (struct sockaddr *)&place, sizeof(place));
+		NEED(result == 0 || errno == (reach ? EADDRNOTAVAIL : EADDRINUSE));
+	} while (result < 0 && sl_clock_ms() < until_ms);
+	NEED(result == 0 && sl_rescue_count() == 1);
+	NEED(record_of(fd).flags == (reach ? SL_FD_OUT | SL_FD_CONNECTED : SL_FD_BOUND));
+	return 0;
+}
+
+static void a_call_is_tried_again_when_a_port_came_free(void **state)
+{
+	(void)state;
+	connect_fn *reaches[] = {connect, __connect, NULL};
+	int probe = socket_with_port(40000);
+	if (probe < 0) {
+		print_message("no IP_LOCAL_PORT_RANGE here\n");
+		skip();
+	}
+	assert_int_equal(close(probe), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(in_fork(is_rescued_in_time, &reaches[i]), 0);
+}
+
 static uint16_t full_port;
 
 static void block_in_connect(int fd)
@@ -275,9 +555,32 @@ static void test_hook_bind(void **state)
 	assert_true(bound.sin_port != 0);
 	FAILS_AS(SL_SYS3(SYS_bind, other, &bound, n), bind(other, (struct sockaddr *)&bound, n));
 	FAILS_AS(SL_SYS3(SYS_bind, -1, &bound, n), bind(-1, (struct sockaddr *)&bound, n));
-	assert_int_equal(record_of(fd).flags, 0);
+	FAILS_AS(SL_SYS3(SYS_bind, other, NULL, n), bind(other, NULL, n));
+	FAILS_AS(SL_SYS3(SYS_bind, other, &place, 3), bind(other, (struct sockaddr *)&place, 3));
+	assert_int_equal(record_of(fd).flags, SL_FD_BOUND); /* by the kernel's choice */
 	assert_int_equal(record_of(other).flags, 0);
-	assert_int_equal(close(fd) + close(other), 0);
+	assert_int_equal(close(fd), 0);
+	int option = 1; /* and now to a port of the program's choice: no rescue helps there */
+	assert_int_equal(setsockopt(other, SOL_SOCKET, SO_REUSEADDR, &option, sizeof(option)), 0);
+	assert_int_equal(UNTOUCHED(bind(other, (struct sockaddr *)&bound, n)), 0);
+	assert_int_equal(record_of(other).flags, 0);
+	assert_int_equal(close(other), 0);
+}
+
+static void ports_are_noted_of_tcp_only(void **state)
+{
+	(void)state;
+	struct sockaddr_in place = loopback(0);
+	struct sockaddr_in6 any = {.sin6_family = AF_INET6};
+	int udp = socket(AF_INET, SOCK_DGRAM, 0), v6 = socket(AF_INET6, SOCK_STREAM, 0);
+	int plain = (int)SL_SYS3(SYS_socket, AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(UNTOUCHED(bind(udp, (struct sockaddr *)&place, sizeof(place))), 0);
+	assert_int_equal(record_of(udp).flags, 0);
+	assert_int_equal(UNTOUCHED(bind(plain, (struct sockaddr *)&place, sizeof(place))), 0);
+	assert_false(is_seen(plain));
+	assert_int_equal(UNTOUCHED(bind(v6, (struct sockaddr *)&any, sizeof(any))), 0);
+	assert_int_equal(record_of(v6).flags, SL_FD_BOUND);
+	assert_int_equal(close(udp) + close(v6) + close(plain), 0);
 }
 
 static void test_hook_listen(void **state)
@@ -299,7 +602,12 @@ int main(void)
 		cmocka_unit_test(test_hook___connect),
 		cmocka_unit_test(a_late_connect_leaves_the_next_record_alone),
 		cmocka_unit_test(a_thread_cancelled_in_connect_leaves_its_record),
+		cmocka_unit_test(what_we_ended_is_not_used_again),
+		cmocka_unit_test(a_guarded_socket_connects_as_any_other),
+		cmocka_unit_test(out_of_ports_the_error_is_the_kernels),
+		cmocka_unit_test(a_call_is_tried_again_when_a_port_came_free),
 		cmocka_unit_test(test_hook_bind),
+		cmocka_unit_test(ports_are_noted_of_tcp_only),
 		cmocka_unit_test(test_hook_listen),
 	};
 	return cmocka_run_group_tests(tests, doors_open, NULL);

@@ -1,9 +1,10 @@
-/* hooks_stdio.c - fdopen, fclose, freopen, freopen64. */
+/* hooks_stdio.c - fdopen, fclose, freopen, freopen64; dprintf and its like. */
 #include "doors.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/sys.h"
+#include "outs.h"
 #include "tcp.h"
 
 #define NO_SUCH_FILE "/dev/null/no/such/file"
@@ -169,6 +171,115 @@ static void test_hook_freopen64(void **state)
 	check_freopen("freopen64", freopen64);
 }
 
+/* dprintf() and its like: one shape for the two with a list, one for those with arguments */
+
+typedef int list_fn(int fd, const char *format, va_list list);
+typedef int print_fn(int fd, const char *format, ...);
+
+static list_fn *list_print;
+
+static int by_list(int fd, const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	int result = list_print(fd, format, list);
+	va_end(list);
+	return result;
+}
+
+static int checked_list(int fd, const char *format, va_list list)
+{
+	return __vdprintf_chk(fd, 1, format, list);
+}
+
+/* More arguments than registers, and of each class. */
+#define MANY "%d %s %.1f %ld %c %.2f %u %s %.3f %lld %d %.1f %.1f %.1f %.1f %.1f %.1f %d"
+#define MANY_ARGUMENTS                                                                         \
+	1, "two", 3.0, 4L, '5', 6.0, 7u, "eight", 9.0, 10LL, 11, 12.0, 13.0, 14.0, 15.0, 16.0, \
+		17.0, 18
+#define MANY_TEXT "1 two 3.0 4 5 6.00 7 eight 9.000 10 11 12.0 13.0 14.0 15.0 16.0 17.0 18"
+
+static void check_print(print_fn *print)
+{
+	struct tcp_pair pair;
+	int pipes[2];
+	char text[128] = "";
+	tcp_open(&pair);
+	assert_int_equal(UNTOUCHED(print(pair.client, MANY, MANY_ARGUMENTS)),
+	                 sizeof(MANY_TEXT) - 1);
+	tcp_await_unread(pair.server, sizeof(MANY_TEXT) - 1);
+	assert_int_equal(sl_sys_read(pair.server, text, sizeof(text)), sizeof(MANY_TEXT) - 1);
+	assert_string_equal(text, MANY_TEXT);
+	assert_int_equal(UNTOUCHED(print(pair.client, "plain")), 5);
+	assert_int_equal(print(pair.client, ""), 0);
+	assert_int_equal(pipe(pipes), 0); /* not tracked */
+	memset(text, 0, sizeof(text));
+	assert_int_equal(UNTOUCHED(print(pipes[1], MANY, MANY_ARGUMENTS)), sizeof(MANY_TEXT) - 1);
+	assert_int_equal(sl_sys_read(pipes[0], text, sizeof(text)), sizeof(MANY_TEXT) - 1);
+	assert_string_equal(text, MANY_TEXT);
+	FAILS_AS(sl_sys_write(pipes[0], "x", 1), print(pipes[0], "x")); /* the wrong end */
+	FAILS_AS(sl_sys_write(-1, "x", 1), print(-1, "x"));
+	FAILS_AS(sl_sys_write(INT32_MAX, "x", 1), print(INT32_MAX, "x"));
+	assert_int_equal(close(pipes[0]) + close(pipes[1]), 0);
+	tcp_close(&pair);
+}
+
+/* On a connection that we ended: as a write() says. */
+static void check_print_ended(print_fn *print)
+{
+	struct tcp_pair pair;
+	tcp_open(&pair);
+	assert_int_equal(SL_SYS2(SYS_shutdown, pair.server, SHUT_WR), 0);
+	tcp_await_state(pair.client, TCP_CLOSE_WAIT);
+	assert_int_equal(SL_SYS2(SYS_shutdown, pair.client, SHUT_RDWR), 0);
+	assert_true(sl_fdtable_mark_held(pair.client, record_of(pair.client).generation,
+	                                 SL_MARK_GUARDED | SL_MARK_ENDED));
+	errno = 0;
+	assert_int_equal(print(pair.client, MANY, MANY_ARGUMENTS), -1);
+	assert_int_equal(errno, EPIPE);
+	assert_true(record_of(pair.client).marks & SL_MARK_REGRETTED);
+	tcp_close(&pair);
+}
+
+static void check_dprintf(print_fn *print)
+{
+	check_print(print);
+	check_print_ended(print);
+}
+
+/* The flag stands before the format, so the arguments cannot just be handed on: they are known. */
+static int checked_print(int fd, const char *format, ...)
+{
+	return strcmp(format, MANY) == 0 ? __dprintf_chk(fd, 1, MANY, MANY_ARGUMENTS)
+	                                 : __dprintf_chk(fd, 1, "%s", format);
+}
+
+static void test_hook_dprintf(void **state)
+{
+	(void)state;
+	check_dprintf(dprintf);
+}
+
+static void test_hook___dprintf_chk(void **state)
+{
+	(void)state;
+	check_dprintf(checked_print);
+}
+
+static void test_hook_vdprintf(void **state)
+{
+	(void)state;
+	list_print = vdprintf;
+	check_dprintf(by_list);
+}
+
+static void test_hook___vdprintf_chk(void **state)
+{
+	(void)state;
+	list_print = checked_list;
+	check_dprintf(by_list);
+}
+
 /* A child of vfork shares our FILEs, too: a FILE that it closes is gone for its parent as well. The socket is not. */
 static int close_file(void *context)
 {
@@ -195,6 +306,10 @@ int main(void)
 		cmocka_unit_test(fclose_of_a_closed_number),
 		cmocka_unit_test(test_hook_freopen),
 		cmocka_unit_test(test_hook_freopen64),
+		cmocka_unit_test(test_hook_dprintf),
+		cmocka_unit_test(test_hook___dprintf_chk),
+		cmocka_unit_test(test_hook_vdprintf),
+		cmocka_unit_test(test_hook___vdprintf_chk),
 		cmocka_unit_test(a_vfork_childs_fclose_is_not_its_parents),
 	};
 	(void)signal(SIGPIPE, SIG_IGN);

@@ -16,6 +16,7 @@
 #include "base/options.h"
 #include "ledger/sites.h"
 #include "reclaim/reclaim.h"
+#include "reclaim/sharing.h"
 #include "watch/kernel.h"
 #include "watch/sweep.h"
 
@@ -144,6 +145,24 @@ void suspected_forget_peer(struct tcp_pair *pair)
 		forget(&pair->server, pair->port, client);
 	else
 		forget(&pair->client, client, pair->port);
+}
+
+void need_readable_proc(void)
+{
+	struct sl_arena arena = SL_ARENA(64u << 10, 0);
+	struct sl_sharing sharing;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	uint64_t inode = sl_sharing_inode(fd);
+	assert_true(sl_sharing_begin(&sharing, &arena, 1));
+	sl_sharing_ask(&sharing, inode);
+	assert_true(sl_sharing_read(&sharing, PATIENCE_MS));
+	bool is_known = sl_sharing_of(&sharing, inode) == SL_SHARING_NONE;
+	sl_arena_free(&arena);
+	close(fd);
+	if (is_known)
+		return;
+	print_message("skipped: a process of this user cannot be read here\n");
+	skip();
 }
 
 struct sl_fd_record suspected_record(int fd)

@@ -27,6 +27,10 @@ void suspected_open_inbound(struct tcp_pair *pair);
 /* The peer at this end closes, and its kernel forgets the connection: takes about two seconds. */
 void suspected_forget_peer(struct tcp_pair *pair);
 
+/* Skips the test, and says so, where some process of this user can never be read: then nobody can tell who shares a socket. Needs
+ * the clerk. */
+void need_readable_proc(void);
+
 struct sl_fd_record suspected_record(int fd);
 uint32_t suspected_marks(int fd);
 /* The connection at fd with this number alone, as it is now. */

@@ -27,7 +27,7 @@
 #include "base/clerk.h"
 #include "child.h"
 #include "reclaim/sharing.h"
-#include "tcp.h"
+#include "suspected.h"
 
 #define WAIT_MS 4000
 #define SOMEBODY 54321 /* a user that nobody is */
@@ -132,18 +132,6 @@ static enum sl_sharing_answer answer_for(int fd)
 	return sl_sharing_of(&sharing, sl_sharing_inode(fd));
 }
 
-/* Where some process of this user can never be read, nothing below can be told. */
-static void need_a_readable_proc(void)
-{
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool is_known = answer_for(fd) == SL_SHARING_NONE;
-	close(fd);
-	if (!is_known) {
-		print_message("skipped: a process of this user cannot be read here\n");
-		skip();
-	}
-}
-
 static void inodes(void **state)
 {
 	(void)state;
@@ -167,7 +155,7 @@ static void inodes(void **state)
 static void what_nobody_asked_about(void **state)
 {
 	(void)state;
-	need_a_readable_proc();
+	need_readable_proc();
 	int fds[2] = {socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET, SOCK_STREAM, 0)};
 	assert_true(read_about(fds, 1));
 	assert_int_equal(sl_sharing_of(&sharing, sl_sharing_inode(fds[0])), SL_SHARING_NONE);
@@ -232,7 +220,7 @@ static void close_it(void *fd)
 static void a_forked_child_has_it(void **state)
 {
 	(void)state;
-	need_a_readable_proc();
+	need_readable_proc();
 	struct tcp_pair pair;
 	struct helper helper, without;
 	tcp_open(&pair);
@@ -288,7 +276,7 @@ static void receive_one(void *channel)
 static void somebody_was_sent_it(void **state)
 {
 	(void)state;
-	need_a_readable_proc();
+	need_readable_proc();
 	int channel[2];
 	struct tcp_pair pair;
 	struct helper helper;
@@ -430,7 +418,7 @@ static void fill_up(void *context)
 static void a_holder_of_many(void **state)
 {
 	(void)state;
-	need_a_readable_proc();
+	need_readable_proc();
 	struct helper helper;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	start_helper(&helper, fill_up, &fd);
@@ -443,7 +431,7 @@ static void a_holder_of_many(void **state)
 static void many_asked_about(void **state)
 {
 	(void)state;
-	need_a_readable_proc();
+	need_readable_proc();
 	enum { MANY = 600 };
 	static int fds[MANY];
 	struct helper helper;
@@ -611,7 +599,7 @@ static bool is_headless(void *context)
 static void a_process_without_its_first_thread(void **state)
 {
 	(void)state;
-	need_a_readable_proc();
+	need_readable_proc();
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	pid_t pid = fork();
 	assert_true(pid >= 0);

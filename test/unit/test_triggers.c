@@ -4,19 +4,17 @@
 #include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "ahead.h"
 #include "base/clerk.h"
 #include "base/options.h"
 #include "captured.h"
@@ -33,21 +31,6 @@
 #include "watch/table.h"
 
 #define INTERVAL_MS 1000
-
-static _Atomic uint64_t ahead_ms;
-
-/* Stands before libc's: time passes when a test says so, and by itself. */
-int clock_gettime(clockid_t clock, struct timespec *now)
-{
-	int result = (int)syscall(SYS_clock_gettime, clock, now);
-	now->tv_sec += (time_t)(ahead_ms / 1000);
-	now->tv_nsec += (long)(ahead_ms % 1000) * 1000000;
-	if (now->tv_nsec >= 1000000000) {
-		now->tv_sec++;
-		now->tv_nsec -= 1000000000;
-	}
-	return result;
-}
 
 static int start(void **state)
 {
@@ -234,26 +217,36 @@ static void every_period(void **state)
 	assert_string_equal(reported(), "\"interval\"");
 }
 
-static void pressure_once(void **state)
+static void check_pressure(int error, uint32_t dest, bool is_news)
+{
+	(void)turn_for(SL_WANTED_BY_PRESSURE, error, dest);
+	assert_string_equal(reported(), is_news ? "\"pressure\"" : "");
+}
+
+static void pressure_once_a_minute(void **state)
 {
 	(void)state;
-	for (int i = 0; i < 3; i++) {
-		(void)turn_for(SL_WANTED_BY_PRESSURE, EMFILE, 0);
-		assert_string_equal(reported(), i == 0 ? "\"pressure\"" : "");
-	}
+	check_pressure(EMFILE, 0, true);
+	check_pressure(EMFILE, 0, false);
+	check_pressure(EMFILE, 0, false);
 	/* Another error, another destination: news. */
-	(void)turn_for(SL_WANTED_BY_PRESSURE, EADDRNOTAVAIL, 3);
-	assert_string_equal(reported(), "\"pressure\"");
-	(void)turn_for(SL_WANTED_BY_PRESSURE, EADDRNOTAVAIL, 4);
-	assert_string_equal(reported(), "\"pressure\"");
-	(void)turn_for(SL_WANTED_BY_PRESSURE, EADDRNOTAVAIL, 3);
-	assert_string_equal(reported(), "");
-	(void)turn_for(SL_WANTED_BY_PRESSURE, ENFILE, 0);
-	assert_string_equal(reported(), "\"pressure\"");
+	check_pressure(EADDRNOTAVAIL, 3, true);
+	check_pressure(EADDRNOTAVAIL, 4, true);
+	check_pressure(EADDRNOTAVAIL, 3, false);
+	check_pressure(ENFILE, 0, true);
+	/* It lasts: once a minute, each by itself. */
+	ahead_ms += 58000;
+	check_pressure(EMFILE, 0, false);
+	ahead_ms += 2500;
+	check_pressure(EMFILE, 0, true);
+	check_pressure(EMFILE, 0, false);
+	check_pressure(EADDRNOTAVAIL, 4, true);
+	ahead_ms += 58000;
+	check_pressure(EMFILE, 0, false);
+	check_pressure(EADDRNOTAVAIL, 3, true);
 	/* A child has troubles of its own. */
 	sl_triggers_forked();
-	(void)turn_for(SL_WANTED_BY_PRESSURE, EMFILE, 0);
-	assert_string_equal(reported(), "\"pressure\"");
+	check_pressure(EMFILE, 0, true);
 }
 
 /* However many destinations fail: the disk is not filled by us. */
@@ -266,6 +259,10 @@ static void pressure_has_an_end(void **state)
 		reports += reported()[0] != '\0';
 	}
 	assert_in_range(reports, 1, 20);
+	/* For this minute: the next has its own. */
+	check_pressure(EADDRNOTAVAIL, 101, false);
+	ahead_ms += 60000;
+	check_pressure(EADDRNOTAVAIL, 101, true);
 }
 
 static bool is_recorded(int fd)
@@ -377,7 +374,7 @@ int main(void)
 		TEST(reports_as_asked),
 		TEST(a_report_is_a_sweep),
 		TEST(every_period),
-		TEST(pressure_once),
+		TEST(pressure_once_a_minute),
 		TEST(pressure_has_an_end),
 		TEST(looks_for_unseen_sockets),
 		TEST(warns_after_a_sweep),

@@ -174,6 +174,7 @@ static void do_call(const struct words *w)
 	CALL("set-nodelay", set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1))
 	CALL("set-keepalive", set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1))
 	CALL("set-rcvbuf", set_option(fd, SOL_SOCKET, SO_RCVBUF, 65536))
+	CALL("get-domain", get_option(fd, SOL_SOCKET, SO_DOMAIN))
 	CALL("get-type", get_option(fd, SOL_SOCKET, SO_TYPE))
 	CALL("get-keepalive", get_option(fd, SOL_SOCKET, SO_KEEPALIVE))
 	CALL("get-keepidle", get_option(fd, IPPROTO_TCP, TCP_KEEPIDLE))
@@ -237,12 +238,33 @@ static void do_open(const struct words *w)
 	answer(open(text(w, 1), O_RDWR | O_CLOEXEC));
 }
 
+/* end HOW FD: each way there is to give a number up. */
+static void do_end(const struct words *w)
+{
+	const char *how = text(w, 1);
+	int fd = number(w, 2, -1);
+	FILE *file;
+	if (strcmp(how, "close") == 0)
+		answer(close(fd));
+	else if (strcmp(how, "close_range") == 0)
+		answer(close_range((unsigned)fd, (unsigned)fd, 0));
+	else if (strcmp(how, "syscall") == 0)
+		answer(syscall(SYS_close, fd));
+	else if (strcmp(how, "dup3") == 0)
+		answer(dup3(1, fd, O_CLOEXEC) == fd ? close(fd) : -1);
+	else if (strcmp(how, "fclose") == 0)
+		answer((file = fdopen(fd, "r+")) ? fclose(file) : -1);
+	else
+		say_error(ENOSYS, how);
+}
+
 static const struct command commands[] = {
-	{"connect", do_connect}, {"close", do_close}, {"dup", do_dup},
-	{"dup2", do_dup2},       {"flags", do_flags}, {"setflags", do_setflags},
-	{"call", do_call},       {"place", do_place}, {"cookie", do_cookie},
-	{"epoll", do_epoll},     {"fin", do_fin},     {"rawclose", do_rawclose},
-	{"rawdup2", do_rawdup2}, {"open", do_open},   {"nop", do_nop},
+	{"connect", do_connect},   {"close", do_close},     {"dup", do_dup},
+	{"dup2", do_dup2},         {"flags", do_flags},     {"setflags", do_setflags},
+	{"call", do_call},         {"place", do_place},     {"cookie", do_cookie},
+	{"epoll", do_epoll},       {"fin", do_fin},         {"end", do_end},
+	{"rawclose", do_rawclose}, {"rawdup2", do_rawdup2}, {"open", do_open},
+	{"nop", do_nop},
 };
 
 int main(void)

@@ -157,6 +157,22 @@ static void do_fork(const struct words *w)
 	answer(child);
 }
 
+/* become: the child of a fork takes the next commands, its parent waits for it. Its pid. */
+static void do_become(const struct words *w)
+{
+	int status;
+	(void)w;
+	pid_t child = fork();
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		answer(getpid());
+	} else if (child < 0 || waitpid(child, &status, 0) < 0) {
+		die("fork");
+	} else {
+		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128);
+	}
+}
+
 /* wait PID: "signal N" or "exit N". */
 static void do_wait(const struct words *w)
 {
@@ -334,6 +350,7 @@ static const struct command commands[] = {
 	{"handled", do_handled},
 	{"fork", do_fork},
 	{"wait", do_wait},
+	{"become", do_become},
 	{"nop", do_nop},
 	{"flags", do_flags},
 	{"setflags", do_setflags},
