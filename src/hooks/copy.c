@@ -16,6 +16,7 @@ static bool copying(int fd)
 	struct sl_fd_record record;
 	if (!sl_fdtable_get(fd, &record) || !sl_entry_is_ours())
 		return false;
+	sl_fdtable_copying(fd);
 	if (!sl_process_is_sandboxed())
 		sl_fdtable_prepare();
 	return true;
@@ -55,6 +56,7 @@ static struct sl_fd_forgotten replacing(int fd, int to, int flags, bool *is_ours
 	if (!*is_ours)
 		return none;
 	give_up(fd, to, flags);
+	sl_fdtable_copying(fd);
 	if (!sl_process_is_sandboxed())
 		sl_fdtable_prepare();
 	return sl_fdtable_forget(to);

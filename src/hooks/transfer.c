@@ -250,7 +250,7 @@ __attribute__((noinline, cold)) static void note_passed(const struct msghdr *mes
 		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
 			int fd;
 			memcpy(&fd, (const char *)c + at, sizeof(fd));
-			(void)sl_fdtable_mark_now(fd, SL_FD_PASSED, 0);
+			sl_fdtable_mark_all_of(fd, SL_FD_PASSED);
 		}
 	}
 }
@@ -293,9 +293,10 @@ ssize_t sl_hook_splice(int from, off64_t *from_offset, int to, off64_t *to_offse
 {
 	volatile struct before in;
 	bool has_in = look_in(&in, from, n);
-	ssize_t result =
-		look_out(to) ? sl_guarded_splice(from, from_offset, to, to_offset, n, flags)
-			     : sl_real.splice(from, from_offset, to, to_offset, n, flags);
+	/* It may wait for the pipe as long as it likes: always announced. */
+	ssize_t result = open_slot(to)
+	                         ? sl_guarded_splice(from, from_offset, to, to_offset, n, flags)
+	                         : sl_real.splice(from, from_offset, to, to_offset, n, flags);
 	if (has_in)
 		(void)came_in(&in, result);
 	return result;

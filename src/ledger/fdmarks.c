@@ -118,6 +118,33 @@ bool sl_fdtable_await_release(const struct sl_fd_slot *slot)
 	}
 }
 
+void sl_fdtable_copying(int fd)
+{
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	uint64_t head = slot ? atomic_load(&slot->head) : 0;
+	if (sl_fd_state_of(head) != SL_FD_OPEN || !sl_fd_marks_of(head))
+		return;
+	/* What no action finds as it was is not acted on. The kind of the last call stays. */
+	enum sl_io last = (enum sl_io)(atomic_load(&slot->last_io) & ((1u << SL_IO_BITS) - 1));
+	sl_fd_touch(slot, last);
+	sl_fdtable_await_release(slot);
+}
+
+void sl_fdtable_mark_all_of(int fd, uint32_t flags)
+{
+	struct sl_fd_record of, record;
+	if (!sl_fdtable_get(fd, &of))
+		return;
+	sl_fdtable_mark(fd, of.generation, flags, 0);
+	if (!(of.flags & SL_FD_DUPED))
+		return;
+	/* A copy has what its original had. */
+	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1)
+		if (record.kind == of.kind && (record.flags & SL_FD_DUPED) &&
+		    record.opened_at_ms == of.opened_at_ms && record.site == of.site)
+			sl_fdtable_mark(record.fd, record.generation, flags, 0);
+}
+
 bool sl_fdtable_absorb(int fd)
 {
 	struct sl_fd_slot *slot = sl_fdtable_slot(fd);

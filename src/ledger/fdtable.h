@@ -230,6 +230,13 @@ void sl_fdtable_unmark(int fd, uint32_t generation);
 /* From a hook: the neutralized number has a dead socket of its own by now. */
 void sl_fdtable_become_own(int fd, uint32_t generation);
 
+/* From a hook, before the real call that copies this number: an action that is under way is awaited, and none begins before
+ * the copy can be known of. */
+void sl_fdtable_copying(int fd);
+
+/* From a hook: set flags on every record of the same description as fd, and perhaps a few more. */
+void sl_fdtable_mark_all_of(int fd, uint32_t flags);
+
 /* Wait while the record is held; bounded. False: it still is. Not after the program's real call. */
 bool sl_fdtable_await_release(const struct sl_fd_slot *slot);
 

@@ -139,6 +139,12 @@ static bool read_sharing(struct sl_due_list *list, uint64_t wait_ms)
 	return sl_sharing_read(&sharing, wait_ms);
 }
 
+/* stdin, stdout and stderr are FILEs that nobody had to fdopen(). */
+static bool is_behind_stdio(const struct sl_fd_record *record)
+{
+	return record->fd <= 2 || (record->flags & SL_FD_STDIO);
+}
+
 bool sl_due_complete(struct sl_due_list *list, uint64_t wait_ms)
 {
 	bool is_sigpipe_safe = is_sigpipe_ignored();
@@ -158,7 +164,7 @@ bool sl_due_complete(struct sl_due_list *list, uint64_t wait_ms)
 		                             : sl_sharing_of(&sharing, due->inode);
 		due->known.is_in_epoll = sl_sharing_is_in_epoll(&sharing, due->inode);
 		due->known.is_level_triggered = sl_sharing_is_level_triggered(&sharing, due->inode);
-		due->known.is_behind_stdio = (record->flags & SL_FD_STDIO) && !is_sigpipe_safe;
+		due->known.is_behind_stdio = is_behind_stdio(record) && !is_sigpipe_safe;
 		due->known.has_pending_error =
 			!due->view.rungs->is_error_ours &&
 			sl_sys_poll(&look, 1, 0) == 1 && (look.revents & POLLERR);

@@ -103,8 +103,9 @@ struct reading {
 	struct sl_sharing *sharing;
 	uint32_t fds;
 	bool is_denied; /* where the fds of this process lead could not be read */
-	int own_pid;
+	int own_pid; /* as this /proc counts: its pid namespace may be another */
 	int parent_pid;
+	bool has_met_itself;
 	unsigned own_uid;
 	char own_name[32];
 };
@@ -152,13 +153,14 @@ static bool has_our_name(const struct reading *reading, int proc, const char *pi
 
 /* A process whose fds cannot be read: may it share ours? One of the same user may, and a parent of the same name, who forked
  * us before we gave up its rights. Another user's is taken not to: it could not have been forked from here and be hidden. Nor
- * does one that has ended and waits for its parent. */
-static bool may_share(const struct reading *reading, int proc, const char *pid)
+ * does one that has ended and waits for its parent. Where only its first thread has ended, none is listed (is_empty), and the
+ * others have them still. */
+static bool may_share(const struct reading *reading, int proc, const char *pid, bool is_empty)
 {
 	char status[2048];
 	if (read_of_process(proc, pid, "status", status, sizeof(status)) <= 0)
 		return false;
-	if (!strstr(status, "\nVmSize:") && strstr(status, "\nThreads:\t1\n"))
+	if (strstr(status, "\nVmSize:") ? is_empty : strstr(status, "\nThreads:\t1\n") != NULL)
 		return false;
 	const char *line = strstr(status, "\nUid:\t");
 	const char *effective = line ? strchr(line + 6, '\t') : NULL;
@@ -172,8 +174,10 @@ static bool read_process(void *context, int proc, const char *pid)
 	struct reading *reading = context;
 	char path[32];
 	struct sl_out out;
-	if ((int)number_at(pid) == reading->own_pid)
+	if ((int)number_at(pid) == reading->own_pid) {
+		reading->has_met_itself = true;
 		return true;
+	}
 	sl_out_init(&out, path, sizeof(path) - 1, NULL, NULL);
 	sl_out_text(&out, pid);
 	sl_out_text(&out, "/fd");
@@ -185,9 +189,9 @@ static bool read_process(void *context, int proc, const char *pid)
 		for_each_number(fd, read_fd, reading);
 		(void)sl_sys_close(fd);
 	}
-	/* Nothing is listed where its first thread has ended, and others have the fds still. */
-	bool is_hidden = fd < 0 ? fd != -ENOENT : reading->fds == before;
-	if ((is_hidden && may_share(reading, proc, pid)) ||
+	bool is_empty = fd >= 0 && reading->fds == before;
+	bool is_hidden = is_empty || (fd < 0 && fd != -ENOENT);
+	if ((is_hidden && may_share(reading, proc, pid, is_empty)) ||
 	    (reading->is_denied && has_our_name(reading, proc, pid)))
 		reading->sharing->is_unknown = true;
 	return reading->fds <= SL_SHARING_MOST_FDS;
@@ -296,18 +300,23 @@ static void read_all(void *context)
 	struct sl_sharing *sharing = context;
 	struct reading reading = {
 		.sharing = sharing,
-		.own_pid = sl_sys_getpid(),
 		.parent_pid = (int)SL_SYS0(SYS_getppid),
 		.own_uid = (unsigned)SL_SYS0(SYS_geteuid),
 	};
+	char self[32];
 	int proc = open_directory("/proc");
 	sharing->is_unknown |= proc < 0;
 	if (proc >= 0) {
+		long n = SL_SYS4(SYS_readlinkat, proc, "self", self, sizeof(self) - 1);
+		self[n > 0 ? n : 0] = 0;
+		reading.own_pid = (int)number_at(self);
 		(void)read_of_process(proc, "self", "comm", reading.own_name,
 		                      sizeof(reading.own_name));
 		for_each_number(proc, read_process, &reading);
 		(void)sl_sys_close(proc);
 	}
+	/* Where not even this process shows, /proc is not what it should be (a chroot). */
+	sharing->is_unknown |= !reading.has_met_itself;
 	read_own_sets(&reading);
 }
 

@@ -9,10 +9,11 @@ import services
 URL = f"http://{services.PLACE}/"
 PER_SECOND = 30
 PORTS = (40000, 40099)
-# A port is held while the server keeps the connection (1 s), then until the connection is stuck, a sweep finds it
-# (250 ms), and the probe is answered and seen (another sweep at most, the other side being alive): 30 a second hold
-# 30 x (1 + 0.5 + 0.25 + 0.25) = 60 of the 100 ports. The rest is for a machine that is busy with something else.
-LADDER = {"action": "shutdown", "deadline": "500ms", "rescue": "off", "interval": None, "detail": None}
+# A port is held while the server keeps the connection (1 s), then until the connection is stuck, a sweep finds it and
+# the probe is sent, and another finds it answered: 250 ms each, or 500 ms with the rest that the worker takes after
+# looking at the fds of all processes. 30 a second hold 30 x (1 + 0.3 + 0.5 + 0.5) = 69 of the 100 ports. What is left is
+# for a machine that is busy with something else.
+LADDER = {"action": "shutdown", "deadline": "300ms", "rescue": "off", "interval": None, "detail": None}
 RESCUE = {
     "action": "report",
     "deadline": "10m",

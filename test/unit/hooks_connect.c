@@ -8,14 +8,12 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/options.h"
 #include "base/sys.h"
 #include "ledger/peers.h"
-#include "reclaim/rescue.h"
 #include "tcp.h"
 #include "watch/worker.h"
 
@@ -466,61 +464,6 @@ static void out_of_ports_the_error_is_the_kernels(void **state)
 	}
 }
 
-/* A connection that its peer has closed, of this process alone: an end that another one has too is spared. Its local port. */
-static uint16_t stale_connection(uint16_t *listener_port)
-{
-	struct sockaddr_in bound;
-	socklen_t n = sizeof(bound);
-	struct tcp_pair pair;
-	tcp_open(&pair);
-	assert_int_equal(close(pair.server), 0);
-	tcp_await_state(pair.client, TCP_CLOSE_WAIT);
-	assert_int_equal(getsockname(pair.client, (struct sockaddr *)&bound, &n), 0);
-	*listener_port = pair.port;
-	return ntohs(bound.sin_port);
-}
-
-/* The one port there is belongs to a stale connection. At first the worker has to meet that one, to mark it, and to see it quiet. */
-static int is_rescued_in_time(void *context)
-{
-	connect_fn *reach = *(connect_fn *const *)context;
-	const struct timespec a_moment = {0, 20000000};
-	struct sockaddr_in place = loopback(0);
-	uint64_t until_ms = sl_clock_ms() + 10000;
-	uint16_t port, own_port;
-	int result;
-	sl_options.rescue = SL_RESCUE_ON;
-	sl_options.rescue_after_ms = 1;
-	sl_options.interval_ms = 100;
-	own_port = stale_connection(&port);
-	int fd = socket_with_port(own_port);
-	NEED(fd >= 0 && sl_worker_is_running());
-	do {
-		(void)nanosleep(&a_moment, NULL);
-		errno = ERRNO_BEFORE;
-		result = reach ? to(reach, fd, port)
-		               : bind(fd, (struct sockaddr *)&place, sizeof(place));
-		NEED(result == 0 || errno == (reach ? EADDRNOTAVAIL : EADDRINUSE));
-	} while (result < 0 && sl_clock_ms() < until_ms);
-	NEED(result == 0 && sl_rescue_count() == 1);
-	NEED(record_of(fd).flags == (reach ? SL_FD_OUT | SL_FD_CONNECTED : SL_FD_BOUND));
-	return 0;
-}
-
-static void a_call_is_tried_again_when_a_port_came_free(void **state)
-{
-	(void)state;
-	connect_fn *reaches[] = {connect, __connect, NULL};
-	int probe = socket_with_port(40000);
-	if (probe < 0) {
-		print_message("no IP_LOCAL_PORT_RANGE here\n");
-		skip();
-	}
-	assert_int_equal(close(probe), 0);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(in_fork(is_rescued_in_time, &reaches[i]), 0);
-}
-
 static uint16_t full_port;
 
 static void block_in_connect(int fd)
@@ -605,7 +548,6 @@ int main(void)
 		cmocka_unit_test(what_we_ended_is_not_used_again),
 		cmocka_unit_test(a_guarded_socket_connects_as_any_other),
 		cmocka_unit_test(out_of_ports_the_error_is_the_kernels),
-		cmocka_unit_test(a_call_is_tried_again_when_a_port_came_free),
 		cmocka_unit_test(test_hook_bind),
 		cmocka_unit_test(ports_are_noted_of_tcp_only),
 		cmocka_unit_test(test_hook_listen),

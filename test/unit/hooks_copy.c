@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -43,13 +45,59 @@ static void check_closed_apart(int fd, int copy)
 	assert_false(is_seen(copy));
 }
 
-/* A call that takes the lowest free number. */
+/* A call that makes a copy. */
 typedef int copy_fn(int fd);
+
+struct copier {
+	copy_fn *copy;
+	int fd;
+	_Atomic bool has_begun, is_over;
+	int result;
+};
+
+static void *copy_it(void *context)
+{
+	struct copier *copier = context;
+	atomic_store(&copier->has_begun, true);
+	copier->result = copier->copy(copier->fd);
+	atomic_store(&copier->is_over, true);
+	return NULL;
+}
+
+static bool has_begun(void *context)
+{
+	return atomic_load(&((struct copier *)context)->has_begun);
+}
+
+/* Of a socket that the worker is about to act on: it sees the copy, or does nothing; while it acts the copy waits. */
+static void check_marked(copy_fn *copy)
+{
+	const uint32_t marks = SL_MARK_GUARDED | SL_MARK_PROBED;
+	struct copier copier = {.copy = copy, .fd = tcp_socket()};
+	pthread_t thread;
+	uint32_t generation = record_of(copier.fd).generation;
+	assert_true(sl_fdtable_mark_held(copier.fd, generation, marks));
+	uint32_t seen = record_of(copier.fd).last_io;
+	assert_int_equal(sl_fdtable_hold(copier.fd, generation, seen), 0);
+	assert_int_equal(pthread_create(&thread, NULL, copy_it, &copier), 0);
+	await(has_begun, &copier, "a thread to start");
+	for (int i = 0; i < 100; i++)
+		sched_yield();
+	assert_false(atomic_load(&copier.is_over));
+	assert_true(sl_fdtable_mark_held(copier.fd, generation, SL_MARK_ENDED));
+	sl_fdtable_release(copier.fd, generation);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(copier.result >= 0);
+	assert_int_equal(record_of(copier.result).marks, marks | SL_MARK_ENDED);
+	assert_int_equal(sl_fdtable_hold(copier.fd, generation, seen), -EBUSY);
+	assert_int_equal(close(copier.fd) + close(copier.result), 0);
+}
 
 static void check_copy(copy_fn *copy, long (*by_kernel)(int fd))
 {
 	struct tcp_pair pair;
 	int pipes[2];
+	check_marked(copy);
 	tcp_open(&pair);
 	assert_int_equal(pipe(pipes), 0);
 	uint64_t opened = sl_fdtable_opened(SL_KIND_TCP);
@@ -274,6 +322,47 @@ static void test_hook___fcntl(void **state)
 }
 
 /* A child of vfork arranges its own numbers. The ledger it sees is its parent's. */
+static int over_free_number(int fd)
+{
+	return dup2(fd, FREE_NUMBER);
+}
+
+static int over_free_number3(int fd)
+{
+	return dup3(fd, FREE_NUMBER, O_CLOEXEC);
+}
+
+/* And of the number that dup2() ends: that waits too. */
+static int over_held_number(int fd)
+{
+	int other = tcp_socket();
+	int result = dup2(other, fd);
+	assert_int_equal(close(other), 0);
+	return result;
+}
+
+static void a_copy_of_a_marked_socket_is_known(void **state)
+{
+	(void)state;
+	check_marked(over_free_number);
+	check_marked(over_free_number3);
+	struct copier copier = {.copy = over_held_number, .fd = tcp_socket()};
+	pthread_t thread;
+	uint32_t generation = record_of(copier.fd).generation;
+	assert_int_equal(sl_fdtable_hold(copier.fd, generation, SL_IO_ANY), 0);
+	assert_int_equal(pthread_create(&thread, NULL, copy_it, &copier), 0);
+	await(has_begun, &copier, "a thread to start");
+	for (int i = 0; i < 100; i++)
+		sched_yield();
+	assert_false(atomic_load(&copier.is_over));
+	assert_int_equal(record_of(copier.fd).generation, generation);
+	sl_fdtable_release(copier.fd, generation);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(copier.result, copier.fd);
+	assert_int_equal(record_of(copier.fd).marks, 0);
+	assert_int_equal(close(copier.fd), 0);
+}
+
 static int arrange_numbers(void *context)
 {
 	const int *fds = context;
@@ -310,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_hook_fcntl),
 		cmocka_unit_test(test_hook_fcntl64),
 		cmocka_unit_test(test_hook___fcntl),
+		cmocka_unit_test(a_copy_of_a_marked_socket_is_known),
 		cmocka_unit_test(a_vfork_childs_copies_are_not_its_parents),
 	};
 	return cmocka_run_group_tests(tests, doors_open, NULL);

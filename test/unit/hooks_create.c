@@ -409,6 +409,61 @@ static void out_of_numbers_the_error_is_the_kernels(void **state)
 	assert_int_equal(in_fork(open_until_full, NULL), 0);
 }
 
+/* raise_nofile=: the worker raises the limit once, and the call is tried once more. */
+
+#define FEW 64
+#define MORE 70
+
+enum want { WANT_SOCKET, WANT_SOCKETPAIR, WANT_ACCEPT, WANT_ACCEPT4, WANT_COUNT };
+
+static int open_one_more(enum want want, int listener)
+{
+	int fds[2];
+	switch (want) {
+	case WANT_SOCKET:
+		return socket(AF_INET, SOCK_STREAM, 0);
+	case WANT_SOCKETPAIR:
+		return socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0 ? fds[0] : -1;
+	case WANT_ACCEPT:
+		return accept(listener, NULL, NULL);
+	default:
+		return accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	}
+}
+
+static int open_past_the_limit(void *context)
+{
+	enum want want = *(enum want *)context;
+	struct rlimit few = {FEW, 1000};
+	uint16_t port;
+	int listener = tcp_listen(false, 8, &port); /* the child's worker runs by now */
+	int client = tcp_connect(false, port);
+	NEED(sl_worker_is_running() && listener >= 0 && client >= 0);
+	NEED(setrlimit(RLIMIT_NOFILE, &few) == 0);
+	while (sl_sys_open("/dev/null", O_RDONLY, 0) >= 0)
+		;
+	errno = 0; /* not asked for: the error is the kernel's */
+	NEED(open_one_more(want, listener) == -1 && errno == EMFILE);
+	sl_options.raise_nofile = MORE;
+	errno = ERRNO_BEFORE;
+	int fd = open_one_more(want, listener);
+	NEED(fd == FEW && is_seen(fd) && errno == EMFILE);
+	NEED(record_of(fd).kind == (want == WANT_SOCKETPAIR ? SL_KIND_UNIX : SL_KIND_TCP));
+	NEED(getrlimit(RLIMIT_NOFILE, &few) == 0 && few.rlim_cur == MORE);
+	while (sl_sys_open("/dev/null", O_RDONLY, 0) >= 0)
+		;
+	errno = 0; /* once, and no more */
+	NEED(open_one_more(WANT_SOCKET, listener) == -1 && errno == EMFILE);
+	return 0;
+}
+
+static void out_of_numbers_the_limit_is_raised_where_asked(void **state)
+{
+	(void)state;
+	for (enum want want = WANT_SOCKET; want < WANT_COUNT; want++)
+		assert_int_equal(in_fork(open_past_the_limit, &want), 0);
+}
+
 /* In a child the ledger goes on, and the worker comes back with the first TCP socket. */
 static int open_in_child(void *context)
 {
@@ -491,6 +546,7 @@ int main(void)
 		cmocka_unit_test(a_hook_from_a_handler_leaves_the_guard_free),
 		cmocka_unit_test(switched_off_all_passes_through),
 		cmocka_unit_test(out_of_numbers_the_error_is_the_kernels),
+		cmocka_unit_test(out_of_numbers_the_limit_is_raised_where_asked),
 		cmocka_unit_test(a_forked_child_has_its_own_ledger_and_worker),
 		cmocka_unit_test(a_cloned_child_finds_out_by_itself),
 		cmocka_unit_test(a_thread_cancelled_in_accept_leaves_nothing_behind),

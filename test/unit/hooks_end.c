@@ -6,12 +6,14 @@
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/ownfd.h"
 #include "base/sys.h"
+#include "reclaim/reclaim.h"
 #include "tcp.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -91,8 +93,75 @@ static void check_cancelled(close_fn *end)
 	assert_int_equal(close(cancelled.fd), 0);
 }
 
+/* A number that we closed past the doors, as the ladder's last rung does (reclaim/act.c). */
+static int closed_by_us(void)
+{
+	int fd = tcp_socket();
+	uint32_t generation = record_of(fd).generation;
+	assert_int_equal(sl_fdtable_hold(fd, generation, SL_IO_ANY), 0);
+	assert_int_equal(sl_sys_close(fd), 0);
+	sl_fdtable_release_closed(fd, generation);
+	return fd;
+}
+
+static uint64_t absorbed(void)
+{
+	struct sl_reclaim_counts counts;
+	sl_reclaim_counts(&counts);
+	return counts.absorbed;
+}
+
+/* The program's own close() comes late, finds nothing, and is not to notice: once. */
+static void check_late(close_fn *end)
+{
+	uint64_t before = absorbed();
+	int fd = closed_by_us();
+	assert_int_equal(UNTOUCHED(end(fd)), 0);
+	assert_int_equal(absorbed(), before + 1);
+	FAILS_AS(sl_sys_close(fd), end(fd)); /* twice is the program's own mistake */
+	FAILS_AS(sl_sys_close(fd + 1), end(fd + 1));
+	assert_int_equal(absorbed(), before + 1);
+}
+
+/* Meanwhile the number is something else, opened past the doors or through them: that is really closed. */
+static void check_late_and_used_again(close_fn *end)
+{
+	for (int is_socket = 0; is_socket < 2; is_socket++) {
+		uint64_t before = absorbed();
+		int fd = closed_by_us();
+		int again = is_socket ? tcp_socket() : sl_sys_open("/dev/null", O_RDONLY, 0);
+		assert_int_equal(again, fd);
+		assert_int_equal(is_seen(fd), is_socket);
+		assert_int_equal(UNTOUCHED(end(fd)), 0);
+		assert_false(is_open(fd));
+		assert_int_equal(absorbed(), before);
+		assert_int_equal(UNTOUCHED(end(fd)), 0); /* this one was late */
+		assert_int_equal(absorbed(), before + 1);
+		FAILS_AS(sl_sys_close(fd), end(fd));
+	}
+}
+
+/* As the JDK closes: dup2() of a marker over the number first. */
+static void check_late_and_replaced(close_fn *end)
+{
+	int marker[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, marker), 0);
+	int fd = closed_by_us();
+	assert_int_equal(UNTOUCHED(dup2(marker[0], fd)), fd);
+	assert_true(is_seen(fd));
+	assert_int_equal(UNTOUCHED(end(fd)), 0);
+	assert_false(is_open(fd));
+	assert_true(is_free(fd));
+	(void)end(fd);
+	FAILS_AS(sl_sys_close(fd), end(fd));
+	assert_int_equal(close(marker[0]) + close(marker[1]), 0);
+}
+
 static void check_close(close_fn *end)
 {
+	check_late(end);
+	check_late_and_used_again(end);
+	check_late_and_replaced(end);
 	check_end(end);
 	check_stale(end);
 	check_own(end);
@@ -312,6 +381,79 @@ static void a_vfork_childs_close_is_not_its_parents(void **state)
 	assert_int_equal(close(numbers.fd) + close(numbers.high), 0);
 }
 
+static int close_late(void *context)
+{
+	return close(*(int *)context) == -1 ? 0 : 1;
+}
+
+static void a_vfork_childs_late_close_is_not_its_parents(void **state)
+{
+	(void)state;
+	int fd = closed_by_us();
+	assert_int_equal(in_vfork(close_late, &fd), 0);
+	assert_int_equal(UNTOUCHED(close(fd)), 0); /* still to come */
+}
+
+static int close_in_fork(void *context)
+{
+	int fd = *(int *)context;
+	NEED(close(fd) ==
+	     0); /* the child has its own copy of the number, and of what is known of it */
+	NEED(absorbed() == 1);
+	NEED(close(fd) == -1 && errno == EBADF);
+	return 0;
+}
+
+static void a_forked_childs_late_close_is_its_own(void **state)
+{
+	(void)state;
+	int fd = closed_by_us();
+	uint64_t before = absorbed();
+	assert_int_equal(in_fork(close_in_fork, &fd), 0);
+	assert_int_equal(absorbed(), before);
+	assert_int_equal(UNTOUCHED(close(fd)), 0);
+}
+
+/* While the worker acts on it the number is not closed under its hands. */
+
+struct closer {
+	int fd;
+	_Atomic bool has_begun, is_over;
+};
+
+static void *close_it(void *context)
+{
+	struct closer *closer = context;
+	atomic_store(&closer->has_begun, true);
+	(void)close(closer->fd);
+	atomic_store(&closer->is_over, true);
+	return NULL;
+}
+
+static bool has_begun(void *context)
+{
+	return atomic_load(&((struct closer *)context)->has_begun);
+}
+
+static void a_close_waits_for_an_action(void **state)
+{
+	(void)state;
+	struct closer closer = {.fd = tcp_socket()};
+	pthread_t thread;
+	uint32_t generation = record_of(closer.fd).generation;
+	assert_int_equal(sl_fdtable_hold(closer.fd, generation, SL_IO_ANY), 0);
+	assert_int_equal(pthread_create(&thread, NULL, close_it, &closer), 0);
+	await(has_begun, &closer, "a thread to start");
+	for (int i = 0; i < 100; i++)
+		sched_yield();
+	assert_false(atomic_load(&closer.is_over));
+	assert_true(is_open(closer.fd) && is_seen(closer.fd));
+	sl_fdtable_release(closer.fd, generation);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_false(is_open(closer.fd));
+	assert_true(is_free(closer.fd));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +465,9 @@ int main(void)
 		cmocka_unit_test(without_close_range_the_ledger_stays_true),
 		cmocka_unit_test(test_hook_shutdown),
 		cmocka_unit_test(a_vfork_childs_close_is_not_its_parents),
+		cmocka_unit_test(a_vfork_childs_late_close_is_not_its_parents),
+		cmocka_unit_test(a_forked_childs_late_close_is_its_own),
+		cmocka_unit_test(a_close_waits_for_an_action),
 	};
 	return cmocka_run_group_tests(tests, doors_open, NULL);
 }

@@ -12,7 +12,9 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +51,150 @@ static void test_hook_epoll_ctl(void **state)
 	assert_int_equal(UNTOUCHED(epoll_ctl(set, EPOLL_CTL_ADD, pipes[0], &event)), 0);
 	assert_false(is_seen(pipes[0]));
 	assert_int_equal(close(fd) + close(set) + close(pipes[0]) + close(pipes[1]), 0);
+}
+
+/* What stands behind the number when the worker has neutralized it: one dead socket, which many numbers share. */
+static int neutralized(int dead)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(SL_SYS3(SYS_dup3, dead, fd, O_CLOEXEC), fd);
+	assert_true(sl_fdtable_mark_held(fd, record_of(fd).generation,
+	                                 SL_MARK_GUARDED | SL_MARK_ENDED | SL_MARK_DEAD));
+	return fd;
+}
+
+static int dead_socket(void)
+{
+	int fd = (int)SL_SYS3(SYS_socket, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	assert_int_equal(SL_SYS2(SYS_shutdown, fd, SHUT_RDWR), -ENOTCONN);
+	return fd;
+}
+
+static uint64_t inode_of(int fd)
+{
+	struct stat file;
+	assert_int_equal(fstat(fd, &file), 0);
+	return file.st_ino;
+}
+
+static int count_events(int set)
+{
+	struct epoll_event events[8];
+	return epoll_wait(set, events, 8, 0);
+}
+
+/* Its registration went with the connection: to change or remove it is no error. */
+static void a_neutralized_number_leaves_its_epoll_set_as_ever(void **state)
+{
+	(void)state;
+	int set = epoll_create1(0), dead = dead_socket(), fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct epoll_event event = {.events = EPOLLIN};
+	assert_int_equal(epoll_ctl(set, EPOLL_CTL_ADD, fd, &event), 0);
+	assert_int_equal(SL_SYS3(SYS_dup3, dead, fd, O_CLOEXEC), fd);
+	assert_true(sl_fdtable_mark_held(fd, record_of(fd).generation,
+	                                 SL_MARK_GUARDED | SL_MARK_ENDED | SL_MARK_DEAD));
+	assert_int_equal(SL_SYS4(SYS_epoll_ctl, set, EPOLL_CTL_DEL, fd, NULL), -ENOENT);
+	event.events = EPOLLET | EPOLLONESHOT; /* nothing is asked for */
+	assert_int_equal(UNTOUCHED(epoll_ctl(set, EPOLL_CTL_MOD, fd, &event)), 0);
+	assert_int_equal(UNTOUCHED(epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL)), 0);
+	assert_int_equal(UNTOUCHED(epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL)), 0);
+	FAILS_AS(SL_SYS4(SYS_epoll_ctl, set, 99, fd, &event), epoll_ctl(set, 99, fd, &event));
+	assert_int_equal(count_events(set), 0);
+	assert_int_equal(inode_of(fd), inode_of(dead));
+	/* One that is shut down only is still registered, and the kernel says what it says. */
+	int ended = socket(AF_INET, SOCK_STREAM, 0);
+	assert_true(sl_fdtable_mark_held(ended, record_of(ended).generation,
+	                                 SL_MARK_GUARDED | SL_MARK_ENDED));
+	FAILS_AS(SL_SYS4(SYS_epoll_ctl, set, EPOLL_CTL_MOD, ended, &event),
+	         epoll_ctl(set, EPOLL_CTL_MOD, ended, &event));
+	assert_int_equal(close(fd) + close(ended) + close(set) + sl_sys_close(dead), 0);
+}
+
+/* Who asks for events again gets them: the connection is over. */
+static void a_neutralized_number_tells_its_end_to_who_asks(void **state)
+{
+	(void)state;
+	int set = epoll_create1(0), dead = dead_socket(), fd = neutralized(dead);
+	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+	assert_int_equal(UNTOUCHED(epoll_ctl(set, EPOLL_CTL_MOD, fd, &event)), 0);
+	assert_int_equal(count_events(set), 1);
+	assert_int_not_equal(inode_of(fd), inode_of(dead));
+	event.events = 0;
+	assert_int_equal(UNTOUCHED(epoll_ctl(set, EPOLL_CTL_MOD, fd, &event)),
+	                 0); /* the kernel's */
+	assert_int_equal(UNTOUCHED(epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL)), 0);
+	assert_int_equal(count_events(set), 0);
+	FAILS_AS(SL_SYS4(SYS_epoll_ctl, set, EPOLL_CTL_DEL, fd, NULL),
+	         epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL));
+	assert_int_equal(close(fd) + close(set) + sl_sys_close(dead), 0);
+}
+
+/* Added anew, it must go with its number: the shared one would stay in the set for ever, and report its end for ever. */
+static void a_neutralized_number_that_is_added_leaves_with_its_close(void **state)
+{
+	(void)state;
+	int set = epoll_create1(0), dead = dead_socket();
+	int fd = neutralized(dead), other = neutralized(dead);
+	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP};
+	uint64_t generation = record_of(fd).generation;
+	assert_int_equal(UNTOUCHED(epoll_ctl(set, EPOLL_CTL_ADD, fd, &event)), 0);
+	assert_int_not_equal(inode_of(fd), inode_of(dead));
+	assert_int_equal(inode_of(other), inode_of(dead));
+	assert_int_equal(sl_sys_fcntl(fd, F_GETFD, 0), FD_CLOEXEC);
+	assert_true(sl_sys_fcntl(fd, F_GETFL, 0) & O_NONBLOCK); /* as it was */
+	assert_int_equal(record_of(fd).generation, generation);
+	assert_int_equal(record_of(fd).marks, SL_MARK_GUARDED | SL_MARK_ENDED);
+	assert_true(record_of(fd).flags & SL_FD_EPOLL);
+	assert_int_equal(count_events(set), 1); /* the program learns that it is over */
+	FAILS_AS(SL_SYS4(SYS_epoll_ctl, set, EPOLL_CTL_ADD, fd, &event),
+	         epoll_ctl(set, EPOLL_CTL_ADD, fd, &event)); /* EEXIST */
+	event.events = 0;
+	assert_int_equal(UNTOUCHED(epoll_ctl(set, EPOLL_CTL_MOD, fd, &event)), 0);
+	event.events = EPOLLIN;
+	assert_int_equal(UNTOUCHED(epoll_ctl(set, EPOLL_CTL_ADD, other, &event)), 0);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(close(other), 0);
+	assert_int_equal(count_events(set), 0);
+	/* Where it was added and the set refuses, too: nothing is left of it. */
+	fd = neutralized(dead);
+	FAILS_AS(SL_SYS4(SYS_epoll_ctl, -1, EPOLL_CTL_ADD, fd, &event),
+	         epoll_ctl(-1, EPOLL_CTL_ADD, fd, &event));
+	assert_int_equal(close(fd) + close(set) + sl_sys_close(dead), 0);
+}
+
+static int add_without_a_number(void *context)
+{
+	int *fds = context; /* the set, the neutralized number */
+	const struct rlimit none = {0, 0};
+	struct epoll_event event = {.events = EPOLLIN};
+	NEED(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	errno = 0;
+	NEED(epoll_ctl(fds[0], EPOLL_CTL_ADD, fds[1], &event) == -1 && errno == ENOMEM);
+	NEED(record_of(fds[1]).marks & SL_MARK_DEAD);
+	NEED(count_events(fds[0]) == 0);
+	return 0;
+}
+
+static void without_a_number_it_is_not_added(void **state)
+{
+	(void)state;
+	int dead = dead_socket(), fds[] = {epoll_create1(0), neutralized(dead)};
+	assert_int_equal(in_fork(add_without_a_number, fds), 0);
+	assert_int_equal(close(fds[0]) + close(fds[1]) + sl_sys_close(dead), 0);
+}
+
+static int change_in_vfork(void *context)
+{
+	int *fds = context;
+	return epoll_ctl(fds[0], EPOLL_CTL_DEL, fds[1], NULL) == -1 && errno == ENOENT ? 0 : 1;
+}
+
+static void a_vfork_child_gets_the_kernels_word(void **state)
+{
+	(void)state;
+	int dead = dead_socket(), fds[] = {epoll_create1(0), neutralized(dead)};
+	assert_int_equal(in_vfork(change_in_vfork, fds), 0);
+	assert_int_equal(close(fds[0]) + close(fds[1]) + sl_sys_close(dead), 0);
 }
 
 static struct sock_filter allow_all[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
@@ -320,6 +466,8 @@ static int connect_and_end(const struct sockaddr_in *place, int listener)
 struct sandboxed {
 	struct sockaddr_in place;
 	int listener;
+	int dead;   /* a neutralized number */
+	int late;   /* a number that we closed */
 	int unseen; /* a listener that nobody saw open */
 	int set;
 };
@@ -335,6 +483,10 @@ static int work_in_sandbox(void *context)
 			return 1;
 	NEED(epoll_ctl(box->set, EPOLL_CTL_ADD, box->listener, &event) == 0);
 	NEED(record_of(box->listener).flags & SL_FD_EPOLL);
+	NEED(epoll_ctl(box->set, EPOLL_CTL_DEL, box->dead, NULL) == 0);
+	errno = 0;
+	NEED(epoll_ctl(box->set, EPOLL_CTL_ADD, box->dead, &event) == -1 && errno == ENOMEM);
+	NEED(close(box->late) == 0);
 	NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && is_seen(pair[0]));
 	NEED(close(pair[0]) == 0 && close(pair[1]) == 0 && close(-1) == -1);
 	errno = 0;
@@ -357,19 +509,32 @@ static void in_a_sandbox_no_door_makes_calls_of_its_own(void **state)
 	(void)state;
 	uint16_t port;
 	struct sandboxed box = {.listener = tcp_listen(false, 8, &port), .set = epoll_create1(0)};
+	int dead = dead_socket();
+	box.dead = neutralized(dead);
 	box.place = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
 	box.place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	box.unseen = (int)SL_SYS3(SYS_socket, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	assert_int_equal(SL_SYS2(SYS_listen, box.unseen, 1), 0);
+	box.late = socket(AF_INET, SOCK_STREAM, 0);
+	uint32_t generation = record_of(box.late).generation;
+	assert_int_equal(sl_fdtable_hold(box.late, generation, SL_IO_ANY), 0);
+	assert_int_equal(sl_sys_close(box.late), 0);
+	sl_fdtable_release_closed(box.late, generation);
 	assert_int_equal(in_fork(ask_pid_in_sandbox, NULL), 1000 + SIGSYS);
 	assert_int_equal(in_fork(work_in_sandbox, &box), 0);
 	assert_int_equal(close(box.listener) + close(box.unseen) + close(box.set), 0);
+	assert_int_equal(close(box.dead) + close(box.late) + sl_sys_close(dead), 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hook_epoll_ctl),
+		cmocka_unit_test(a_neutralized_number_leaves_its_epoll_set_as_ever),
+		cmocka_unit_test(a_neutralized_number_tells_its_end_to_who_asks),
+		cmocka_unit_test(a_neutralized_number_that_is_added_leaves_with_its_close),
+		cmocka_unit_test(without_a_number_it_is_not_added),
+		cmocka_unit_test(a_vfork_child_gets_the_kernels_word),
 		cmocka_unit_test(test_hook_prctl),
 		cmocka_unit_test(test_hook_syscall),
 		cmocka_unit_test(test_hook_pthread_exit),

@@ -418,6 +418,160 @@ static void test_hook_splice(void **state)
 	tcp_close(&pair);
 }
 
+/* A write is noted before it begins: the worker must see one that hangs. */
+
+struct hanging {
+	int fd;
+	_Atomic int tid;
+	out_fn *out;
+};
+
+static void *write_and_hang(void *context)
+{
+	struct hanging *hanging = context;
+	atomic_store(&hanging->tid, sl_sys_gettid());
+	(void)hanging->out(hanging->fd, TEXT, TEXT_BYTES);
+	return NULL;
+}
+
+static bool hangs(void *context)
+{
+	int tid = atomic_load(&((struct hanging *)context)->tid);
+	return tid != 0 && thread_state(tid) == 'S';
+}
+
+static void a_write_that_hangs_is_noted(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"write", "writev", "send", "sendmsg", "sendmmsg"};
+	static char bytes[1 << 16];
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct tcp_pair pair;
+		pthread_t thread;
+		tcp_open(&pair);
+		struct hanging hanging = {.fd = pair.client, .out = out_by(names[i])};
+		int copy = sl_sys_fcntl(pair.client, F_DUPFD, 500);
+		while (SL_SYS5(SYS_sendto, copy, bytes, sizeof(bytes), MSG_DONTWAIT, NULL) > 0)
+			;
+		assert_int_equal(record_of(pair.client).last_io, 0);
+		assert_int_equal(pthread_create(&thread, NULL, write_and_hang, &hanging), 0);
+		await(hangs, &hanging, "a write to hang");
+		assert_noted(pair.client, SL_IO_WRITE);
+		atomic_fetch_add(&sl_fd_tick, 1);
+		uint32_t before = record_of(pair.client).last_io;
+		assert_int_equal(SL_SYS2(SYS_shutdown, copy, SHUT_WR), 0);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_int_equal(record_of(pair.client).last_io,
+		                 before); /* by then it may be another's */
+		(void)sl_sys_close(copy);
+		tcp_close(&pair);
+	}
+}
+
+/* SCM_RIGHTS */
+
+/* A message with a byte, and these fds. */
+static struct msghdr message_with(const int *fds, size_t n, char *control, struct iovec *part)
+{
+	part->iov_base = (void *)"x";
+	part->iov_len = 1;
+	struct msghdr message = {.msg_iov = part,
+	                         .msg_iovlen = 1,
+	                         .msg_control = control,
+	                         .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	*header = (struct cmsghdr){
+		.cmsg_len = CMSG_LEN(n * sizeof(int)),
+		.cmsg_level = SOL_SOCKET,
+		.cmsg_type = SCM_RIGHTS,
+	};
+	memcpy(CMSG_DATA(header), fds, n * sizeof(int));
+	return message;
+}
+
+/* What the other end was given. */
+static void receive_passed(int fd, int *passed, size_t n)
+{
+	_Alignas(struct cmsghdr) char control[256];
+	char byte;
+	struct iovec part = {&byte, 1};
+	struct msghdr message = {.msg_iov = &part,
+	                         .msg_iovlen = 1,
+	                         .msg_control = control,
+	                         .msg_controllen = sizeof(control)};
+	assert_int_equal(SL_SYS3(SYS_recvmsg, fd, &message, 0), 1);
+	memcpy(passed, CMSG_DATA(CMSG_FIRSTHDR(&message)), n * sizeof(int));
+}
+
+static void assert_passed(int fd, bool is_passed)
+{
+	assert_int_equal(record_of(fd).flags & SL_FD_PASSED, is_passed ? SL_FD_PASSED : 0);
+}
+
+static void a_socket_that_is_passed_on_is_noted(void **state)
+{
+	(void)state;
+	for (int is_many = 0; is_many < 2; is_many++) {
+		struct tcp_pair pair;
+		_Alignas(struct cmsghdr) char control[2][256] = {{0}};
+		int ends[2], passed[3];
+		struct iovec parts[2];
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+		tcp_open(&pair);
+		const int fds[] = {pair.client, 0, pair.server};
+		struct mmsghdr messages[2] = {
+			{.msg_hdr = {.msg_iov = parts, .msg_iovlen = 1}},
+			{.msg_hdr = message_with(fds, 3, control[1], &parts[1])}};
+		parts[0] = (struct iovec){(void *)"y", 1};
+		if (is_many) {
+			assert_int_equal(UNTOUCHED(sendmmsg(ends[0], messages, 2, 0)), 2);
+			assert_int_equal(sl_sys_read(ends[1], control[0], 1), 1);
+		} else {
+			assert_int_equal(UNTOUCHED(sendmsg(ends[0], &messages[1].msg_hdr, 0)), 1);
+		}
+		receive_passed(ends[1], passed, 3);
+		assert_passed(pair.client, true);
+		assert_passed(pair.server, true);
+		assert_passed(pair.listener, false);
+		assert_passed(ends[0], false);
+		for (int i = 0; i < 3; i++)
+			(void)sl_sys_close(passed[i]);
+		assert_int_equal(close(ends[0]) + close(ends[1]), 0);
+		tcp_close(&pair);
+	}
+}
+
+/* Nothing of a call that failed, nor of a message that says something else. */
+static void what_is_not_passed_on_is_not_noted(void **state)
+{
+	(void)state;
+	struct tcp_pair pair;
+	_Alignas(struct cmsghdr) char control[256] = {0};
+	int ends[2];
+	struct iovec part;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	tcp_open(&pair);
+	const int fds[] = {pair.client, 30000};
+	struct msghdr message = message_with(fds, 2, control, &part);
+	FAILS_AS(SL_SYS3(SYS_sendmsg, ends[0], &message, 0), sendmsg(ends[0], &message, 0));
+	FAILS_AS(SL_SYS3(SYS_sendmsg, -1, &message, 0), sendmsg(-1, &message, 0));
+	assert_passed(pair.client, false);
+
+	struct ucred self = {.pid = sl_sys_getpid(), .uid = getuid(), .gid = getgid()};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	message.msg_controllen = CMSG_SPACE(sizeof(self));
+	header->cmsg_len = CMSG_LEN(sizeof(self));
+	header->cmsg_type = SCM_CREDENTIALS;
+	memcpy(CMSG_DATA(header), &self, sizeof(self));
+	assert_int_equal(UNTOUCHED(sendmsg(ends[0], &message, 0)), 1);
+	for (int fd = 0; fd < 64; fd++) {
+		struct sl_fd_record record;
+		assert_false(sl_fdtable_get(fd, &record) && (record.flags & SL_FD_PASSED));
+	}
+	assert_int_equal(close(ends[0]) + close(ends[1]), 0);
+	tcp_close(&pair);
+}
+
 /* An end of file that comes when the number is another socket's */
 
 struct late {
@@ -535,6 +689,9 @@ int main(void)
 		cmocka_unit_test(test_hook_sendfile),
 		cmocka_unit_test(test_hook_sendfile64),
 		cmocka_unit_test(test_hook_splice),
+		cmocka_unit_test(a_write_that_hangs_is_noted),
+		cmocka_unit_test(a_socket_that_is_passed_on_is_noted),
+		cmocka_unit_test(what_is_not_passed_on_is_not_noted),
 		cmocka_unit_test(a_late_end_of_file_leaves_the_next_record_alone),
 		cmocka_unit_test(a_thread_cancelled_in_a_transfer_leaves_nothing_behind),
 	};

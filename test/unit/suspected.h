@@ -31,6 +31,10 @@ void suspected_forget_peer(struct tcp_pair *pair);
  * the clerk. */
 void need_readable_proc(void);
 
+/* Runs `run`, the rest of main(), with a /proc of its own, where no other process comes and goes that might share a socket; where
+ * that is not allowed, and no process stands in the way, here. Returns what main() returns. */
+int run_alone(int (*run)(void));
+
 struct sl_fd_record suspected_record(int fd);
 uint32_t suspected_marks(int fd);
 /* The connection at fd with this number alone, as it is now. */

@@ -271,6 +271,76 @@ static void a_call_under_way_or_since_forbids_it(void **state)
 	assert_true(sl_clock_ms() - before_ms < 500);
 }
 
+/* ---- copies ---- */
+
+static uint32_t last_io_at(int fd)
+{
+	struct sl_fd_record record;
+	assert_true(sl_fdtable_get(fd, &record));
+	return record.last_io;
+}
+
+/* Whoever is about to act has not seen the copy: what he looked at is not as it was. */
+static void a_copy_under_way_forbids_it(void **state)
+{
+	(void)state;
+	int fd = CHUNK(4) + 10;
+	uint32_t generation = open_at(fd);
+	for (enum sl_io io = SL_IO_NONE; io <= SL_IO_WRITE; io++) {
+		if (io != SL_IO_NONE)
+			sl_fd_touch(sl_fdtable_slot(fd), io);
+		uint32_t seen = last_io_at(fd);
+		atomic_fetch_add(&sl_fd_tick, 1);
+		sl_fdtable_copying(fd);
+		if (io == SL_IO_NONE) { /* nothing is about to be done to it */
+			assert_int_equal(last_io_at(fd), seen);
+			assert_true(sl_fdtable_guard(fd, generation));
+			sl_fdtable_copying(fd);
+		}
+		assert_int_equal(last_io_at(fd),
+		                 sl_fd_tick << SL_IO_BITS | io); /* what was last stays known */
+		assert_int_equal(sl_fdtable_hold(fd, generation, seen), -EBUSY);
+		assert_int_equal(sl_fdtable_hold(fd, generation, last_io_at(fd)), 0);
+		sl_fdtable_release(fd, generation);
+	}
+	end(fd);
+	sl_fdtable_copying(fd);
+	sl_fdtable_copying(-1);
+	sl_fdtable_copying(INT_MAX);
+	assert_int_equal(head_at(fd) & SL_MARKS, 0);
+}
+
+/* Flags that belong to the description reach all its numbers, and no other's. */
+static void flags_reach_all_copies(void **state)
+{
+	(void)state;
+	int fd = CHUNK(4) + 20;
+	(void)open_at(fd);
+	sl_fdtable_mark_all_of(fd, SL_FD_STDIO);
+	struct sl_fd_opening other = tcp;
+	other.site = 18;
+	assert_true(sl_fdtable_open(fd + 1, &other));
+	assert_true(sl_fdtable_dup(fd + 1, fd + 2));
+	(void)open_at(fd + 3); /* of the same site and time, but no copy */
+	assert_true(sl_fdtable_dup(fd, CHUNK(5) + 900));
+	assert_true(sl_fdtable_dup(CHUNK(5) + 900, fd + 4));
+	sl_fdtable_mark_all_of(fd + 4, SL_FD_PASSED);
+	static const struct {
+		int fd;
+		bool is_of_it;
+	} numbers[] = {{CHUNK(4) + 20, true},  {CHUNK(4) + 21, false}, {CHUNK(4) + 22, false},
+	               {CHUNK(4) + 23, false}, {CHUNK(4) + 24, true},  {CHUNK(5) + 900, true}};
+	for (size_t i = 0; i < COUNT_OF(numbers); i++) {
+		struct sl_fd_record record;
+		assert_true(sl_fdtable_get(numbers[i].fd, &record));
+		assert_int_equal(record.flags & (SL_FD_PASSED | SL_FD_STDIO),
+		                 numbers[i].is_of_it ? SL_FD_PASSED | SL_FD_STDIO : 0);
+		assert_int_equal(record.marks, 0);
+	}
+	sl_fdtable_mark_all_of(fd + 9, SL_FD_PASSED);
+	sl_fdtable_mark_all_of(-1, SL_FD_PASSED);
+}
+
 /* ---- a number that we closed ---- */
 
 static void a_late_close_is_absorbed_once(void **state)
@@ -666,6 +736,8 @@ int main(void)
 		cmocka_unit_test(a_record_is_held_until_its_release),
 		cmocka_unit_test(a_held_number_may_be_recorded_anew),
 		cmocka_unit_test(a_call_under_way_or_since_forbids_it),
+		cmocka_unit_test(a_copy_under_way_forbids_it),
+		cmocka_unit_test(flags_reach_all_copies),
 		cmocka_unit_test(a_late_close_is_absorbed_once),
 		cmocka_unit_test(a_late_close_stays_late_when_the_number_is_used_again),
 		cmocka_unit_test(a_late_close_does_not_stop_another),

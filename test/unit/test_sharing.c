@@ -563,6 +563,34 @@ static void a_zombie(void **state)
 	in_child(zombie_in_child);
 }
 
+static bool has_no_fds(void *context)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/fd/1", *(pid_t *)context);
+	return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
+}
+
+/* One that has nothing open at all. */
+static void a_process_without_fds(void **state)
+{
+	(void)state;
+	need_readable_proc();
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		alarm(60);
+		close_range(0, ~0u, 0);
+		for (;;)
+			pause();
+	}
+	await(has_no_fds, &pid, "a process without fds");
+	enum sl_sharing_answer answer = answer_for(fd);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(answer, SL_SHARING_NONE);
+}
+
 static void *live_on(void *started)
 {
 	atomic_store((_Atomic bool *)started, true);
@@ -736,6 +764,7 @@ int main(void)
 		TEST(a_parent_of_another_user),
 		TEST(hidden_from_us),
 		TEST(a_zombie),
+		TEST(a_process_without_fds),
 		TEST(a_process_without_its_first_thread),
 		TEST(a_process_with_more_rights),
 		TEST(the_clerk_is_busy),
