@@ -125,6 +125,7 @@ static void fork_prepare(void)
 {
 	uint64_t signals = sl_sys_block_signals();
 	sl_locks_fork_prepare();
+	sl_process_count_fork();
 	signals_before_fork = signals;
 	sl_loader_fork_prepare();
 }

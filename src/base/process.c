@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/sys.h"
 
 #include "base/poison.h"
@@ -14,6 +15,8 @@
 enum { SL_WIPED, SL_CHILD_STARTING, SL_OURS };
 
 static _Atomic int own_pid;             /* written at start and in a forked child */
+static _Atomic uint32_t forks = 1;
+static _Atomic uint64_t forked_at_ms;
 static _Atomic bool is_sandboxed;       /* only ever set */
 static _Atomic uint32_t *wiped_at_fork; /* constant after start; NULL: the kernel cannot */
 static sl_process_child_fn *child_fn;   /* constant after start */
@@ -43,6 +46,7 @@ void sl_process_forked(void)
 	            ? !atomic_compare_exchange_strong(wiped_at_fork, &wiped, SL_CHILD_STARTING)
 	            : own_pid == pid)
 		return;
+	atomic_store(&forked_at_ms, sl_clock_ms());
 	if (child_fn)
 		child_fn();
 	own_pid = pid;
@@ -62,6 +66,21 @@ bool sl_process_is_ours(void)
 	/* Starting: another thread is in the child function, or the code that this handler interrupted.
 	 * Another pid: the memory is the parent's, lent by vfork. */
 	return mark == SL_OURS && (own_pid == 0 || own_pid == sl_sys_getpid());
+}
+
+void sl_process_count_fork(void)
+{
+	atomic_fetch_add(&forks, 1);
+}
+
+uint32_t sl_process_forks(void)
+{
+	return atomic_load(&forks);
+}
+
+uint64_t sl_process_forked_at_ms(void)
+{
+	return atomic_load(&forked_at_ms);
 }
 
 void sl_process_sandboxed(void)

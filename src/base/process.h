@@ -11,6 +11,7 @@
 #define SL_BASE_PROCESS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Called once in a child that owns its memory, before anything else of ours runs there. Until it has returned the
  * process is not ours yet, for other threads and for handlers: they pass through. */
@@ -25,6 +26,14 @@ bool sl_process_is_ours(void);
 
 /* For the fork handler: this is a forked child. The child function runs, once. */
 void sl_process_forked(void);
+
+/* How many times this process, and those it was forked from, have forked: through libc's fork(). Never 0. Counted with all locks
+ * held (locks.h). */
+void sl_process_count_fork(void);
+uint32_t sl_process_forks(void);
+
+/* When this process was forked; 0: it was not, or had no socket then. A reading of sl_clock_ms(). */
+uint64_t sl_process_forked_at_ms(void);
 
 /* From now on system calls of ours may end the process (seccomp): hooks make none any more. */
 void sl_process_sandboxed(void);

@@ -6,6 +6,7 @@
 
 #include "base/desk.h"
 #include "base/locks.h"
+#include "base/process.h"
 #include "base/sys.h"
 #include "reclaim/dead.h"
 #include "watch/kernel.h"
@@ -35,9 +36,12 @@ static void release(const struct sl_target *target, uint32_t count)
 		sl_fdtable_release(target->numbers[i].fd, target->numbers[i].generation);
 }
 
-/* All of its numbers, or none. */
+/* All of its numbers, or none. The lock is held: no fork is under way, and one since the processes were looked at may have given the
+ * socket to a child. */
 static int hold(const struct sl_target *target)
 {
+	if (target->forks != SL_FORKS_ANY && target->forks != sl_process_forks())
+		return -EBUSY;
 	for (uint32_t i = 0; i < target->count; i++) {
 		const struct sl_number *number = &target->numbers[i];
 		int error = sl_fdtable_hold(number->fd, number->generation, number->last_io);

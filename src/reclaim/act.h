@@ -15,6 +15,8 @@
 
 #include "ledger/fdtable.h"
 
+#define SL_FORKS_ANY 0u
+
 struct sl_number {
 	int fd;
 	uint32_t generation;
@@ -25,6 +27,7 @@ struct sl_number {
 struct sl_target {
 	uint64_t cookie;
 	uint64_t bytes_sent; /* as it was looked at */
+	uint32_t forks;      /* sl_process_forks() as sharing was looked at; SL_FORKS_ANY: it does not matter */
 	uint32_t count;
 	struct sl_number numbers[SL_HELD_MAX];
 };

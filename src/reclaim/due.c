@@ -6,6 +6,7 @@
 #include "base/clerk.h"
 #include "base/clock.h"
 #include "base/options.h"
+#include "base/process.h"
 #include "base/sort.h"
 #include "base/sys.h"
 #include "ledger/peers.h"
@@ -21,6 +22,7 @@
 /* What the clerk reads into: it may be late. */
 static struct sl_arena arena = SL_ARENA(64u << 10, 0);
 static struct sl_sharing sharing;
+static uint32_t forks_before; /* ... it was read last */
 
 static void count_one(void *context, const struct sl_suspect_view *view)
 {
@@ -64,7 +66,8 @@ static void look_for_answer(const struct sl_suspect_view *view, struct sl_case *
 		return;
 	uint64_t since_ms = sl_clock_ms() - rungs->probed_at_ms;
 	known->probe_answered = tcp.last_ack_recv_ms <= since_ms + SL_PROBE_SLACK_MS;
-	known->is_probe_pending = !known->probe_answered && since_ms < SL_PROBE_WAIT_MS;
+	known->is_probe_pending = !known->probe_answered &&
+	                          since_ms < (uint64_t)SL_PROBE_WAIT_MS << rungs->probes_lost;
 }
 
 void sl_due_look(const struct sl_suspect_view *view, struct sl_case *known)
@@ -136,6 +139,7 @@ static bool read_sharing(struct sl_due_list *list, uint64_t wait_ms)
 		list->of[i].inode = sl_sharing_inode(list->of[i].view.record.fd);
 		sl_sharing_ask(&sharing, list->of[i].inode);
 	}
+	forks_before = sl_process_forks();
 	return sl_sharing_read(&sharing, wait_ms);
 }
 
@@ -145,8 +149,28 @@ static bool is_behind_stdio(const struct sl_fd_record *record)
 	return record->fd <= 2 || (record->flags & SL_FD_STDIO);
 }
 
+/* Opened before this process was what it is: its parent may have it too. */
+static bool is_inherited(const struct sl_fd_record *record)
+{
+	return (record->flags & SL_FD_ADOPTED) ||
+	       record->opened_at_ms <= sl_process_forked_at_ms();
+}
+
+static enum sl_sharing_answer sharing_of(const struct sl_due *due, bool has_unseen_parent)
+{
+	const struct sl_fd_record *record = &due->view.record;
+	enum sl_sharing_answer answer = record->flags & SL_FD_PASSED
+	                                        ? SL_SHARING_SHARED
+	                                        : sl_sharing_of(&sharing, due->inode);
+	return answer == SL_SHARING_NONE && has_unseen_parent && is_inherited(record)
+	               ? SL_SHARING_UNKNOWN
+	               : answer;
+}
+
 bool sl_due_complete(struct sl_due_list *list, uint64_t wait_ms)
 {
+	/* In another pid namespace (getppid(2)): /proc does not show it. */
+	bool has_unseen_parent = SL_SYS0(SYS_getppid) == 0;
 	bool is_sigpipe_safe = is_sigpipe_ignored();
 	if (!read_sharing(list, wait_ms))
 		return false;
@@ -158,10 +182,9 @@ bool sl_due_complete(struct sl_due_list *list, uint64_t wait_ms)
 		/* Passed on, or given to stdio, since the sweep. */
 		if (sl_fdtable_get(record->fd, &now) && now.generation == record->generation)
 			due->view.record.flags |= now.flags;
+		due->forks = forks_before;
 		due->known.is_covered = sl_rules_cover(record->peer, record->fd);
-		due->known.sharing = record->flags & SL_FD_PASSED
-		                             ? SL_SHARING_SHARED
-		                             : sl_sharing_of(&sharing, due->inode);
+		due->known.sharing = sharing_of(due, has_unseen_parent);
 		due->known.is_in_epoll = sl_sharing_is_in_epoll(&sharing, due->inode);
 		due->known.is_level_triggered = sl_sharing_is_level_triggered(&sharing, due->inode);
 		due->known.is_behind_stdio = is_behind_stdio(record) && !is_sigpipe_safe;
@@ -201,19 +224,29 @@ static bool is_used(const struct sl_fd_record *record)
 	return record->last_io != 0 && record->last_io >> SL_IO_BITS == tick;
 }
 
+/* A copy has the time and the site of its original; one that passed the hooks is adopted. */
+static bool is_copy_of(const struct sl_fd_record *record, const struct sl_suspect_view *view)
+{
+	bool may_be = (record->flags & SL_FD_ADOPTED) ||
+	              ((record->flags & SL_FD_DUPED) &&
+	               record->opened_at_ms == view->record.opened_at_ms);
+	return may_be && sl_kernel_cookie(record->fd) == view->cookie;
+}
+
 bool sl_due_target(const struct sl_due *due, struct sl_target *target)
 {
 	const struct sl_suspect_view *view = &due->view;
 	struct sl_fd_record record;
 	/* As the sweep met it: a write that began before may not have announced itself. */
 	bool are_guarded = view->record.marks & SL_MARK_GUARDED;
-	*target = (struct sl_target){.cookie = view->cookie, .bytes_sent = view->bytes_sent};
+	*target = (struct sl_target){
+		.cookie = view->cookie, .bytes_sent = view->bytes_sent, .forks = due->forks};
 	put_number(target, &view->record);
 	if (!is_duped(view))
 		return are_guarded;
 	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1) {
 		if (record.kind != SL_KIND_TCP || record.fd == view->record.fd ||
-		    sl_kernel_cookie(record.fd) != view->cookie)
+		    !is_copy_of(&record, view))
 			continue;
 		if (target->count == SL_HELD_MAX)
 			return false;

@@ -15,6 +15,7 @@ struct sl_due {
 	struct sl_suspect_view view;
 	struct sl_case known;
 	uint64_t inode;
+	uint32_t forks; /* sl_process_forks() before sharing was read */
 };
 
 /* Those of one turn. */

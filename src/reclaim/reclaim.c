@@ -22,6 +22,7 @@
 #define SL_SPARE_DUE 200         /* looked at beyond what max_rate allows: some will be spared */
 #define SL_LIMITED_SWEEP_MS 1000 /* max_rate left something over: look again then */
 #define SL_PROBE_SWEEP_MS 2000
+#define SL_PROBES_MOST 5 /* without an answer, of an inbound peer: after a minute it is taken for gone */
 
 /* All the worker's, but for the last. */
 static sl_event_fn *tell_fn;
@@ -135,6 +136,7 @@ static void start_anew(const struct sl_suspect_view *view)
 	if (rungs->is_probing || (rungs->reached >= SL_RUNG_SHUTDOWN && !rungs->is_pretended))
 		return;
 	rungs->probed_at_ms = 0;
+	rungs->probes_lost = 0;
 	rungs->reached = SL_RUNG_NONE;
 }
 
@@ -144,6 +146,21 @@ static void renew_probe(struct sl_suspect_rungs *rungs, const struct sl_case *kn
 	if (known->probe_answered && known->direction == SL_DIRECTION_IN &&
 	    now_ms - rungs->probed_at_ms >= (uint64_t)sl_options.deadline_in_ms)
 		rungs->probed_at_ms = 0;
+}
+
+/* Silence says nothing of an inbound peer: a packet may be lost, a network gone for a while. It is asked again, each time with
+ * twice the patience, before it is taken for gone. */
+static void probe_again(struct sl_suspect_rungs *rungs, struct sl_case *known)
+{
+	if (known->probe_answered)
+		rungs->probes_lost = 0;
+	if (!known->probe_sent || known->probe_answered || known->is_probe_pending || known->is_dead ||
+	    known->direction != SL_DIRECTION_IN || rungs->is_probing || rungs->is_pretended ||
+	    rungs->probes_lost + 1 >= SL_PROBES_MOST)
+		return;
+	rungs->probes_lost++;
+	rungs->probed_at_ms = 0;
+	known->probe_sent = false;
 }
 
 static void tell_skipped(const struct sl_suspect_view *view, const struct sl_decision *decision)
@@ -190,6 +207,7 @@ static void collect(void *context, const struct sl_suspect_view *view)
 		end_probe(view);
 	turn->has_probe |= known.is_probe_pending;
 	renew_probe(rungs, &known, turn->now_ms);
+	probe_again(rungs, &known);
 	if (turn->is_acting && is_worth_asking(view, &known))
 		sl_due_add(&turn->due, view, &known);
 	/* Guarded from now on; acted on at a later sweep. */

@@ -23,6 +23,7 @@ struct sl_suspect_rungs {
 	int32_t keepalive_on;   /* the program's own settings while a probe is under way */
 	int32_t keepalive_idle_s;
 	uint8_t reached;     /* enum sl_rung */
+	uint8_t probes_lost; /* without any answer, one after the other */
 	uint8_t spared_said; /* enum sl_spared of the last event "skipped" */
 	bool was_own_keepalive;
 	bool is_probing;

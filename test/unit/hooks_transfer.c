@@ -541,6 +541,29 @@ static void a_socket_that_is_passed_on_is_noted(void **state)
 	}
 }
 
+/* They are one description: all its numbers here are shared from then on. */
+static void a_copy_of_what_is_passed_on_is_noted_too(void **state)
+{
+	(void)state;
+	struct tcp_pair pair;
+	_Alignas(struct cmsghdr) char control[256] = {0};
+	int ends[2], passed;
+	struct iovec part;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	tcp_open(&pair);
+	int copy = dup(pair.client), other = dup(pair.server);
+	struct msghdr message = message_with(&copy, 1, control, &part);
+	assert_int_equal(UNTOUCHED(sendmsg(ends[0], &message, 0)), 1);
+	receive_passed(ends[1], &passed, 1);
+	assert_passed(copy, true);
+	assert_passed(pair.client, true);
+	assert_passed(pair.server, false);
+	assert_passed(other, false);
+	assert_int_equal(close(copy) + close(other) + sl_sys_close(passed), 0);
+	assert_int_equal(close(ends[0]) + close(ends[1]), 0);
+	tcp_close(&pair);
+}
+
 /* Nothing of a call that failed, nor of a message that says something else. */
 static void what_is_not_passed_on_is_not_noted(void **state)
 {
@@ -691,6 +714,7 @@ int main(void)
 		cmocka_unit_test(test_hook_splice),
 		cmocka_unit_test(a_write_that_hangs_is_noted),
 		cmocka_unit_test(a_socket_that_is_passed_on_is_noted),
+		cmocka_unit_test(a_copy_of_what_is_passed_on_is_noted_too),
 		cmocka_unit_test(what_is_not_passed_on_is_not_noted),
 		cmocka_unit_test(a_late_end_of_file_leaves_the_next_record_alone),
 		cmocka_unit_test(a_thread_cancelled_in_a_transfer_leaves_nothing_behind),
