@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/process.h"
@@ -12,39 +13,55 @@
 
 #include "base/poison.h"
 
-/* One call on its way through. Left by a cancelled thread too: the compiler's cleanup runs while it unwinds. */
+/* libc's own list of what a thread leaves behind, as it was before the compiler took part in it. With
+ * __attribute__((cleanup)), which pthread_cleanup_push() is made of now, the object would need the unwinder of libgcc_s. */
+void _pthread_cleanup_push(struct _pthread_cleanup_buffer *buffer, void (*routine)(void *),
+                           void *argument);
+void _pthread_cleanup_pop(struct _pthread_cleanup_buffer *buffer, int execute);
+
+/* One call on its way through. It is left by a cancelled thread, and by longjmp(), too. */
 struct passage {
 	struct sl_fd_slot *slot;
-	uint64_t head; /* what it was when the call was counted: it cannot become worse before leave() */
+	uint64_t
+		head; /* what it was when the call was counted: it cannot become worse before leave() */
 	int fd;
+	struct _pthread_cleanup_buffer buffer;
 };
 
 /* A handler may have forked meanwhile: in the child nothing is counted any more. */
-static void leave(struct passage *passage)
+static void uncount(void *context)
 {
+	const struct passage *passage = context;
 	uint32_t count = passage->slot ? atomic_load(&passage->slot->writers) : 0;
 	while (count > 0 &&
 	       !atomic_compare_exchange_weak(&passage->slot->writers, &count, count - 1))
 		;
 }
 
-#define SL_PASSAGE __attribute__((cleanup(leave))) struct passage
-
-static struct passage enter(int fd)
+static void enter(struct passage *passage, int fd)
 {
-	struct passage passage = {.slot = sl_fdtable_slot(fd), .fd = fd};
-	if (!passage.slot)
-		return passage;
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	passage->slot = NULL;
+	passage->head = 0;
+	passage->fd = fd;
+	_pthread_cleanup_push(&passage->buffer, uncount, passage);
+	if (!slot)
+		return;
 	/* Counted first, then looked at: the worker does it the other way round. */
-	atomic_fetch_add(&passage.slot->writers, 1);
-	passage.head = atomic_load(&passage.slot->head);
-	if (passage.head & SL_MARK_HELD) {
-		sl_fdtable_await_release(passage.slot);
-		passage.head = atomic_load(&passage.slot->head);
+	atomic_fetch_add(&slot->writers, 1);
+	passage->slot = slot;
+	passage->head = atomic_load(&slot->head);
+	if (passage->head & SL_MARK_HELD) {
+		(void)sl_fdtable_await_release(slot);
+		passage->head = atomic_load(&slot->head);
 	}
-	if (sl_fd_state_of(passage.head) == SL_FD_OPEN)
-		sl_fd_touch(passage.slot, SL_IO_WRITE);
-	return passage;
+	if (sl_fd_state_of(passage->head) == SL_FD_OPEN)
+		sl_fd_touch(slot, SL_IO_WRITE);
+}
+
+static void leave(struct passage *passage)
+{
+	_pthread_cleanup_pop(&passage->buffer, 1);
 }
 
 static bool is_ended(const struct passage *passage)
@@ -109,109 +126,157 @@ static bool has_met_the_end(const struct passage *passage)
 	return true;
 }
 
+/* In a sandbox a program's write() is to be no other system call (seccomp(2)). */
+static ssize_t write_silently(const struct passage *passage, const void *bytes, size_t n)
+{
+	int before = errno;
+	if (sl_process_is_sandboxed())
+		return has_met_the_end(passage) ? judge(passage, -1, bytes, n)
+		                                : sl_real.write(passage->fd, bytes, n);
+	ssize_t result = sl_real.send(passage->fd, bytes, n, MSG_NOSIGNAL);
+	return is_no_socket(result, before) ? sl_real.write(passage->fd, bytes, n)
+	                                    : judge(passage, result, bytes, n);
+}
+
 ssize_t sl_guarded_write(int fd, const void *bytes, size_t n)
 {
-	SL_PASSAGE passage = enter(fd);
-	if (!is_silent(&passage))
-		return sl_real.write(fd, bytes, n);
-	if (sl_process_is_sandboxed())
-		return has_met_the_end(&passage) ? judge(&passage, -1, bytes, n)
-		                                 : sl_real.write(fd, bytes, n);
+	struct passage passage;
+	enter(&passage, fd);
+	ssize_t result = is_silent(&passage) ? write_silently(&passage, bytes, n)
+	                                     : sl_real.write(fd, bytes, n);
+	leave(&passage);
+	return result;
+}
+
+/* Of a call that failed, whose iovec the kernel has read: so may we. */
+static ssize_t judge_parts(const struct passage *passage, ssize_t result, const struct iovec *iov,
+                           size_t count)
+{
+	if (result >= 0 || errno != EPIPE || count != 1)
+		return judge(passage, result, NULL, 0);
+	return judge(passage, result, iov->iov_base, iov->iov_len);
+}
+
+static ssize_t writev_silently(const struct passage *passage, const struct iovec *iov, int count)
+{
 	int before = errno;
-	ssize_t result = sl_real.send(fd, bytes, n, MSG_NOSIGNAL);
-	return is_no_socket(result, before) ? sl_real.write(fd, bytes, n)
-	                                    : judge(&passage, result, bytes, n);
-}
-
-static bool is_one_goodbye(const struct iovec *iov, size_t count)
-{
-	return count == 1 && is_goodbye(iov->iov_base, iov->iov_len);
-}
-
-ssize_t sl_guarded_sendmsg(int fd, const struct msghdr *message, int flags)
-{
-	SL_PASSAGE passage = enter(fd);
-	if (!is_silent(&passage))
-		return sl_real.sendmsg(fd, message, flags);
-	/* Fast open would connect a dead socket (tcp(7)). */
-	ssize_t result = sl_real.sendmsg(fd, message, (flags & ~MSG_FASTOPEN) | MSG_NOSIGNAL);
-	bool is_one = result < 0 && errno == EPIPE &&
-	              is_one_goodbye(message->msg_iov, message->msg_iovlen);
-	return is_one ? result : judge(&passage, result, NULL, 0);
+	if (sl_process_is_sandboxed())
+		return has_met_the_end(passage) ? judge(passage, -1, NULL, 0)
+		                                : sl_real.writev(passage->fd, iov, count);
+	struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
+	ssize_t result = sl_real.sendmsg(passage->fd, &message, MSG_NOSIGNAL);
+	return is_no_socket(result, before) ? sl_real.writev(passage->fd, iov, count)
+	                                    : judge_parts(passage, result, iov, (size_t)count);
 }
 
 ssize_t sl_guarded_writev(int fd, const struct iovec *iov, int count)
 {
-	SL_PASSAGE passage = enter(fd);
-	if (!is_silent(&passage) || count <= 0 || count > IOV_MAX)
-		return sl_real.writev(fd, iov, count);
-	if (sl_process_is_sandboxed())
-		return has_met_the_end(&passage) ? judge(&passage, -1, NULL, 0)
-		                                 : sl_real.writev(fd, iov, count);
-	struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
-	int before = errno;
-	ssize_t result = sl_real.sendmsg(fd, &message, MSG_NOSIGNAL);
-	if (is_no_socket(result, before))
-		return sl_real.writev(fd, iov, count);
-	bool is_one = result < 0 && errno == EPIPE && is_one_goodbye(iov, (size_t)count);
-	return is_one ? result : judge(&passage, result, NULL, 0);
+	struct passage passage;
+	enter(&passage, fd);
+	bool is_possible = count > 0 && count <= IOV_MAX;
+	ssize_t result = is_possible && is_silent(&passage) ? writev_silently(&passage, iov, count)
+	                                                    : sl_real.writev(fd, iov, count);
+	leave(&passage);
+	return result;
+}
+
+/* Fast open would connect a dead socket (tcp(7)). */
+static int silent(int flags)
+{
+	return (flags & ~MSG_FASTOPEN) | MSG_NOSIGNAL;
+}
+
+ssize_t sl_guarded_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	struct passage passage;
+	ssize_t result;
+	enter(&passage, fd);
+	if (is_silent(&passage)) {
+		result = sl_real.sendmsg(fd, message, silent(flags));
+		result = result < 0 && errno == EPIPE
+		                 ? judge_parts(&passage, result, message->msg_iov,
+		                               message->msg_iovlen)
+		                 : result;
+	} else {
+		result = sl_real.sendmsg(fd, message, flags);
+	}
+	leave(&passage);
+	return result;
 }
 
 ssize_t sl_guarded_send(int fd, const void *bytes, size_t n, int flags)
 {
-	SL_PASSAGE passage = enter(fd);
-	if (!is_silent(&passage))
-		return sl_real.send(fd, bytes, n, flags);
-	return judge(&passage, sl_real.send(fd, bytes, n, (flags & ~MSG_FASTOPEN) | MSG_NOSIGNAL),
-	             bytes, n);
+	struct passage passage;
+	enter(&passage, fd);
+	ssize_t result =
+		is_silent(&passage)
+			? judge(&passage, sl_real.send(fd, bytes, n, silent(flags)), bytes, n)
+			: sl_real.send(fd, bytes, n, flags);
+	leave(&passage);
+	return result;
 }
 
 ssize_t sl_guarded_sendto(int fd, const void *bytes, size_t n, int flags, const struct sockaddr *to,
                           socklen_t length)
 {
-	SL_PASSAGE passage = enter(fd);
-	if (!is_silent(&passage))
-		return sl_real.sendto(fd, bytes, n, flags, to, length);
-	return judge(&passage,
-	             sl_real.sendto(fd, bytes, n, (flags & ~MSG_FASTOPEN) | MSG_NOSIGNAL, to, length),
-	             bytes, n);
+	struct passage passage;
+	enter(&passage, fd);
+	ssize_t result =
+		is_silent(&passage)
+			? judge(&passage, sl_real.sendto(fd, bytes, n, silent(flags), to, length),
+	                        bytes, n)
+			: sl_real.sendto(fd, bytes, n, flags, to, length);
+	leave(&passage);
+	return result;
 }
 
 int sl_guarded_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
-	SL_PASSAGE passage = enter(fd);
-	if (!is_silent(&passage))
-		return sl_real.sendmmsg(fd, messages, count, flags);
-	return (int)judge(&passage,
-	                  sl_real.sendmmsg(fd, messages, count,
-	                                   (flags & ~MSG_FASTOPEN) | MSG_NOSIGNAL),
-	                  NULL, 0);
+	struct passage passage;
+	enter(&passage, fd);
+	int result =
+		is_silent(&passage)
+			? (int)judge(&passage, sl_real.sendmmsg(fd, messages, count, silent(flags)),
+	                             NULL, 0)
+			: sl_real.sendmmsg(fd, messages, count, flags);
+	leave(&passage);
+	return result;
 }
 
 ssize_t sl_guarded_sendfile(int to, int from, off_t *offset, size_t n)
 {
-	SL_PASSAGE passage = enter(to);
-	if (has_met_the_end(&passage))
-		return judge(&passage, -1, NULL, 0);
-	return sl_real.sendfile(to, from, offset, n);
+	struct passage passage;
+	enter(&passage, to);
+	ssize_t result = has_met_the_end(&passage) ? judge(&passage, -1, NULL, 0)
+	                                           : sl_real.sendfile(to, from, offset, n);
+	leave(&passage);
+	return result;
 }
 
 ssize_t sl_guarded_splice(int from, off64_t *from_offset, int to, off64_t *to_offset, size_t n,
                           unsigned flags)
 {
-	SL_PASSAGE passage = enter(to);
-	if (has_met_the_end(&passage))
-		return judge(&passage, -1, NULL, 0);
-	return sl_real.splice(from, from_offset, to, to_offset, n, flags);
+	struct passage passage;
+	enter(&passage, to);
+	ssize_t result = has_met_the_end(&passage)
+	                         ? judge(&passage, -1, NULL, 0)
+	                         : sl_real.splice(from, from_offset, to, to_offset, n, flags);
+	leave(&passage);
+	return result;
 }
 
 bool sl_guarded_may_print(int fd)
 {
 	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	struct passage passage;
 	if (!slot || !sl_fd_marks_of(atomic_load(&slot->head)))
 		return true;
-	SL_PASSAGE passage = enter(fd);
-	return !has_met_the_end(&passage) || judge(&passage, -1, NULL, 0) == 0;
+	enter(&passage, fd);
+	bool is_over = has_met_the_end(&passage);
+	if (is_over)
+		(void)judge(&passage, -1, NULL, 0);
+	leave(&passage);
+	return !is_over;
 }
 
 bool sl_guarded_is_ended(int fd)

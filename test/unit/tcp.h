@@ -40,6 +40,9 @@ void tcp_await_unread(int fd, int bytes);
 /* Until everything sent is acknowledged. */
 void tcp_await_sent(int fd);
 
+/* Send, past any door, until not one byte more is taken: the peer reads nothing. A write hangs then. */
+void tcp_fill(int fd);
+
 /* Until it holds; fails after PATIENCE_MS and says what was awaited. */
 typedef bool await_fn(void *context);
 void await(await_fn *holds, void *context, const char *what);

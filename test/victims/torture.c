@@ -22,7 +22,7 @@
 #define LIVES 6
 #define LEAKERS 2
 #define EXCUSED_MS 70 /* of the 100 that the deadline has */
-#define LEAKS_MAX 128
+#define LEAKS_MAX 256
 #define KEPT_MAX 100 /* leaks of a thread that it never closes */
 #define BYTES_MAX 20000
 #define ADDRESSES 64
@@ -69,7 +69,7 @@ static atomic_bool is_over;
 static atomic_ulong rounds, leaked, ended_late, excused, wrong;
 static _Atomic(const char *) first_wrong;
 static atomic_int first_error;
-static atomic_uint uploaded[LIVES]; /* bytes, all right, plus one; 0: not known yet */
+static atomic_uint uploaded[LIVES + LEAKERS]; /* bytes, all right, plus one; 0: not known yet */
 
 static void is_wrong(const char *what)
 {
@@ -321,7 +321,8 @@ static void leak_one(struct self *self)
 	}
 	struct leak *leak = &self->leaks[self->leak_count++];
 	leak->fd = fd;
-	leak->end_at_s = now_s() + any(self, 500) / 1000.0;
+	/* About when the ladder comes, or any time. */
+	leak->end_at_s = now_s() + (any(self, 2) ? any(self, 500) : 80 + any(self, 200)) / 1000.0;
 }
 
 /* The number of a leak that is due, or -1. At the end, or where there is no more room, the first one is. */
@@ -338,6 +339,18 @@ static int due_leak(struct self *self, bool at_once)
 	return -1;
 }
 
+/* A leak's number, closed, and taken for the connection before anybody else has it: whatever still happens to the number
+ * happens to the connection. -1: no leak is due. */
+static int closed_and_taken(struct self *self, const struct live *live)
+{
+	int fd = due_leak(self, false);
+	if (fd < 0)
+		return -1;
+	if (close(fd) != 0)
+		is_wrong("late close");
+	return fcntl(live->fd, F_DUPFD_CLOEXEC, fd);
+}
+
 /* Give the connection another number: a free one, one that held a file, or that of a leak, which ends it. */
 static bool move_number(struct self *self, struct live *live)
 {
@@ -351,6 +364,9 @@ static bool move_number(struct self *self, struct live *live)
 		break;
 	case 2:
 		to = due_leak(self, false);
+		break;
+	case 3:
+		to = closed_and_taken(self, live);
 		break;
 	default:
 		return true;
@@ -432,10 +448,16 @@ static void *run_leaker(void *context)
 	struct self *self = context;
 	while (!atomic_load(&is_over)) {
 		leak_one(self);
-		pause_us(2000);
-		int fd = due_leak(self, self->leak_count == LEAKS_MAX);
-		if (fd >= 0 && close(fd) != 0)
-			is_wrong("late close");
+		leak_one(self);
+		pause_us(1000);
+		live_once(self);
+		while (self->leak_count > 20) {
+			int fd = due_leak(self, self->leak_count > LEAKS_MAX - 3);
+			if (fd < 0)
+				break;
+			if (close(fd) != 0)
+				is_wrong("late close");
+		}
 	}
 	return NULL;
 }
