@@ -44,32 +44,35 @@ bool sl_ownfd_keep(int fd)
 }
 
 /* Raise the soft limit towards the hard one for a moment. False: there is no room. */
-static bool limit_raise(struct rlimit *before)
+static bool limit_raise(struct rlimit *before, struct rlimit *raised)
 {
-	struct rlimit raised;
 	if (SL_SYS4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, before) < 0 ||
 	    before->rlim_cur >= before->rlim_max)
 		return false;
 	rlim_t wanted = (before->rlim_cur > SL_OWN_FD_FLOOR ? before->rlim_cur : SL_OWN_FD_FLOOR) +
 	                2 * SL_OWN_FDS;
-	raised = *before;
-	raised.rlim_cur = wanted < before->rlim_max ? wanted : before->rlim_max;
-	return SL_SYS4(SYS_prlimit64, 0, RLIMIT_NOFILE, &raised, NULL) == 0;
+	*raised = *before;
+	raised->rlim_cur = wanted < before->rlim_max ? wanted : before->rlim_max;
+	return SL_SYS4(SYS_prlimit64, 0, RLIMIT_NOFILE, raised, NULL) == 0;
 }
 
-static void limit_restore(const struct rlimit *before)
+/* Unless the program has set it meanwhile: that stays. */
+static void limit_restore(const struct rlimit *before, const struct rlimit *raised)
 {
-	(void)SL_SYS4(SYS_prlimit64, 0, RLIMIT_NOFILE, before, NULL);
+	struct rlimit found;
+	if (SL_SYS4(SYS_prlimit64, 0, RLIMIT_NOFILE, before, &found) == 0 &&
+	    (found.rlim_cur != raised->rlim_cur || found.rlim_max != raised->rlim_max))
+		(void)SL_SYS4(SYS_prlimit64, 0, RLIMIT_NOFILE, &found, NULL);
 }
 
 static int move_up(int fd)
 {
-	struct rlimit before;
+	struct rlimit before, raised;
 	int high = sl_sys_fcntl(fd, F_DUPFD_CLOEXEC, SL_OWN_FD_FLOOR);
-	if (high >= 0 || !limit_raise(&before))
+	if (high >= 0 || !limit_raise(&before, &raised))
 		return high;
 	high = sl_sys_fcntl(fd, F_DUPFD_CLOEXEC, SL_OWN_FD_FLOOR);
-	limit_restore(&before);
+	limit_restore(&before, &raised);
 	return high;
 }
 

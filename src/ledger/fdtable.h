@@ -237,7 +237,8 @@ void sl_fdtable_copying(int fd);
 /* From a hook: set flags on every record of the same description as fd, and perhaps a few more. */
 void sl_fdtable_mark_all_of(int fd, uint32_t flags);
 
-/* Wait while the record is held; bounded. False: it still is. Not after the program's real call. */
+/* Wait while the record is held: as long as the action's few system calls take. False: it still is, in memory that is not ours. Not
+ * after the program's real call. */
 bool sl_fdtable_await_release(const struct sl_fd_slot *slot);
 
 /* From a hook, after a close() of this number that found nothing: true, once, if we had closed it. */

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/ownfd.h"
+#include "base/process.h"
 #include "child.h"
 #include "ledger/sites.h"
 #include "reclaim/dead.h"
@@ -321,6 +322,22 @@ static void a_call_is_under_way(void **state)
 	assert_int_equal(sl_act_neutralize(&target, false, false), -EBUSY);
 	check_nothing_is_held(pair.client);
 	atomic_fetch_sub(&slot->writers, 1);
+	assert_int_equal(sl_act_shutdown(&target), 0);
+}
+
+/* A child may have it by now: who was asked about was asked before. */
+static void forked_since_it_was_looked_at(void **state)
+{
+	(void)state;
+	struct sl_target target = suspected_target(pair.client);
+	struct sl_probe_saved saved;
+	target.forks = sl_process_forks();
+	sl_process_count_fork();
+	assert_int_equal(sl_act_shutdown(&target), -EBUSY);
+	assert_int_equal(sl_act_probe(&target, &saved), -EBUSY);
+	assert_int_equal(sl_act_neutralize(&target, false, false), -EBUSY);
+	assert_int_equal(suspected_marks(pair.client), 0);
+	target.forks = sl_process_forks();
 	assert_int_equal(sl_act_shutdown(&target), 0);
 }
 
@@ -742,6 +759,7 @@ int main(void)
 		TEST(unsent_data),
 		TEST(used_since_it_was_looked_at),
 		TEST(a_call_is_under_way),
+		TEST(forked_since_it_was_looked_at),
 		TEST(the_number_was_reused),
 		TEST(reused_past_the_hooks),
 		TEST(two_numbers),

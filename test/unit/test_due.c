@@ -575,7 +575,7 @@ static void the_event(void **state)
 
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
-int main(void)
+static int run_all(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_outbound_one),
@@ -604,4 +604,9 @@ int main(void)
 		TEST(the_event),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
+}
+
+int main(void)
+{
+	return run_alone(run_all);
 }

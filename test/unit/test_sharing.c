@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -25,6 +26,7 @@
 #include <cmocka.h>
 
 #include "base/clerk.h"
+#include "captured.h"
 #include "child.h"
 #include "reclaim/sharing.h"
 #include "suspected.h"
@@ -678,6 +680,52 @@ static void a_process_with_more_rights(void **state)
 	in_child(lesser_in_child);
 }
 
+/* In a pid namespace with the /proc of another: this process has another number there. */
+static void other_pids_in_child(void)
+{
+	int status = -1;
+	CHECK(unshare(CLONE_NEWPID) == 0);
+	pid_t first = fork();
+	if (first == 0) {
+		alarm(20);
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		sl_clerk_forked();
+		sl_clerk_start();
+		_exit(getpid() == 1 && answer_for(fd) == SL_SHARING_NONE ? 0 : 1);
+	}
+	CHECK(waitpid(first, &status, 0) == first);
+	CHECK(status == 0);
+}
+
+static void pids_of_another_namespace(void **state)
+{
+	(void)state;
+	need_root();
+	need_readable_proc();
+	in_child(other_pids_in_child);
+}
+
+/* Somebody else's root, without a /proc: nothing is known of anybody. */
+static void no_proc_in_child(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CHECK(chroot(in_directory("")) == 0);
+	sl_clerk_forked();
+	sl_clerk_start();
+	CHECK(read_about(&fd, 1));
+	CHECK(sl_sharing_of(&sharing, sl_sharing_inode(fd)) == SL_SHARING_UNKNOWN);
+	CHECK(sl_sharing_is_in_epoll(&sharing, sl_sharing_inode(fd)));
+}
+
+static void no_proc(void **state)
+{
+	(void)state;
+	need_root();
+	directory_make();
+	in_child(no_proc_in_child);
+	directory_remove();
+}
+
 /* ---- when it cannot be asked ---- */
 
 static _Atomic bool may_go_on;
@@ -746,7 +794,7 @@ static void no_memory(void **state)
 
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
-int main(void)
+static int run_all(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(lines_of_an_epoll_set),
@@ -767,10 +815,17 @@ int main(void)
 		TEST(a_process_without_fds),
 		TEST(a_process_without_its_first_thread),
 		TEST(a_process_with_more_rights),
+		TEST(pids_of_another_namespace),
+		TEST(no_proc),
 		TEST(the_clerk_is_busy),
 		TEST(not_in_time),
 		TEST(no_clerk),
 		TEST(no_memory),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
+}
+
+int main(void)
+{
+	return run_alone(run_all);
 }

@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -21,7 +22,12 @@
 #define SERVERS 8
 #define LIVES 6
 #define LEAKERS 2
-#define EXCUSED_MS 70 /* of the 100 that the deadline has */
+#define EXCUSED_MS 70   /* of those that the deadline has */
+#define DEADLINE_MS 100 /* as whoever runs it sets them */
+#define GRACE_MS 100
+#define INTERVAL_MS 50
+#define SOON_MS 2.0
+#define NO_MATTER_WHEN 1e9
 #define LEAKS_MAX 256
 #define KEPT_MAX 100 /* leaks of a thread that it never closes */
 #define BYTES_MAX 20000
@@ -43,12 +49,14 @@ struct request {
 
 struct leak {
 	int fd;
+	bool is_hung_up; /* the ladder was there */
 	double end_at_s;
 };
 
 struct self {
 	uint32_t random;
 	unsigned number;
+	bool is_leaker;
 	unsigned leak_count;
 	unsigned kept;
 	struct leak leaks[LEAKS_MAX];
@@ -69,6 +77,7 @@ static atomic_bool is_over;
 static atomic_ulong rounds, leaked, ended_late, excused, wrong;
 static _Atomic(const char *) first_wrong;
 static atomic_int first_error;
+static _Atomic double swept_at_s;             /* 0: not known yet */
 static atomic_uint uploaded[LIVES + LEAKERS]; /* bytes, all right, plus one; 0: not known yet */
 
 static void is_wrong(const char *what)
@@ -303,6 +312,19 @@ static int connect_for(struct self *self, const struct request *request)
 	return fd;
 }
 
+/* Any time, or to the millisecond when the ladder is at it: the sweep that shuts it down, or one that neutralizes it. */
+static double end_of_leak(struct self *self)
+{
+	const unsigned rung_ms[] = {DEADLINE_MS, DEADLINE_MS + GRACE_MS,
+	                            DEADLINE_MS + GRACE_MS + INTERVAL_MS};
+	double now = now_s(), swept = atomic_load(&swept_at_s);
+	if (swept == 0 || any(self, 4) == 0)
+		return now + any(self, 500) / 1000.0;
+	double due_in = now + rung_ms[any(self, 3)] / 1000.0 - swept;
+	double sweeps = (double)(long)(due_in * 1000 / INTERVAL_MS + 1);
+	return swept + sweeps * INTERVAL_MS / 1000 + ((int)any(self, 3000) - 1000) / 1e6;
+}
+
 /* Leaves a connection open that the server closes: untouched, read to its end, or with bytes unread. */
 static void leak_one(struct self *self)
 {
@@ -320,21 +342,34 @@ static void leak_one(struct self *self)
 		return;
 	}
 	struct leak *leak = &self->leaks[self->leak_count++];
-	leak->fd = fd;
-	/* About when the ladder comes, or any time. */
-	leak->end_at_s = now_s() + (any(self, 2) ? any(self, 500) : 80 + any(self, 200)) / 1000.0;
+	*leak = (struct leak){.fd = fd, .end_at_s = end_of_leak(self)};
 }
 
-/* The number of a leak that is due, or -1. At the end, or where there is no more room, the first one is. */
-static int due_leak(struct self *self, bool at_once)
+/* When the ladder is at work: seen by the leaks that have just been shut down. */
+static void watch_leaks(struct self *self)
 {
 	for (unsigned i = 0; i < self->leak_count; i++) {
-		if (at_once || self->leaks[i].end_at_s <= now_s()) {
-			int fd = self->leaks[i].fd;
-			self->leaks[i] = self->leaks[--self->leak_count];
-			atomic_fetch_add(&ended_late, 1);
-			return fd;
-		}
+		struct pollfd look = {.fd = self->leaks[i].fd};
+		if (self->leaks[i].is_hung_up || poll(&look, 1, 0) != 1 ||
+		    !(look.revents & POLLHUP))
+			continue;
+		self->leaks[i].is_hung_up = true;
+		atomic_store(&swept_at_s, now_s());
+	}
+}
+
+/* The number of a leak whose time has come or comes within `soon_ms`, then not before it has. -1: there is none. */
+static int due_leak(struct self *self, double soon_ms)
+{
+	for (unsigned i = 0; i < self->leak_count; i++) {
+		struct leak leak = self->leaks[i];
+		if (leak.end_at_s > now_s() + soon_ms / 1000)
+			continue;
+		self->leaks[i] = self->leaks[--self->leak_count];
+		atomic_fetch_add(&ended_late, 1);
+		while (soon_ms <= SOON_MS && now_s() < leak.end_at_s)
+			;
+		return leak.fd;
 	}
 	return -1;
 }
@@ -343,7 +378,7 @@ static int due_leak(struct self *self, bool at_once)
  * happens to the connection. -1: no leak is due. */
 static int closed_and_taken(struct self *self, const struct live *live)
 {
-	int fd = due_leak(self, false);
+	int fd = due_leak(self, SOON_MS);
 	if (fd < 0)
 		return -1;
 	if (close(fd) != 0)
@@ -355,7 +390,7 @@ static int closed_and_taken(struct self *self, const struct live *live)
 static bool move_number(struct self *self, struct live *live)
 {
 	int to = -1;
-	switch (any(self, 6)) {
+	switch (self->is_leaker ? 2 + any(self, 2) : any(self, 6)) {
 	case 0:
 		to = dup(live->fd);
 		break;
@@ -363,7 +398,7 @@ static bool move_number(struct self *self, struct live *live)
 		to = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		break;
 	case 2:
-		to = due_leak(self, false);
+		to = due_leak(self, SOON_MS);
 		break;
 	case 3:
 		to = closed_and_taken(self, live);
@@ -402,9 +437,9 @@ static bool transfer(struct self *self, struct live *live, const struct request 
 static void live_once(struct self *self)
 {
 	struct request request = {
-		.kind = any(self, 64) == 0  ? KIND_LATE_UPLOAD
-	                : any(self, 4) == 0 ? KIND_HALF
-	                                    : KIND_ECHO,
+		.kind = !self->is_leaker && any(self, 64) == 0 ? KIND_LATE_UPLOAD
+	                : any(self, 4) == 0                    ? KIND_HALF
+	                                                       : KIND_ECHO,
 		.seed = any(self, UINT32_MAX),
 		.up = 1 + any(self, BYTES_MAX),
 		.down = 1 + any(self, BYTES_MAX),
@@ -448,11 +483,10 @@ static void *run_leaker(void *context)
 	struct self *self = context;
 	while (!atomic_load(&is_over)) {
 		leak_one(self);
-		leak_one(self);
-		pause_us(1000);
+		watch_leaks(self);
 		live_once(self);
-		while (self->leak_count > 20) {
-			int fd = due_leak(self, self->leak_count > LEAKS_MAX - 3);
+		while (self->leak_count > LEAKS_MAX / 2) {
+			int fd = due_leak(self, self->leak_count == LEAKS_MAX ? NO_MATTER_WHEN : 0);
 			if (fd < 0)
 				break;
 			if (close(fd) != 0)
@@ -512,6 +546,7 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < LIVES + LEAKERS; i++) {
 		selves[i].random = 88172645u + i * 7919;
 		selves[i].number = i;
+		selves[i].is_leaker = i >= LIVES;
 		clients[i] = start(i < LIVES ? run_live : run_leaker, &selves[i]);
 	}
 	pthread_t files = start(run_files, NULL);
@@ -520,7 +555,7 @@ int main(int argc, char **argv)
 	pthread_join(files, NULL);
 	for (unsigned i = 0; i < LIVES + LEAKERS; i++) {
 		pthread_join(clients[i], NULL);
-		for (int fd; (fd = due_leak(&selves[i], true)) >= 0;)
+		for (int fd; (fd = due_leak(&selves[i], NO_MATTER_WHEN)) >= 0;)
 			if (close(fd) != 0)
 				is_wrong("late close at the end");
 	}
