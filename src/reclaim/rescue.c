@@ -119,7 +119,6 @@ uint64_t sl_rescue_count(void)
 /* ---- the worker ---- */
 
 struct search {
-	uint64_t now_ms;
 	uint32_t dest; /* 0: any */
 	struct sl_due_list due;
 };
@@ -200,12 +199,12 @@ static uint32_t free_ports(struct search *search)
 	return count;
 }
 
-static uint32_t rescue_ports(uint32_t dest, uint64_t now_ms)
+static uint32_t rescue_ports(uint32_t dest)
 {
 	struct sl_arena arena = SL_ARENA(256u << 10, 0);
-	struct search search = {.now_ms = now_ms, .dest = dest};
+	struct search search = {.dest = dest};
 	uint32_t freed = 0;
-	if (sl_reclaim_is_stopped())
+	if (sl_reclaim_is_stopped() || sl_process_is_sandboxed())
 		return 0;
 	if (sl_due_begin(&search.due, &arena)) {
 		sl_suspects_each(look_at, &search);
@@ -218,7 +217,9 @@ static uint32_t rescue_ports(uint32_t dest, uint64_t now_ms)
 static void close_one(void *context, const struct sl_suspect_view *view)
 {
 	uint32_t *freed = context;
-	if (*freed < SL_RESCUE_MOST && (view->record.marks & SL_MARK_DEAD))
+	struct sl_case known;
+	sl_due_look(view, &known);
+	if (*freed < SL_RESCUE_MOST && (view->record.marks & SL_MARK_DEAD) && !known.is_exempt)
 		*freed += sl_reclaim_close(view);
 }
 
@@ -262,11 +263,10 @@ static uint32_t rescue_fds(uint32_t what)
 	return freed;
 }
 
-static void answer(struct place *place, uint32_t asked, uint64_t now_ms)
+static void answer(struct place *place, uint32_t asked)
 {
 	uint32_t what = atomic_load(&place->what);
-	uint32_t freed =
-		what & SL_WHAT_FDS ? rescue_fds(what) : rescue_ports(what - 1, now_ms);
+	uint32_t freed = what & SL_WHAT_FDS ? rescue_fds(what) : rescue_ports(what - 1);
 	atomic_store(&place->freed, freed);
 	/* A program that goes on trying must not keep the worker busy. */
 	atomic_store(&place->not_before_ms, freed ? 0 : sl_clock_ms() + SL_RESCUE_REST_MS);
@@ -284,7 +284,7 @@ bool sl_rescue_turn(uint64_t now_ms)
 		if (!has_swept)
 			sl_sweep((uint64_t)sl_options.deadline_ms, now_ms);
 		has_swept = true;
-		answer(&places[i], asked, now_ms);
+		answer(&places[i], asked);
 	}
 	return has_swept;
 }

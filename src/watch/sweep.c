@@ -230,6 +230,7 @@ static bool is_worth_a_look(const struct sweep *sweep, const struct pollfd *answ
 {
 	return sweep->survey || (answer->revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) ||
 	       (record->flags & SL_FD_CONNECTING) ||
+	       (record->marks & SL_MARK_DEAD) || /* with nothing to say: not what we put there */
 	       (!record->peer && (record->flags & SL_FD_CONNECTED));
 }
 

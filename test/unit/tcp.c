@@ -102,15 +102,22 @@ int tcp_state(int fd)
 	return info.tcpi_state;
 }
 
-void await(await_fn *holds, void *context, const char *what)
+bool holds_soon(await_fn *holds, void *context)
 {
 	const struct timespec a_moment = {0, 500000};
 	uint64_t until_ms = sl_clock_ms() + PATIENCE_MS;
 	while (!holds(context)) {
 		if (sl_clock_ms() > until_ms)
-			fail_msg("waited in vain for %s", what);
+			return false;
 		nanosleep(&a_moment, NULL);
 	}
+	return true;
+}
+
+void await(await_fn *holds, void *context, const char *what)
+{
+	if (!holds_soon(holds, context))
+		fail_msg("waited in vain for %s", what);
 }
 
 struct awaited {

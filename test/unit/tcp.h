@@ -45,6 +45,7 @@ void tcp_fill(int fd);
 
 /* Until it holds; fails after PATIENCE_MS and says what was awaited. */
 typedef bool await_fn(void *context);
+bool holds_soon(await_fn *holds, void *context); /* the same for a child: false in vain */
 void await(await_fn *holds, void *context, const char *what);
 
 /* Record fd in the ledger, with these flags and this site. */

@@ -19,16 +19,16 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
-#define SERVERS 8
+#define SERVERS 12
 #define LIVES 6
 #define LEAKERS 2
-#define EXCUSED_MS 70   /* of those that the deadline has */
-#define DEADLINE_MS 100 /* as whoever runs it sets them */
-#define GRACE_MS 100
-#define INTERVAL_MS 50
-#define SOON_MS 2.0
-#define NO_MATTER_WHEN 1e9
+#define AMBUSHERS 2
+#define CLIENTS (LIVES + LEAKERS + AMBUSHERS)
+#define EXCUSED_MS 70 /* of the 100 that the deadline has */
 #define LEAKS_MAX 256
+#define AMBUSH_LEAKS 40
+#define AMBUSH_S 0.8
+#define GRACE_MS 100 /* of the ladder, as whoever runs this sets it */
 #define KEPT_MAX 100 /* leaks of a thread that it never closes */
 #define BYTES_MAX 20000
 #define ADDRESSES 64
@@ -49,14 +49,14 @@ struct request {
 
 struct leak {
 	int fd;
-	bool is_hung_up; /* the ladder was there */
+	uint64_t cookie;
+	bool is_hung_up; /* as it was last looked at */
 	double end_at_s;
 };
 
 struct self {
 	uint32_t random;
 	unsigned number;
-	bool is_leaker;
 	unsigned leak_count;
 	unsigned kept;
 	struct leak leaks[LEAKS_MAX];
@@ -77,8 +77,7 @@ static atomic_bool is_over;
 static atomic_ulong rounds, leaked, ended_late, excused, wrong;
 static _Atomic(const char *) first_wrong;
 static atomic_int first_error;
-static _Atomic double swept_at_s;             /* 0: not known yet */
-static atomic_uint uploaded[LIVES + LEAKERS]; /* bytes, all right, plus one; 0: not known yet */
+static atomic_uint uploaded[CLIENTS]; /* bytes, all right, plus one; 0: not known yet */
 
 static void is_wrong(const char *what)
 {
@@ -312,19 +311,6 @@ static int connect_for(struct self *self, const struct request *request)
 	return fd;
 }
 
-/* Any time, or to the millisecond when the ladder is at it: the sweep that shuts it down, or one that neutralizes it. */
-static double end_of_leak(struct self *self)
-{
-	const unsigned rung_ms[] = {DEADLINE_MS, DEADLINE_MS + GRACE_MS,
-	                            DEADLINE_MS + GRACE_MS + INTERVAL_MS};
-	double now = now_s(), swept = atomic_load(&swept_at_s);
-	if (swept == 0 || any(self, 4) == 0)
-		return now + any(self, 500) / 1000.0;
-	double due_in = now + rung_ms[any(self, 3)] / 1000.0 - swept;
-	double sweeps = (double)(long)(due_in * 1000 / INTERVAL_MS + 1);
-	return swept + sweeps * INTERVAL_MS / 1000 + ((int)any(self, 3000) - 1000) / 1e6;
-}
-
 /* Leaves a connection open that the server closes: untouched, read to its end, or with bytes unread. */
 static void leak_one(struct self *self)
 {
@@ -342,43 +328,31 @@ static void leak_one(struct self *self)
 		return;
 	}
 	struct leak *leak = &self->leaks[self->leak_count++];
-	*leak = (struct leak){.fd = fd, .end_at_s = end_of_leak(self)};
+	*leak = (struct leak){.fd = fd, .cookie = cookie_of(fd)};
+	leak->end_at_s = now_s() + any(self, 500) / 1000.0;
 }
 
-/* When the ladder is at work: seen by the leaks that have just been shut down. */
-static void watch_leaks(struct self *self)
+static int take_leak(struct self *self, unsigned i)
 {
-	for (unsigned i = 0; i < self->leak_count; i++) {
-		struct pollfd look = {.fd = self->leaks[i].fd};
-		if (self->leaks[i].is_hung_up || poll(&look, 1, 0) != 1 ||
-		    !(look.revents & POLLHUP))
-			continue;
-		self->leaks[i].is_hung_up = true;
-		atomic_store(&swept_at_s, now_s());
-	}
+	int fd = self->leaks[i].fd;
+	self->leaks[i] = self->leaks[--self->leak_count];
+	atomic_fetch_add(&ended_late, 1);
+	return fd;
 }
 
-/* The number of a leak whose time has come or comes within `soon_ms`, then not before it has. -1: there is none. */
-static int due_leak(struct self *self, double soon_ms)
+/* The number of a leak whose time has come, or -1. At the end, or where there is no more room, any one's. */
+static int due_leak(struct self *self, bool at_once)
 {
-	for (unsigned i = 0; i < self->leak_count; i++) {
-		struct leak leak = self->leaks[i];
-		if (leak.end_at_s > now_s() + soon_ms / 1000)
-			continue;
-		self->leaks[i] = self->leaks[--self->leak_count];
-		atomic_fetch_add(&ended_late, 1);
-		while (soon_ms <= SOON_MS && now_s() < leak.end_at_s)
-			;
-		return leak.fd;
-	}
+	for (unsigned i = 0; i < self->leak_count; i++)
+		if (at_once || self->leaks[i].end_at_s <= now_s())
+			return take_leak(self, i);
 	return -1;
 }
 
 /* A leak's number, closed, and taken for the connection before anybody else has it: whatever still happens to the number
- * happens to the connection. -1: no leak is due. */
-static int closed_and_taken(struct self *self, const struct live *live)
+ * happens to the connection. */
+static int closed_and_taken(int fd, const struct live *live)
 {
-	int fd = due_leak(self, SOON_MS);
 	if (fd < 0)
 		return -1;
 	if (close(fd) != 0)
@@ -386,28 +360,8 @@ static int closed_and_taken(struct self *self, const struct live *live)
 	return fcntl(live->fd, F_DUPFD_CLOEXEC, fd);
 }
 
-/* Give the connection another number: a free one, one that held a file, or that of a leak, which ends it. */
-static bool move_number(struct self *self, struct live *live)
+static bool move_to(struct live *live, int to)
 {
-	int to = -1;
-	switch (self->is_leaker ? 2 + any(self, 2) : any(self, 6)) {
-	case 0:
-		to = dup(live->fd);
-		break;
-	case 1:
-		to = open("/dev/null", O_RDONLY | O_CLOEXEC);
-		break;
-	case 2:
-		to = due_leak(self, SOON_MS);
-		break;
-	case 3:
-		to = closed_and_taken(self, live);
-		break;
-	default:
-		return true;
-	}
-	if (to < 0)
-		return true;
 	if (dup2(live->fd, to) != to)
 		return failed(live, "dup2");
 	if (close(live->fd) != 0)
@@ -415,6 +369,29 @@ static bool move_number(struct self *self, struct live *live)
 	live->fd = to;
 	used(live);
 	return cookie_of(to) == live->cookie || failed(live, "another socket after dup2");
+}
+
+/* Give the connection another number: a free one, one that held a file, or that of a leak, which ends it. */
+static bool move_number(struct self *self, struct live *live)
+{
+	int to = -1;
+	switch (any(self, 6)) {
+	case 0:
+		to = dup(live->fd);
+		break;
+	case 1:
+		to = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		break;
+	case 2:
+		to = due_leak(self, false);
+		break;
+	case 3:
+		to = closed_and_taken(due_leak(self, false), live);
+		break;
+	default:
+		return true;
+	}
+	return to < 0 || move_to(live, to);
 }
 
 static bool transfer(struct self *self, struct live *live, const struct request *request)
@@ -434,36 +411,48 @@ static bool transfer(struct self *self, struct live *live, const struct request 
 	                         send_filled(self, live, request->seed, request->up, true));
 }
 
-static void live_once(struct self *self)
+static void live_begin(struct self *self, struct live *live, struct request *request, uint32_t kind)
 {
-	struct request request = {
-		.kind = !self->is_leaker && any(self, 64) == 0 ? KIND_LATE_UPLOAD
-	                : any(self, 4) == 0                    ? KIND_HALF
-	                                                       : KIND_ECHO,
+	*request = (struct request){
+		.kind = kind,
 		.seed = any(self, UINT32_MAX),
 		.up = 1 + any(self, BYTES_MAX),
 		.down = 1 + any(self, BYTES_MAX),
 		.thread = self->number,
 	};
-	struct live live = {.used_at_s = now_s()};
-	live.fd = connect_for(self, &request);
-	if (live.fd < 0)
-		return;
-	live.cookie = cookie_of(live.fd);
+	*live = (struct live){.used_at_s = now_s()};
 	atomic_store(&uploaded[self->number], 0);
-	bool is_good = move_number(self, &live) && transfer(self, &live, &request);
-	used(&live);
-	if (cookie_of(live.fd) != live.cookie)
-		is_good = failed(&live, "another socket at the end");
-	if (close(live.fd) != 0)
-		is_good = failed(&live, "close");
-	if (request.kind == KIND_LATE_UPLOAD) {
-		while (atomic_load(&uploaded[self->number]) == 0)
+	live->fd = connect_for(self, request);
+	live->cookie = cookie_of(live->fd);
+}
+
+static void live_end(struct live *live, const struct request *request, bool is_good)
+{
+	used(live);
+	if (cookie_of(live->fd) != live->cookie)
+		is_good = failed(live, "another socket at the end");
+	if (close(live->fd) != 0)
+		is_good = failed(live, "close");
+	if (request->kind == KIND_LATE_UPLOAD) {
+		while (atomic_load(&uploaded[request->thread]) == 0)
 			pause_us(100);
-		if (is_good && atomic_load(&uploaded[self->number]) != request.up + 1)
-			failed(&live, "upload cut");
+		if (is_good && atomic_load(&uploaded[request->thread]) != request->up + 1)
+			failed(live, "upload cut");
 	}
 	atomic_fetch_add(&rounds, 1);
+}
+
+static void live_once(struct self *self)
+{
+	struct request request;
+	struct live live;
+	live_begin(self, &live, &request,
+	           any(self, 64) == 0  ? KIND_LATE_UPLOAD
+	           : any(self, 4) == 0 ? KIND_HALF
+	                               : KIND_ECHO);
+	if (live.fd >= 0)
+		live_end(&live, &request,
+		         move_number(self, &live) && transfer(self, &live, &request));
 }
 
 static void *run_live(void *context)
@@ -483,15 +472,74 @@ static void *run_leaker(void *context)
 	struct self *self = context;
 	while (!atomic_load(&is_over)) {
 		leak_one(self);
-		watch_leaks(self);
-		live_once(self);
-		while (self->leak_count > LEAKS_MAX / 2) {
-			int fd = due_leak(self, self->leak_count == LEAKS_MAX ? NO_MATTER_WHEN : 0);
-			if (fd < 0)
-				break;
+		pause_us(2000);
+		int fd = due_leak(self, self->leak_count == LEAKS_MAX);
+		if (fd >= 0 && close(fd) != 0)
+			is_wrong("late close");
+	}
+	return NULL;
+}
+
+/* Has the ladder just been at this one: shut it down, or put another socket there? */
+static bool is_struck(struct leak *leak)
+{
+	struct pollfd look = {.fd = leak->fd};
+	uint64_t cookie = cookie_of(leak->fd);
+	bool is_hung_up = poll(&look, 1, 0) == 1 && (look.revents & POLLHUP);
+	bool is_news = cookie != leak->cookie || is_hung_up != leak->is_hung_up;
+	leak->cookie = cookie;
+	leak->is_hung_up = is_hung_up;
+	return is_news;
+}
+
+/* Is the ladder at work on them, just now? */
+static bool is_any_struck(struct self *self, double until_s)
+{
+	while (now_s() < until_s && !atomic_load(&is_over))
+		for (unsigned i = 0; i < self->leak_count; i++)
+			if (is_struck(&self->leaks[i]))
+				return true;
+	return false;
+}
+
+/* Ends all leaks at the very moment when the ladder is at one of them, and gives their numbers to a live connection. */
+static void ambush(struct self *self, double until_s)
+{
+	struct request request;
+	struct live live;
+	int copies[AMBUSH_LEAKS];
+	unsigned count = 0;
+	live_begin(self, &live, &request, KIND_ECHO);
+	if (live.fd < 0)
+		return;
+	if (is_any_struck(self, until_s))
+		while (self->leak_count > 0)
+			copies[count++] = closed_and_taken(take_leak(self, 0), &live);
+	live.used_at_s = now_s(); /* until now its peer had nothing to close */
+	bool is_good = transfer(self, &live, &request);
+	for (unsigned i = 0; i < count; i++) {
+		if (cookie_of(copies[i]) != live.cookie)
+			is_good = failed(&live, "another socket on a leak's old number");
+		if (close(copies[i]) != 0)
+			is_good = failed(&live, "close of a leak's old number");
+	}
+	live_end(&live, &request, is_good);
+}
+
+/* Leaks many at once and lies in wait: for the shutdown, or for what follows it. */
+static void *run_ambusher(void *context)
+{
+	struct self *self = context;
+	while (closes_late && !atomic_load(&is_over)) {
+		double until_s = now_s() + AMBUSH_S;
+		for (unsigned i = 0; i < AMBUSH_LEAKS; i++)
+			leak_one(self);
+		if (any(self, 4) != 0 && is_any_struck(self, until_s))
+			pause_us(GRACE_MS * 800);
+		ambush(self, until_s);
+		for (int fd; (fd = due_leak(self, true)) >= 0;)
 			if (close(fd) != 0)
-				is_wrong("late close");
-		}
+				is_wrong("late close of the rest");
 	}
 	return NULL;
 }
@@ -533,8 +581,8 @@ static void end_servers(pthread_t servers[SERVERS])
 
 int main(int argc, char **argv)
 {
-	static struct self selves[LIVES + LEAKERS];
-	pthread_t servers[SERVERS], clients[LIVES + LEAKERS];
+	static struct self selves[CLIENTS];
+	pthread_t servers[SERVERS], clients[CLIENTS];
 	char line[64];
 	if (argc < 3)
 		return 2;
@@ -543,19 +591,21 @@ int main(int argc, char **argv)
 	say("ready");
 	for (unsigned i = 0; i < SERVERS; i++)
 		servers[i] = start(serve, NULL);
-	for (unsigned i = 0; i < LIVES + LEAKERS; i++) {
+	for (unsigned i = 0; i < CLIENTS; i++) {
 		selves[i].random = 88172645u + i * 7919;
 		selves[i].number = i;
-		selves[i].is_leaker = i >= LIVES;
-		clients[i] = start(i < LIVES ? run_live : run_leaker, &selves[i]);
+		clients[i] = start(i < LIVES             ? run_live
+		                   : i < LIVES + LEAKERS ? run_leaker
+		                                         : run_ambusher,
+		                   &selves[i]);
 	}
 	pthread_t files = start(run_files, NULL);
 	sleep((unsigned)atoi(argv[1]));
 	atomic_store(&is_over, true);
 	pthread_join(files, NULL);
-	for (unsigned i = 0; i < LIVES + LEAKERS; i++) {
+	for (unsigned i = 0; i < CLIENTS; i++) {
 		pthread_join(clients[i], NULL);
-		for (int fd; (fd = due_leak(&selves[i], NO_MATTER_WHEN)) >= 0;)
+		for (int fd; (fd = due_leak(&selves[i], true)) >= 0;)
 			if (close(fd) != 0)
 				is_wrong("late close at the end");
 	}
