@@ -87,14 +87,23 @@ static void connected(int fd, int result, struct attempt attempt)
 }
 
 /* After a connect() that failed for want of ports: true if some are free now. */
-static bool is_rescued(int fd, int result, struct attempt attempt)
+static bool is_rescued(int fd, int result, struct attempt attempt, uint64_t *until_ms)
 {
 	struct sl_fd_record record;
 	if (result == 0 || errno != EADDRNOTAVAIL || !attempt.generation || attempt.is_end ||
 	    !sl_fdtable_get(fd, &record) || record.generation != attempt.generation)
 		return false;
 	sl_entry_failed(EADDRNOTAVAIL, fd);
-	return sl_rescue_ports(record.dest);
+	return sl_rescue_ports(record.dest, until_ms);
+}
+
+/* Only a call that asked for one. */
+static void tell_rescue(int result, uint64_t until_ms)
+{
+	int error = errno;
+	if (until_ms != 0)
+		sl_rescue_tell(result == 0 || error == EINPROGRESS || error == EINTR);
+	errno = error;
 }
 
 int sl_hook_connect(int fd, const struct sockaddr *address, socklen_t length)
@@ -103,10 +112,10 @@ int sl_hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 		return -1;
 	struct attempt attempt = connecting(fd, address, length);
 	int result = sl_real.connect(fd, address, length);
-	if (is_rescued(fd, result, attempt)) {
+	uint64_t until_ms = 0;
+	while (is_rescued(fd, result, attempt, &until_ms))
 		result = sl_real.connect(fd, address, length);
-		sl_rescue_tell(result == 0 || errno == EINPROGRESS || errno == EINTR);
-	}
+	tell_rescue(result, until_ms);
 	connected(fd, result, attempt);
 	return result;
 }
@@ -117,10 +126,10 @@ int sl_hook___connect(int fd, const struct sockaddr *address, socklen_t length)
 		return -1;
 	struct attempt attempt = connecting(fd, address, length);
 	int result = sl_real.__connect(fd, address, length);
-	if (is_rescued(fd, result, attempt)) {
+	uint64_t until_ms = 0;
+	while (is_rescued(fd, result, attempt, &until_ms))
 		result = sl_real.__connect(fd, address, length);
-		sl_rescue_tell(result == 0 || errno == EINPROGRESS || errno == EINTR);
-	}
+	tell_rescue(result, until_ms);
 	connected(fd, result, attempt);
 	return result;
 }
@@ -148,14 +157,12 @@ int sl_hook_bind(int fd, const struct sockaddr *address, socklen_t length)
 	int result = sl_real.bind(fd, address, length);
 	if (!is_tcp(fd) || (result < 0 && errno != EADDRINUSE) || !is_any_port(address, length))
 		return result;
-	if (result < 0) {
+	uint64_t until_ms = 0;
+	if (result < 0)
 		sl_entry_failed(EADDRINUSE, fd);
-		errno = EADDRINUSE;
-		if (!sl_rescue_ports(0))
-			return result;
+	while (result < 0 && errno == EADDRINUSE && sl_rescue_ports(0, &until_ms))
 		result = sl_real.bind(fd, address, length);
-		sl_rescue_tell(result == 0);
-	}
+	tell_rescue(result, until_ms);
 	if (result == 0)
 		(void)sl_fdtable_mark_now(fd, SL_FD_BOUND, 0);
 	return result;

@@ -123,7 +123,7 @@ void sl_due_sort(struct sl_due_list *list)
 /* Nothing uses the memory of the last reading any more. */
 static bool is_idle(void)
 {
-	if (sharing.is_abandoned && !sl_clerk_is_busy())
+	if (sharing.is_abandoned && !sl_clerk_is_asked())
 		sharing.is_abandoned = false;
 	return !sharing.is_abandoned;
 }
@@ -162,7 +162,8 @@ static enum sl_sharing_answer sharing_of(const struct sl_due *due, bool has_unse
 	enum sl_sharing_answer answer = record->flags & SL_FD_PASSED
 	                                        ? SL_SHARING_SHARED
 	                                        : sl_sharing_of(&sharing, due->inode);
-	return answer == SL_SHARING_NONE && has_unseen_parent && is_inherited(record)
+	return answer == SL_SHARING_NONE && (has_unseen_parent || sharing.is_older_unknown) &&
+	                       is_inherited(record)
 	               ? SL_SHARING_UNKNOWN
 	               : answer;
 }
@@ -267,6 +268,11 @@ struct sl_event sl_due_event(const struct sl_suspect_view *view, enum sl_event_k
 		.quiet_ms = (int64_t)view->judgement.quiet_ms,
 		.cause = view->judgement.cause,
 	};
+}
+
+uint64_t sl_due_cost_ms(void)
+{
+	return sharing.cost_ms;
 }
 
 void sl_due_forked(void)

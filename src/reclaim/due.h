@@ -48,6 +48,9 @@ bool sl_due_target(const struct sl_due *due, struct sl_target *target);
 /* The event of this kind about it. */
 struct sl_event sl_due_event(const struct sl_suspect_view *view, enum sl_event_kind kind);
 
+/* Processor time that the last sl_due_complete() took where it was done. */
+uint64_t sl_due_cost_ms(void);
+
 void sl_due_forked(void);
 
 #endif

@@ -49,6 +49,11 @@ static void tell(const struct sl_suspect_view *view, enum sl_event_kind kind)
 	tell_fn(&event);
 }
 
+void sl_reclaim_listen(uint64_t now_ms)
+{
+	sl_regret_drain(now_ms, tell_fn);
+}
+
 void sl_reclaim_tell(const struct sl_event *event)
 {
 	tell_fn(event);
@@ -417,17 +422,16 @@ static void cut_to_rate(struct sl_due_list *due)
 
 static void climb_if_known(struct turn *turn)
 {
-	uint64_t begin_ms = sl_clock_ms();
 	if (turn->due.count == 0)
 		return;
-	turn->is_limited = begin_ms < read_from_ms;
+	turn->is_limited = sl_clock_ms() < read_from_ms;
 	if (turn->is_limited)
 		return;
 	sl_due_sort(&turn->due);
 	cut_to_rate(&turn->due);
 	bool is_known = sl_due_complete(&turn->due, SL_SHARING_WAIT_MS);
 	uint64_t end_ms = sl_clock_ms();
-	read_from_ms = end_ms + SL_SHARING_REST * (end_ms - begin_ms);
+	read_from_ms = end_ms + (is_known ? SL_SHARING_REST * sl_due_cost_ms() : SL_LIMITED_SWEEP_MS);
 	if (is_known)
 		climb(turn);
 }

@@ -20,6 +20,9 @@ void sl_reclaim_start(sl_event_fn *tell);
  * is wanted; UINT64_MAX: at its usual time. */
 uint64_t sl_reclaim_turn(uint64_t now_ms, bool is_late);
 
+/* Before a report: take note of what the hooks have noted. */
+void sl_reclaim_listen(uint64_t now_ms);
+
 /* Tell an event of somebody else's. */
 void sl_reclaim_tell(const struct sl_event *event);
 

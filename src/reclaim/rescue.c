@@ -20,7 +20,8 @@
 
 #include "base/poison.h"
 
-#define SL_RESCUE_MOST 16 /* connections for one rescue */
+#define SL_RESCUE_USUAL 16 /* connections for one rescue; more where more threads wait */
+#define SL_RESCUE_MOST 64
 #define SL_RESCUE_PLACES 16
 #define SL_RESCUE_REST_MS 100  /* after one that found nothing */
 #define SL_RESCUE_READ_MS 150  /* for /proc */
@@ -40,6 +41,7 @@ struct place {
 
 static struct place places[SL_RESCUE_PLACES];
 static _Atomic uint64_t rescued;
+static bool has_freed_fds; /* the worker's */
 static bool is_raised; /* the worker's: the limit was raised once */
 
 static bool is_waited_for(struct place *place)
@@ -67,11 +69,14 @@ static struct place *place_for(uint32_t what)
 	return NULL;
 }
 
-static bool ask(uint32_t what)
+/* *until_ms is 0 for the first asking of a call. */
+static bool ask(uint32_t what, uint64_t *until_ms)
 {
 	struct place *place;
 	uint64_t now = sl_clock_ms();
-	uint64_t until = now + SL_RESCUE_WAIT_MS;
+	if (*until_ms == 0)
+		*until_ms = now + SL_RESCUE_WAIT_MS;
+	uint64_t until = *until_ms;
 	if (sl_guard_is_held || !sl_worker_is_running() || sl_process_is_sandboxed() ||
 	    !sl_process_is_ours() || !(place = place_for(what)) ||
 	    now < atomic_load(&place->not_before_ms))
@@ -87,10 +92,10 @@ static bool ask(uint32_t what)
 	return false;
 }
 
-bool sl_rescue_ports(uint32_t dest)
+bool sl_rescue_ports(uint32_t dest, uint64_t *until_ms)
 {
 	int saved_errno = errno;
-	bool is_free = sl_options_want_rescue(&sl_options) && ask(dest + 1);
+	bool is_free = sl_options_want_rescue(&sl_options) && ask(dest + 1, until_ms);
 	errno = saved_errno;
 	return is_free;
 }
@@ -99,8 +104,9 @@ bool sl_rescue_fds(int error)
 {
 	int saved_errno = errno;
 	bool may_raise = error == EMFILE && sl_options.raise_nofile != SL_OFF;
+	uint64_t until_ms = 0;
 	uint32_t what = SL_WHAT_FDS | (error == EMFILE ? SL_WHAT_LIMIT : 0);
-	bool is_free = (may_raise || sl_options.action == SL_ACTION_CLOSE) && ask(what);
+	bool is_free = (may_raise || sl_options.action == SL_ACTION_CLOSE) && ask(what, &until_ms);
 	errno = saved_errno;
 	return is_free;
 }
@@ -120,6 +126,7 @@ uint64_t sl_rescue_count(void)
 
 struct search {
 	uint32_t dest; /* 0: any */
+	uint32_t most; /* connections to take */
 	struct sl_due_list due;
 };
 
@@ -182,7 +189,7 @@ static uint32_t free_ports(struct search *search)
 	if (search->due.count == 0 || !sl_due_complete(&search->due, SL_RESCUE_READ_MS))
 		return 0;
 	sl_due_sort(&search->due);
-	for (uint32_t i = 0; i < search->due.count && count < SL_RESCUE_MOST; i++)
+	for (uint32_t i = 0; i < search->due.count && count < search->most; i++)
 		if (sl_options.dry_run ? may_take(&search->due.of[i])
 		                       : shut_down(&search->due.of[i]))
 			done[count++] = search->due.of[i];
@@ -199,11 +206,13 @@ static uint32_t free_ports(struct search *search)
 	return count;
 }
 
-static uint32_t rescue_ports(uint32_t dest)
+static uint32_t rescue_ports(uint32_t dest, uint32_t waiting)
 {
 	struct sl_arena arena = SL_ARENA(256u << 10, 0);
-	struct search search = {.dest = dest};
+	struct search search = {.dest = dest, .most = SL_RESCUE_USUAL};
 	uint32_t freed = 0;
+	if (2 * waiting > search.most)
+		search.most = 2 * waiting < SL_RESCUE_MOST ? 2 * waiting : SL_RESCUE_MOST;
 	if (sl_reclaim_is_stopped() || sl_process_is_sandboxed())
 		return 0;
 	if (sl_due_begin(&search.due, &arena)) {
@@ -263,10 +272,17 @@ static uint32_t rescue_fds(uint32_t what)
 	return freed;
 }
 
+bool sl_rescue_has_freed_fds(void)
+{
+	return has_freed_fds;
+}
+
 static void answer(struct place *place, uint32_t asked)
 {
 	uint32_t what = atomic_load(&place->what);
-	uint32_t freed = what & SL_WHAT_FDS ? rescue_fds(what) : rescue_ports(what - 1);
+	uint32_t freed = what & SL_WHAT_FDS ? rescue_fds(what) : rescue_ports(what - 1, asked - atomic_load(&place->answered));
+	if (what & SL_WHAT_FDS)
+		has_freed_fds = freed > 0;
 	atomic_store(&place->freed, freed);
 	/* A program that goes on trying must not keep the worker busy. */
 	atomic_store(&place->not_before_ms, freed ? 0 : sl_clock_ms() + SL_RESCUE_REST_MS);
@@ -293,5 +309,5 @@ void sl_rescue_forked(void)
 {
 	memset(places, 0, sizeof(places));
 	atomic_store(&rescued, 0);
-	is_raised = false;
+	is_raised = has_freed_fds = false;
 }

@@ -106,6 +106,7 @@ struct reading {
 	int own_pid; /* as this /proc counts: its pid namespace may be another */
 	int parent_pid;
 	bool has_met_itself;
+	uint64_t own_start;
 	unsigned own_uid;
 	char own_name[32];
 };
@@ -169,6 +170,27 @@ static bool may_share(const struct reading *reading, int proc, const char *pid, 
 	return (int)number_at(pid) == reading->parent_pid && has_our_name(reading, proc, pid);
 }
 
+/* When it was started, in ticks since boot: the 22nd field, the 20th behind the name (proc(5)). 0: not known. */
+static uint64_t start_of(int proc, const char *pid)
+{
+	char stat[1024];
+	(void)read_of_process(proc, pid, "stat", stat, sizeof(stat));
+	const char *at = strrchr(stat, ')');
+	for (int field = 0; at && field < 20; field++)
+		at = strchr(at + 1, ' ');
+	return at ? number_at(at + 1) : 0;
+}
+
+/* One that is older than this process was not forked from it: it can only have what came from there. */
+static void note_unknown(struct reading *reading, int proc, const char *pid)
+{
+	uint64_t start = start_of(proc, pid);
+	if (start > 0 && start < reading->own_start)
+		reading->sharing->is_older_unknown = true;
+	else
+		reading->sharing->is_unknown = true;
+}
+
 static bool read_process(void *context, int proc, const char *pid)
 {
 	struct reading *reading = context;
@@ -193,7 +215,7 @@ static bool read_process(void *context, int proc, const char *pid)
 	bool is_hidden = is_empty || (fd < 0 && fd != -ENOENT);
 	if ((is_hidden && may_share(reading, proc, pid, is_empty)) ||
 	    (reading->is_denied && has_our_name(reading, proc, pid)))
-		reading->sharing->is_unknown = true;
+		note_unknown(reading, proc, pid);
 	return reading->fds <= SL_SHARING_MOST_FDS;
 }
 
@@ -294,6 +316,13 @@ static void read_own_sets(struct reading *reading)
 	(void)sl_sys_close(own);
 }
 
+static uint64_t processor_time_ms(void)
+{
+	struct timespec used = {0};
+	(void)SL_SYS2(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000u + (uint64_t)used.tv_nsec / 1000000u;
+}
+
 /* On the clerk. */
 static void read_all(void *context)
 {
@@ -304,6 +333,7 @@ static void read_all(void *context)
 		.own_uid = (unsigned)SL_SYS0(SYS_geteuid),
 	};
 	char self[32];
+	uint64_t begin_ms = processor_time_ms();
 	int proc = open_directory("/proc");
 	sharing->is_unknown |= proc < 0;
 	if (proc >= 0) {
@@ -312,26 +342,28 @@ static void read_all(void *context)
 		reading.own_pid = (int)number_at(self);
 		(void)read_of_process(proc, "self", "comm", reading.own_name,
 		                      sizeof(reading.own_name));
+		reading.own_start = start_of(proc, "self");
 		for_each_number(proc, read_process, &reading);
 		(void)sl_sys_close(proc);
 	}
 	/* Where not even this process shows, /proc is not what it should be (a chroot). */
 	sharing->is_unknown |= !reading.has_met_itself;
 	read_own_sets(&reading);
+	sharing->cost_ms = processor_time_ms() - begin_ms;
 }
 
 bool sl_sharing_read(struct sl_sharing *sharing, uint64_t wait_ms)
 {
 	struct sl_out out;
 	bool is_begun = false;
-	if (sl_clerk_is_busy())
+	if (sl_clerk_is_asked())
 		return false;
 	/* This thread's table is the program's; the clerk's own is another. */
 	sl_out_init(&out, sharing->task, sizeof(sharing->task) - 1, NULL, NULL);
 	sl_out_text(&out, "/proc/self/task/");
 	sl_out_unsigned(&out, (uint64_t)sl_sys_gettid());
 	sharing->task[out.length] = 0;
-	bool is_done = sl_clerk_do(read_all, sharing, wait_ms, &is_begun);
+	bool is_done = sl_clerk_ask(read_all, sharing, wait_ms, &is_begun);
 	sharing->is_abandoned = is_begun && !is_done;
 	return is_done;
 }

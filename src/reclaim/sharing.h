@@ -28,7 +28,9 @@ struct sl_sharing {
 	uint32_t mask;
 	char task[48];         /* "/proc/self/task/TID" of the thread whose fd table is the program's */
 	bool is_unknown;       /* a process that may share could not be read, or it was too much */
+	bool is_older_unknown; /* the same, of one that was there before this process: it may have what this one inherited */
 	bool is_epoll_unknown; /* the same for our own epoll sets */
+	uint64_t cost_ms;      /* processor time of the reading */
 	bool is_abandoned;     /* the clerk is still at it: the memory is not free yet */
 };
 

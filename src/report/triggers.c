@@ -1,5 +1,6 @@
 #include "report/triggers.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -144,6 +145,11 @@ static bool is_news(const struct sl_pressure *pressure, uint64_t now_ms)
 		return false; /* that many different ones in a minute: enough is said */
 	reported[oldest].what = *pressure;
 	reported[oldest].at_ms = now_ms;
+	if ((pressure->error == EMFILE || pressure->error == ENFILE) && !sl_rescue_has_freed_fds())
+		sl_log("out of file descriptors (", pressure->error == EMFILE ? "EMFILE" : "ENFILE",
+		       "): a call of the program failed; raise_nofile=N raises its limit, only action=close "
+		       "gives numbers back",
+		       NULL);
 	sl_events_tell(&(struct sl_event){.kind = SL_EVENT_PRESSURE,
 	                                  .fd = -1,
 	                                  .peer = pressure->dest,
@@ -191,6 +197,7 @@ uint64_t sl_triggers_turn(unsigned wanted, const struct sl_pressure *pressure)
 	if (reported_at_ms == 0)
 		reported_at_ms = now_ms;
 	(void)end_delivery(); /* of a report that took long to write */
+	sl_reclaim_listen(now_ms);
 	/* First those who wait. What they swept is no sweep of ours: it acts on nothing else. */
 	if (sl_rescue_turn(now_ms))
 		sl_events_flush();

@@ -223,7 +223,7 @@ int64_t sl_adopt_scan(uint64_t now_ms)
 	struct scan scan = {.now_ms = now_ms};
 	struct sl_out out;
 	bool is_begun;
-	if (sl_clerk_is_busy())
+	if (sl_clerk_is_asked())
 		return -EAGAIN;
 	/* The worker's table is the program's; the clerk's own is another. */
 	sl_out_init(&out, listing.path, sizeof(listing.path) - 1, NULL, NULL);
@@ -231,7 +231,7 @@ int64_t sl_adopt_scan(uint64_t now_ms)
 	sl_out_unsigned(&out, (uint64_t)sl_sys_gettid());
 	sl_out_text(&out, "/fd");
 	listing.path[out.length] = 0;
-	if (!sl_clerk_do(list_task, NULL, SL_LIST_WAIT_MS, &is_begun))
+	if (!sl_clerk_ask(list_task, NULL, SL_LIST_WAIT_MS, &is_begun))
 		return -EAGAIN;
 	return listing.count < 0 ? listing.count : take_in(&scan);
 }

@@ -61,7 +61,7 @@ static bool is_left_alone(void)
 {
 	if (!atomic_load(&is_main_gone))
 		return false;
-	uint64_t ours = sl_clerk_is_there() ? 2 : 1;
+	uint64_t ours = 1 + sl_clerk_threads();
 	uint64_t threads = count_threads();
 	/* 0: not known, for the clerk is busy. */
 	return threads > 0 && threads <= ours + 1 && sl_clerk_end();

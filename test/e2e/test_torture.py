@@ -24,8 +24,8 @@ def test_torture(start, action):
     assert numbers["excused"] * 20 < numbers["rounds"], "the machine was too slow to show anything"
     assert totals["regretted"] == totals["dropped"] == 0
     done = totals["reclaimed"]
-    assert done["shutdown"] > 50
-    assert (done["neutralized"] > 10) == (action != "shutdown")
-    assert (done["closed"] > 10) == (action == "close")
+    assert done["shutdown"] > 20
+    assert (done["neutralized"] > 0) == (action != "shutdown")
+    assert (done["closed"] > 0) == (action == "close")
     assert program.report()["reclaim"]["stopped"] is False
     assert program.end() == 0

@@ -4,12 +4,12 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/ownfd.h"
 #include "base/sys.h"
+#include "racers.h"
 #include "tcp.h"
 
 #define FREE_NUMBER 700 /* nothing is there in these tests */
@@ -81,8 +81,7 @@ static void check_marked(copy_fn *copy)
 	assert_int_equal(sl_fdtable_hold(copier.fd, generation, seen), 0);
 	assert_int_equal(pthread_create(&thread, NULL, copy_it, &copier), 0);
 	await(has_begun, &copier, "a thread to start");
-	for (int i = 0; i < 100; i++)
-		sched_yield();
+	give_way();
 	assert_false(atomic_load(&copier.is_over));
 	assert_true(sl_fdtable_mark_held(copier.fd, generation, SL_MARK_ENDED));
 	sl_fdtable_release(copier.fd, generation);
@@ -352,8 +351,7 @@ static void a_copy_of_a_marked_socket_is_known(void **state)
 	assert_int_equal(sl_fdtable_hold(copier.fd, generation, SL_IO_ANY), 0);
 	assert_int_equal(pthread_create(&thread, NULL, copy_it, &copier), 0);
 	await(has_begun, &copier, "a thread to start");
-	for (int i = 0; i < 100; i++)
-		sched_yield();
+	give_way();
 	assert_false(atomic_load(&copier.is_over));
 	assert_int_equal(record_of(copier.fd).generation, generation);
 	sl_fdtable_release(copier.fd, generation);

@@ -6,7 +6,6 @@
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "base/ownfd.h"
 #include "base/sys.h"
 #include "reclaim/reclaim.h"
+#include "racers.h"
 #include "tcp.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -444,8 +444,7 @@ static void a_close_waits_for_an_action(void **state)
 	assert_int_equal(sl_fdtable_hold(closer.fd, generation, SL_IO_ANY), 0);
 	assert_int_equal(pthread_create(&thread, NULL, close_it, &closer), 0);
 	await(has_begun, &closer, "a thread to start");
-	for (int i = 0; i < 100; i++)
-		sched_yield();
+	give_way();
 	assert_false(atomic_load(&closer.is_over));
 	assert_true(is_open(closer.fd) && is_seen(closer.fd));
 	sl_fdtable_release(closer.fd, generation);

@@ -4,13 +4,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/options.h"
 #include "base/sys.h"
 #include "reclaim/keepalive.h"
+#include "racers.h"
 #include "tcp.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -169,8 +169,7 @@ static void it_waits_while_the_worker_sets_ours(void **state)
 	assert_int_equal(sl_fdtable_hold(setting.fd, generation, SL_IO_ANY), 0);
 	assert_int_equal(pthread_create(&thread, NULL, set_idle, &setting), 0);
 	await(is_marked, &setting, "the door to note it");
-	for (int i = 0; i < 100; i++)
-		sched_yield();
+	give_way();
 	assert_false(atomic_load(&setting.is_done));
 	assert_int_equal(SL_SYS5(SYS_setsockopt, setting.fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, 4),
 	                 0);

@@ -430,7 +430,8 @@ static void *write_and_hang(void *context)
 {
 	struct hanging *hanging = context;
 	atomic_store(&hanging->tid, sl_sys_gettid());
-	(void)hanging->out(hanging->fd, TEXT, TEXT_BYTES);
+	static const char bytes[TCP_TOO_MUCH];
+	(void)hanging->out(hanging->fd, bytes, sizeof(bytes));
 	return NULL;
 }
 
@@ -450,7 +451,7 @@ static void a_write_that_hangs_is_noted(void **state)
 		tcp_open(&pair);
 		struct hanging hanging = {.fd = pair.client, .out = out_by(names[i])};
 		int copy = sl_sys_fcntl(pair.client, F_DUPFD, 500);
-		tcp_fill(copy);
+		tcp_narrow(&pair);
 		assert_int_equal(record_of(pair.client).last_io, 0);
 		assert_int_equal(pthread_create(&thread, NULL, write_and_hang, &hanging), 0);
 		await(hangs, &hanging, "a write to hang");

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 #define RACERS_MAX 32
 
 struct racer {
@@ -25,6 +27,13 @@ void meet(struct meeting *meeting, unsigned n)
 		return;
 	}
 	while (meeting->round == round)
+		sched_yield();
+}
+
+void give_way(void)
+{
+	uint64_t until_ms = sl_clock_ms() + 50;
+	for (int i = 0; i < 100 && sl_clock_ms() < until_ms; i++)
 		sched_yield();
 }
 

@@ -35,4 +35,7 @@ struct meeting {
 
 void meet(struct meeting *meeting, unsigned n);
 
+/* A hundred chances for other threads to do what they must not; fewer on a busy machine: 50 ms at most. */
+void give_way(void);
+
 #endif

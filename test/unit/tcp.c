@@ -4,7 +4,7 @@
 #include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
-#include <linux/tcp.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,6 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "base/sys.h"
 #include "ledger/fdtable.h"
 
 /* 127.0.0.1, or v4-mapped; any where `is_any`. */
@@ -165,29 +164,11 @@ void tcp_await_sent(int fd)
 	await(has_sent, &awaited, "an acknowledgement");
 }
 
-/* The peer's window is closed: what is not sent stays. */
-static bool is_stalled(void *context)
+void tcp_narrow(const struct tcp_pair *pair)
 {
-	struct tcp_info info;
-	unsigned n = sizeof(info);
-	assert_int_equal(sl_sys_getsockopt(*(int *)context, IPPROTO_TCP, TCP_INFO, &info, &n), 0);
-	return info.tcpi_unacked == 0 && info.tcpi_notsent_bytes > 0;
-}
-
-static bool fill_once(int fd)
-{
-	static const char bytes[1 << 16];
-	bool has_sent_some = false;
-	for (size_t n = sizeof(bytes); n > 0; n /= 16)
-		while (SL_SYS5(SYS_sendto, fd, bytes, n, MSG_DONTWAIT, NULL) > 0)
-			has_sent_some = true;
-	return has_sent_some;
-}
-
-void tcp_fill(int fd)
-{
-	while (fill_once(fd))
-		await(is_stalled, &fd, "a connection to stall");
+	const int bytes = 4096; /* the kernel makes of it what it needs at least (socket(7)) */
+	assert_int_equal(setsockopt(pair->client, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)), 0);
+	assert_int_equal(setsockopt(pair->server, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)), 0);
 }
 
 void tcp_record(int fd, uint32_t flags, uint32_t site)

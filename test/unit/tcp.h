@@ -40,8 +40,9 @@ void tcp_await_unread(int fd, int bytes);
 /* Until everything sent is acknowledged. */
 void tcp_await_sent(int fd);
 
-/* Send, past any door, until not one byte more is taken: the peer reads nothing. A write hangs then. */
-void tcp_fill(int fd);
+/* From the client to the server only little is under way at a time: TCP_TOO_MUCH in one write hangs until the server reads. */
+#define TCP_TOO_MUCH (1u << 20)
+void tcp_narrow(const struct tcp_pair *pair);
 
 /* Until it holds; fails after PATIENCE_MS and says what was awaited. */
 typedef bool await_fn(void *context);

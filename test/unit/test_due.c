@@ -497,7 +497,7 @@ static void wait_for_leave(void *unused)
 static bool is_idle(void *unused)
 {
 	(void)unused;
-	return !sl_clerk_is_busy();
+	return !sl_clerk_is_asked();
 }
 
 /* Nothing is known, and so nothing is done; asked again when the clerk is there. */
@@ -509,7 +509,7 @@ static void the_clerk_is_busy(void **state)
 	assert_true(sl_due_begin(&list, &arena));
 	sl_suspects_each(add, NULL);
 	atomic_store(&may_go_on, false);
-	assert_false(sl_clerk_do(wait_for_leave, NULL, 1, &is_begun));
+	assert_false(sl_clerk_ask(wait_for_leave, NULL, 1, &is_begun));
 	assert_false(sl_due_complete(&list, 1));
 	atomic_store(&may_go_on, true);
 	await(is_idle, NULL, "the clerk");

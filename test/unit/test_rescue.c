@@ -40,6 +40,13 @@
 #define OPTIONS "deadline=1h rescue_after=100ms interval=50ms "
 #define AT_ONCE 16 /* connections, at most, for one rescue */
 
+/* A call that asks for the first time. */
+static bool ask_for_ports(uint32_t peer)
+{
+	uint64_t until_ms = 0;
+	return sl_rescue_ports(peer, &until_ms);
+}
+
 static int start(void **state)
 {
 	(void)state;
@@ -196,7 +203,7 @@ static unsigned shut_of(const int *fds, unsigned n)
 
 static bool rescue(void *peer)
 {
-	return sl_rescue_ports(*(uint32_t *)peer);
+	return ask_for_ports(*(uint32_t *)peer);
 }
 
 /* Until they are quiet for long enough. */
@@ -227,11 +234,11 @@ static void same_destination_child(void)
 	CHECK(event->fd == -1 && event->peer == here.peer && event->count == 1);
 	CHECK(event->cookie == 0 && event->quiet_ms == -1 && !event->is_dry_run);
 	/* There is no other one. */
-	CHECK(!sl_rescue_ports(here.peer));
+	CHECK(!ask_for_ports(here.peer));
 	CHECK(!is_shut(other));
 	await_rescue(there.peer);
 	CHECK(is_shut(other));
-	CHECK(!sl_rescue_ports(peer_at(1)));
+	CHECK(!ask_for_ports(peer_at(1)));
 }
 
 static void same_destination(void **state)
@@ -260,28 +267,35 @@ static void any_destination(void **state)
 	in_child(any_destination_child);
 }
 
+static void change_options(const char *text)
+{
+	hold_up();
+	set_options(text);
+	let_go();
+}
+
 static void switched_off_child(void)
 {
 	struct place here = new_place();
 	set_options("action=shutdown");
-	CHECK(!sl_rescue_ports(here.peer)); /* nobody is there to ask */
+	CHECK(!ask_for_ports(here.peer)); /* nobody is there to ask */
 	start_worker("action=report");
 	(void)open_to(here.listener, here.port);
 	await_turns();
-	CHECK(!sl_rescue_ports(here.peer));
+	CHECK(!ask_for_ports(here.peer));
 	CHECK(!sl_rescue_fds(EMFILE) && !sl_rescue_fds(ENFILE));
-	set_options("action=shutdown rescue=off");
-	CHECK(!sl_rescue_ports(here.peer));
+	change_options("action=shutdown rescue=off");
+	CHECK(!ask_for_ports(here.peer));
 	CHECK(atomic_load(&answered) == 0);
 	/* Nor by the worker itself, and whatever it calls, nor in a sandbox. */
 	struct sl_guard g;
-	set_options("action=shutdown");
+	change_options("action=shutdown");
 	(void)sl_guard_enter(&g);
-	CHECK(!sl_rescue_ports(here.peer));
+	CHECK(!ask_for_ports(here.peer));
 	sl_guard_leave(&g);
 	CHECK(atomic_load(&answered) == 0);
 	sl_process_sandboxed();
-	CHECK(!sl_rescue_ports(here.peer));
+	CHECK(!ask_for_ports(here.peer));
 	CHECK(atomic_load(&answered) == 0);
 }
 
@@ -324,12 +338,12 @@ static void spared_child(void)
 	do {
 		CHECK(sl_clock_ms() < until_ms);
 		suspected_touch(fds[USED], SL_IO_WRITE);
-	} while (!sl_rescue_ports(here.peer));
+	} while (!ask_for_ports(here.peer));
 	CHECK(is_shut(plain));
 	CHECK(shut_of(fds, SPARED) == 0);
 	for (int i = 0; i < SPARED; i++)
 		CHECK(tcp_state(fds[i]) == TCP_CLOSE_WAIT);
-	CHECK(!sl_rescue_ports(here.peer) || is_shut(fds[USED]));
+	CHECK(!ask_for_ports(here.peer) || is_shut(fds[USED]));
 }
 
 static void spared(void **state)
@@ -349,7 +363,7 @@ static void spared_by_rule_child(void)
 	await_turns();
 	await_rescue(there.peer);
 	CHECK(is_shut(plain) && !is_shut(never));
-	CHECK(!sl_rescue_ports(here.peer) && !is_shut(never));
+	CHECK(!ask_for_ports(here.peer) && !is_shut(never));
 }
 
 static void spared_by_rule(void **state)
@@ -395,7 +409,7 @@ static void in_words_only_child(void)
 	uint64_t until_ms = sl_clock_ms() + PATIENCE_MS;
 	bool is_told;
 	do {
-		CHECK(!sl_rescue_ports(here.peer));
+		CHECK(!ask_for_ports(here.peer));
 		CHECK(sl_clock_ms() < until_ms);
 		hold_up();
 		is_told = told_of(SL_EVENT_RESCUE) > 0;
@@ -429,16 +443,16 @@ static void a_rest_child(void)
 	struct place here = new_place(), there = new_place();
 	start_worker("action=shutdown");
 	unsigned before = answers();
-	CHECK(!sl_rescue_ports(here.peer));
+	CHECK(!ask_for_ports(here.peer));
 	uint64_t told_at_ms = sl_clock_ms();
 	CHECK(holds_soon(is_counted, &before));
 	before = answers();
 	while (sl_clock_ms() < told_at_ms + 50)
-		CHECK(!sl_rescue_ports(here.peer));
+		CHECK(!ask_for_ports(here.peer));
 	if (sl_clock_ms() < told_at_ms + 90)
 		CHECK(answers() == before);
 	/* Another destination is another question. */
-	CHECK(!sl_rescue_ports(there.peer));
+	CHECK(!ask_for_ports(there.peer));
 	CHECK(holds_soon(is_counted, &before));
 	/* And in the end it is asked again. */
 	int fd = open_to(here.listener, here.port);
@@ -467,7 +481,7 @@ static void a_busy_worker_child(void)
 		await_turns(); /* it is quiet for long enough */
 	hold_up();
 	uint64_t before_ms = sl_clock_ms();
-	CHECK(!sl_rescue_ports(here.peer));
+	CHECK(!ask_for_ports(here.peer));
 	CHECK(sl_clock_ms() - before_ms >= SL_RESCUE_WAIT_MS - 1);
 	let_go();
 	/* What was asked is answered all the same, though nobody waits for it any more. */
@@ -493,7 +507,7 @@ static void stopped_child(void)
 	}
 	await_turns();
 	for (uint64_t until_ms = sl_clock_ms() + 500; sl_clock_ms() < until_ms;)
-		CHECK(!sl_rescue_ports(here.peer));
+		CHECK(!ask_for_ports(here.peer));
 	hold_up();
 	CHECK(sl_reclaim_is_stopped());
 	CHECK(!is_shut(fd));
@@ -663,7 +677,7 @@ static void numbers_are_freed(void **state)
 static void ask(unsigned index, void *context)
 {
 	(void)index;
-	(void)sl_rescue_ports(*(uint32_t *)context);
+	(void)ask_for_ports(*(uint32_t *)context);
 }
 
 /* All who want the same are helped by one. */
@@ -695,7 +709,7 @@ static void ask_for_one_each(unsigned index, void *context)
 {
 	(void)context;
 	for (unsigned i = 0; i < 20; i++)
-		if (sl_rescue_ports(1000 + index * 100 + i % 40))
+		if (ask_for_ports(1000 + index * 100 + i % 40))
 			_exit(98); /* there is nothing that could be freed */
 }
 

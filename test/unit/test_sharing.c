@@ -506,10 +506,11 @@ static void rename_in_child(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	become_somebody();
-	CHECK(answer_for(fd) == SL_SHARING_UNKNOWN);
+	/* It is the older one: what was opened here it has not. */
+	CHECK(answer_for(fd) == SL_SHARING_NONE && sharing.is_older_unknown);
 	/* By another name it is another program, which has exec'ed this one. */
 	CHECK(prctl(PR_SET_NAME, "another-name") == 0);
-	CHECK(answer_for(fd) == SL_SHARING_NONE);
+	CHECK(answer_for(fd) == SL_SHARING_NONE && !sharing.is_older_unknown);
 }
 
 static void a_parent_of_another_user(void **state)
@@ -740,7 +741,7 @@ static void wait_for_leave(void *unused)
 static bool is_idle(void *unused)
 {
 	(void)unused;
-	return !sl_clerk_is_busy();
+	return !sl_clerk_is_asked();
 }
 
 static void the_clerk_is_busy(void **state)
@@ -749,7 +750,7 @@ static void the_clerk_is_busy(void **state)
 	bool is_begun;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	atomic_store(&may_go_on, false);
-	assert_false(sl_clerk_do(wait_for_leave, NULL, 1, &is_begun));
+	assert_false(sl_clerk_ask(wait_for_leave, NULL, 1, &is_begun));
 	assert_true(is_begun);
 	assert_false(read_about(&fd, 1));
 	assert_false(sharing.is_abandoned);

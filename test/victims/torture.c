@@ -27,7 +27,7 @@
 #define EXCUSED_MS 70 /* of the 100 that the deadline has */
 #define LEAKS_MAX 256
 #define AMBUSH_LEAKS 40
-#define AMBUSH_S 0.8
+#define AMBUSH_S 3.0
 #define GRACE_MS 100 /* of the ladder, as whoever runs this sets it */
 #define KEPT_MAX 100 /* leaks of a thread that it never closes */
 #define BYTES_MAX 20000
