@@ -64,7 +64,8 @@ static void work_on_proc(void)
 /* Wait for a change away from `from`, until the time; true: it came. */
 static bool wait_until_not(const struct clerk *clerk, uint32_t from, uint64_t until_ms)
 {
-	for (uint64_t now = sl_clock_ms(); atomic_load(&clerk->state) == from; now = sl_clock_ms()) {
+	for (uint64_t now = sl_clock_ms(); atomic_load(&clerk->state) == from;
+	     now = sl_clock_ms()) {
 		if (now >= until_ms)
 			return false;
 		sl_sys_futex_wait(&clerk->state, from, (until_ms - now) * 1000000u);
@@ -129,7 +130,8 @@ bool sl_clerk_is_there(void)
 
 unsigned sl_clerk_threads(void)
 {
-	return (atomic_load(&files.state) != SL_CLERK_NONE) + (atomic_load(&proc.state) != SL_CLERK_NONE);
+	return (atomic_load(&files.state) != SL_CLERK_NONE) +
+	       (atomic_load(&proc.state) != SL_CLERK_NONE);
 }
 
 /* One file to read. Not on the worker's stack: a read that comes too late must hit nothing else. */

@@ -12,7 +12,8 @@
 
 #define SL_DESK_BELOW_LIMIT 8
 
-static int desk = -1; /* none: also where the number was lost, for it may be another of ours by now */
+static int desk =
+	-1; /* none: also where the number was lost, for it may be another of ours by now */
 static int filler_fd = -1;
 static uint64_t lent; /* what was put there */
 

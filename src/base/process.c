@@ -14,7 +14,7 @@
 /* What the page says. The kernel makes it SL_WIPED in a child that owns its memory. */
 enum { SL_WIPED, SL_CHILD_STARTING, SL_OURS };
 
-static _Atomic int own_pid;             /* written at start and in a forked child */
+static _Atomic int own_pid; /* written at start and in a forked child */
 static _Atomic uint32_t forks = 1;
 static _Atomic uint64_t forked_at_ms;
 static _Atomic bool is_sandboxed;       /* only ever set */

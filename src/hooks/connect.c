@@ -51,8 +51,8 @@ static struct attempt connecting(int fd, const struct sockaddr *address, socklen
 static bool refuse_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
 	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
-	if (!sl_guarded_is_ended(fd) || (!(atomic_load(&slot->head) & SL_MARK_DEAD) &&
-	                                 is_unspecified(address, length)))
+	if (!sl_guarded_is_ended(fd) ||
+	    (!(atomic_load(&slot->head) & SL_MARK_DEAD) && is_unspecified(address, length)))
 		return false;
 	errno = EISCONN;
 	return true;

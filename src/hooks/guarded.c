@@ -82,10 +82,12 @@ static bool is_silent(const struct passage *passage)
 /* What a TLS program says as it closes, late as it may be, is no attempt to use the connection (RFC 8446, 6.1). */
 static bool is_goodbye(const uint8_t *bytes, size_t n)
 {
-	static const uint8_t tls12[] = {0x15, 0x03, 0x03, 0x00, 0x1a};
 	static const uint8_t tls13[] = {0x17, 0x03, 0x03, 0x00, 0x13};
-	return (n == 31 && memcmp(bytes, tls12, sizeof(tls12)) == 0) ||
-	       (n == 24 && memcmp(bytes, tls13, sizeof(tls13)) == 0);
+	if (n == 24 && memcmp(bytes, tls13, sizeof(tls13)) == 0)
+		return true;
+	/* An alert, in the clear (2 bytes) or with what its cipher adds: 16 or 24 bytes for AEAD, blocks and a MAC for CBC. */
+	return n >= 7 && n <= 5 + 96 && bytes[0] == 0x15 && bytes[1] == 0x03 && bytes[3] == 0 &&
+	       bytes[4] == n - 5;
 }
 
 static ssize_t judge(const struct passage *passage, ssize_t result, const void *bytes, size_t n)

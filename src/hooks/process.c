@@ -120,8 +120,9 @@ static bool settle_dead(int *operation, int fd, const struct epoll_event *event,
 {
 	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
 	uint64_t head = slot ? atomic_load(&slot->head) : 0;
-	bool is_new = *operation == EPOLL_CTL_ADD ||
-	              (*operation == EPOLL_CTL_MOD && (head & SL_MARK_DEAD) && asks_for_events(event));
+	bool is_new =
+		*operation == EPOLL_CTL_ADD ||
+		(*operation == EPOLL_CTL_MOD && (head & SL_MARK_DEAD) && asks_for_events(event));
 	if (sl_fd_state_of(head) != SL_FD_OPEN || !(head & SL_MARK_DEAD) || !sl_entry_is_ours())
 		return false;
 	*result = 0;

@@ -9,7 +9,8 @@
 #include "base/poison.h"
 
 #define SL_AWAIT_LOOK_NS 1000000u
-#define SL_SANDBOX_LOOKS 1000000000u /* there a system call may end the program, and has perhaps ended the worker */
+#define SL_SANDBOX_LOOKS \
+	1000000000u /* there a system call may end the program, and has perhaps ended the worker */
 
 /* Marks change by these only. False: not this generation, or not open. */
 static bool change_marks(int fd, uint32_t generation, uint64_t set, uint64_t clear)

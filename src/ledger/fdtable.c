@@ -146,7 +146,8 @@ static bool slot_fill(struct sl_fd_slot *slot, uint32_t generation, const struct
 	atomic_store_explicit(&slot->last_io, 0, memory_order_relaxed);
 	uint64_t head = atomic_load(&slot->head);
 	do {
-		if (sl_fd_generation_of(head) != generation || sl_fd_state_of(head) != SL_FD_OPENING)
+		if (sl_fd_generation_of(head) != generation ||
+		    sl_fd_state_of(head) != SL_FD_OPENING)
 			return false;
 	} while (!atomic_compare_exchange_weak(&slot->head, &head,
 	                                       with_state(head, SL_FD_OPEN) | marks));
@@ -244,7 +245,8 @@ bool sl_fdtable_dup(int from, int to)
 	uint32_t generation = slot_claim(slot, copy.kind, false, &before);
 	retract_adoption(slot, before, sl_clock_ms());
 	/* What was done to the one was done to the other: they are the same socket. */
-	(void)slot_fill(slot, generation, &copy, record.marks & ~(uint32_t)(SL_MARK_HELD | SL_MARK_LATE));
+	(void)slot_fill(slot, generation, &copy,
+	                record.marks & ~(uint32_t)(SL_MARK_HELD | SL_MARK_LATE));
 	return true;
 }
 
@@ -283,8 +285,7 @@ static void forgotten_becomes(const struct sl_fd_forgotten *forgotten, enum sl_f
 		    sl_fd_generation_of(head) != sl_fd_generation_of(forgotten->head))
 			return;
 	} while (!atomic_compare_exchange_weak(
-		&slot->head, &head,
-		state == SL_FD_FREE ? freed(head) : with_state(head, state)));
+		&slot->head, &head, state == SL_FD_FREE ? freed(head) : with_state(head, state)));
 }
 
 void sl_fdtable_commit(const struct sl_fd_forgotten *forgotten)

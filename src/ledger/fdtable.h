@@ -46,12 +46,12 @@ enum sl_fd_flag {
 	SL_FD_EOF = 1 << 5,       /* a read of non-zero length returned 0 */
 	SL_FD_SHUT_READ = 1 << 6, /* the program shut it down */
 	SL_FD_SHUT_WRITE = 1 << 7,
-	SL_FD_DUPED = 1 << 8,   /* another fd has, or had, the same description */
-	SL_FD_ADOPTED = 1 << 9, /* nobody saw it open */
-	SL_FD_STDIO = 1 << 10,  /* fdopen() was called: I/O may pass the hooks */
-	SL_FD_EPOLL = 1 << 11,  /* is, or was, in an epoll set */
-	SL_FD_BOUND = 1 << 12,  /* bind() gave it a port of its own before it connected */
-	SL_FD_PASSED = 1 << 13, /* was sent to somebody with SCM_RIGHTS */
+	SL_FD_DUPED = 1 << 8,          /* another fd has, or had, the same description */
+	SL_FD_ADOPTED = 1 << 9,        /* nobody saw it open */
+	SL_FD_STDIO = 1 << 10,         /* fdopen() was called: I/O may pass the hooks */
+	SL_FD_EPOLL = 1 << 11,         /* is, or was, in an epoll set */
+	SL_FD_BOUND = 1 << 12,         /* bind() gave it a port of its own before it connected */
+	SL_FD_PASSED = 1 << 13,        /* was sent to somebody with SCM_RIGHTS */
 	SL_FD_KEEPALIVE = 1 << 14,     /* keepalive= is set on it */
 	SL_FD_OWN_KEEPALIVE = 1 << 15, /* the program sets keepalive itself */
 };
@@ -65,7 +65,9 @@ enum sl_fd_mark {
 	SL_MARK_DEAD = 1 << 19,      /* neutralized: a dead socket is behind the number */
 	SL_MARK_HELD = 1 << 20,      /* an action is under way: who ends the record waits */
 	SL_MARK_REGRETTED = 1 << 21, /* the program tried to send after we ended it */
-	SL_MARK_LATE = 1 << 22,      /* of the number: we closed it once, and the program's own close() is still to come */
+	SL_MARK_LATE =
+		1
+		<< 22, /* of the number: we closed it once, and the program's own close() is still to come */
 };
 #define SL_MARKS 0xff0000u
 

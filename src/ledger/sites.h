@@ -49,7 +49,7 @@ struct sl_site {
 	uint64_t retracted;                            /* the worker's, as the next two */
 	uint64_t regretted;
 	uint64_t reclaimed; /* connections that we ended */
-	uint64_t words[];                              /* frame_count, or twice that for Java */
+	uint64_t words[];   /* frame_count, or twice that for Java */
 };
 
 /* A captured stack. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 
 #include "base/desk.h"
 #include "base/locks.h"
@@ -231,6 +232,12 @@ static int neutralize_held(const struct sl_target *target, bool is_lone, bool is
 		return -ESTALE;
 	if (!is_over(first, is_lone) || !is_settled(first->fd, is_error_ours))
 		return -EBUSY;
+	/* They go with the socket, but not while a child that is about to exec has it too. */
+	for (unsigned i = 0; i < target->registrations; i++)
+		/* A registration can outlive its number, which is another socket's by now, in the same set perhaps. */
+		if (sl_kernel_cookie(target->in[i].fd) == target->cookie)
+			(void)SL_SYS4(SYS_epoll_ctl, target->in[i].set, EPOLL_CTL_DEL,
+			              target->in[i].fd, NULL);
 	/* A number that was closed past the hooks is no reason to leave the others half done. */
 	for (uint32_t i = 0; i < target->count; i++) {
 		const struct sl_number *number = &target->numbers[i];

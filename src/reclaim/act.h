@@ -23,13 +23,23 @@ struct sl_number {
 	uint32_t last_io; /* as it was looked at; SL_IO_ANY: any will do */
 };
 
+/* One place in an epoll set of this process. */
+#define SL_REGISTRATIONS 4
+struct sl_registration {
+	int set;
+	int fd;
+};
+
 /* One connection, under all its numbers in this process. */
 struct sl_target {
 	uint64_t cookie;
 	uint64_t bytes_sent; /* as it was looked at */
-	uint32_t forks;      /* sl_process_forks() as sharing was looked at; SL_FORKS_ANY: it does not matter */
+	uint32_t
+		forks; /* sl_process_forks() as sharing was looked at; SL_FORKS_ANY: it does not matter */
 	uint32_t count;
 	struct sl_number numbers[SL_HELD_MAX];
+	uint8_t registrations;
+	struct sl_registration in[SL_REGISTRATIONS];
 };
 
 /* Run `act` on a private copy of the socket, all its numbers held; `marks` are set on them first. Returns what `act` does, or why

@@ -17,7 +17,8 @@
 #include "base/poison.h"
 
 #define SL_PROBE_WAIT_MS 2000
-#define SL_PROBE_SLACK_MS 12 /* the kernel counts ages in jiffies of up to 10 ms (tcp_get_info() in net/ipv4/tcp.c) */
+#define SL_PROBE_SLACK_MS \
+	12 /* the kernel counts ages in jiffies of up to 10 ms (tcp_get_info() in net/ipv4/tcp.c) */
 
 /* What the clerk reads into: it may be late. */
 static struct sl_arena arena = SL_ARENA(64u << 10, 0);
@@ -76,10 +77,10 @@ void sl_due_look(const struct sl_suspect_view *view, struct sl_case *known)
 	const struct sl_site *site = sl_site_get(view->record.site);
 	const struct sl_suspect_rungs *rungs = view->rungs;
 	*known = (struct sl_case){
-		.direction = peer                              ? peer->direction
-	                     : view->record.flags & SL_FD_OUT  ? SL_DIRECTION_OUT
-	                     : view->record.flags & SL_FD_IN   ? SL_DIRECTION_IN
-	                                                       : SL_DIRECTION_UNKNOWN,
+		.direction = peer                             ? peer->direction
+	                     : view->record.flags & SL_FD_OUT ? SL_DIRECTION_OUT
+	                     : view->record.flags & SL_FD_IN  ? SL_DIRECTION_IN
+	                                                      : SL_DIRECTION_UNKNOWN,
 		.cause = view->judgement.cause,
 		.is_close_wait = view->judgement.is_close_wait,
 		.is_dead = view->judgement.is_dead,
@@ -105,7 +106,8 @@ void sl_due_add(struct sl_due_list *list, const struct sl_suspect_view *view,
 static int compare(const void *a, const void *b)
 {
 	const struct sl_due *x = a, *y = b;
-	bool is_spared = x->view.rungs->spared_said != 0, is_other_spared = y->view.rungs->spared_said != 0;
+	bool is_spared = x->view.rungs->spared_said != 0,
+	     is_other_spared = y->view.rungs->spared_said != 0;
 	if (is_spared != is_other_spared)
 		return is_spared ? 1 : -1;
 	if (x->known.quiet_ms != y->known.quiet_ms)
@@ -152,26 +154,22 @@ static bool is_behind_stdio(const struct sl_fd_record *record)
 /* Opened before this process was what it is: its parent may have it too. */
 static bool is_inherited(const struct sl_fd_record *record)
 {
-	return (record->flags & SL_FD_ADOPTED) ||
-	       record->opened_at_ms <= sl_process_forked_at_ms();
+	return (record->flags & SL_FD_ADOPTED) || record->opened_at_ms <= sl_process_forked_at_ms();
 }
 
-static enum sl_sharing_answer sharing_of(const struct sl_due *due, bool has_unseen_parent)
+static enum sl_sharing_answer sharing_of(const struct sl_due *due)
 {
 	const struct sl_fd_record *record = &due->view.record;
 	enum sl_sharing_answer answer = record->flags & SL_FD_PASSED
 	                                        ? SL_SHARING_SHARED
 	                                        : sl_sharing_of(&sharing, due->inode);
-	return answer == SL_SHARING_NONE && (has_unseen_parent || sharing.is_older_unknown) &&
-	                       is_inherited(record)
+	return answer == SL_SHARING_NONE && sharing.is_older_unknown && is_inherited(record)
 	               ? SL_SHARING_UNKNOWN
 	               : answer;
 }
 
 bool sl_due_complete(struct sl_due_list *list, uint64_t wait_ms)
 {
-	/* In another pid namespace (getppid(2)): /proc does not show it. */
-	bool has_unseen_parent = SL_SYS0(SYS_getppid) == 0;
 	bool is_sigpipe_safe = is_sigpipe_ignored();
 	if (!read_sharing(list, wait_ms))
 		return false;
@@ -185,13 +183,13 @@ bool sl_due_complete(struct sl_due_list *list, uint64_t wait_ms)
 			due->view.record.flags |= now.flags;
 		due->forks = forks_before;
 		due->known.is_covered = sl_rules_cover(record->peer, record->fd);
-		due->known.sharing = sharing_of(due, has_unseen_parent);
+		due->known.sharing = sharing_of(due);
 		due->known.is_in_epoll = sl_sharing_is_in_epoll(&sharing, due->inode);
 		due->known.is_level_triggered = sl_sharing_is_level_triggered(&sharing, due->inode);
 		due->known.is_behind_stdio = is_behind_stdio(record) && !is_sigpipe_safe;
-		due->known.has_pending_error =
-			!due->view.rungs->is_error_ours &&
-			sl_sys_poll(&look, 1, 0) == 1 && (look.revents & POLLERR);
+		due->known.has_pending_error = !due->view.rungs->is_error_ours &&
+		                               sl_sys_poll(&look, 1, 0) == 1 &&
+		                               (look.revents & POLLERR);
 	}
 	return true;
 }
@@ -242,6 +240,11 @@ bool sl_due_target(const struct sl_due *due, struct sl_target *target)
 	bool are_guarded = view->record.marks & SL_MARK_GUARDED;
 	*target = (struct sl_target){
 		.cookie = view->cookie, .bytes_sent = view->bytes_sent, .forks = due->forks};
+	const struct sl_shared *shared = sl_sharing_get(&sharing, due->inode);
+	if (shared) {
+		target->registrations = shared->registrations;
+		memcpy(target->in, shared->in, sizeof(target->in));
+	}
 	put_number(target, &view->record);
 	if (!is_duped(view))
 		return are_guarded;

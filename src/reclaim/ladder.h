@@ -28,20 +28,20 @@ enum sl_rung {
 /* Why a connection is left alone: the word of the event "skipped". */
 enum sl_spared {
 	SL_SPARED_NOT,
-	SL_SPARED_NOT_DUE,        /* not stuck, or within grace: no event */
-	SL_SPARED_SIDE,           /* side= does not cover its direction */
-	SL_SPARED_RULE,           /* only= or never= */
-	SL_SPARED_ADOPTED,        /* not seen open: at most shut down */
-	SL_SPARED_REGRET,         /* an action at its site was wrong before */
-	SL_SPARED_CAUSE,          /* inbound, and the program did not ignore an end of file */
-	SL_SPARED_SHARED,         /* another process has it too */
-	SL_SPARED_SHARING_UNKNOWN,/* ... or may have: its fds cannot be read */
-	SL_SPARED_UNREAD,         /* bytes wait unread: no further than shutdown */
-	SL_SPARED_ERROR_PENDING,  /* an error that the program has not seen yet */
-	SL_SPARED_EPOLL,          /* a registration would be left spinning */
-	SL_SPARED_PEER_WAITS,     /* the probe was acknowledged by an inbound peer */
-	SL_SPARED_STDIO,          /* a FILE writes to it past the hooks, and SIGPIPE would end the program */
-	SL_SPARED_BUSY,           /* the program is in a call on it, or used it a moment ago: looked at again */
+	SL_SPARED_NOT_DUE,         /* not stuck, or within grace: no event */
+	SL_SPARED_SIDE,            /* side= does not cover its direction */
+	SL_SPARED_RULE,            /* only= or never= */
+	SL_SPARED_ADOPTED,         /* not seen open: at most shut down */
+	SL_SPARED_REGRET,          /* an action at its site was wrong before */
+	SL_SPARED_CAUSE,           /* inbound, and the program did not ignore an end of file */
+	SL_SPARED_SHARED,          /* another process has it too */
+	SL_SPARED_SHARING_UNKNOWN, /* ... or may have: its fds cannot be read */
+	SL_SPARED_UNREAD,          /* bytes wait unread: no further than shutdown */
+	SL_SPARED_ERROR_PENDING,   /* an error that the program has not seen yet */
+	SL_SPARED_EPOLL,           /* a registration would be left spinning */
+	SL_SPARED_PEER_WAITS,      /* the probe was acknowledged by an inbound peer */
+	SL_SPARED_STDIO, /* a FILE writes to it past the hooks, and SIGPIPE would end the program */
+	SL_SPARED_BUSY, /* the program is in a call on it, or used it a moment ago: looked at again */
 	SL_SPARED_COUNT,
 };
 
@@ -58,20 +58,20 @@ struct sl_case {
 	bool is_close_wait;
 	bool is_dead;
 	bool is_adopted;
-	bool is_covered;       /* by only=, and not by never= */
-	bool is_exempt;        /* its site had a regret */
-	bool has_unread;       /* bytes other than a lone close_notify */
-	bool has_unsent;       /* still moving */
+	bool is_covered; /* by only=, and not by never= */
+	bool is_exempt;  /* its site had a regret */
+	bool has_unread; /* bytes other than a lone close_notify */
+	bool has_unsent; /* still moving */
 	bool has_pending_error;
 	bool is_in_epoll;
 	bool is_level_triggered; /* in an epoll set, and would spin there */
 	bool is_behind_stdio;    /* a FILE writes to it, and SIGPIPE is not ignored */
-	bool read_last;        /* the program read last and has not written since */
+	bool read_last;          /* the program read last and has not written since */
 	bool probe_sent;
 	bool is_probe_pending; /* the answer may still come */
 	bool probe_answered;   /* the peer acknowledged: it still knows the connection */
 	enum sl_sharing_answer sharing;
-	enum sl_rung reached;  /* the highest rung taken so far */
+	enum sl_rung reached; /* the highest rung taken so far */
 	uint64_t quiet_ms;
 	uint64_t since_rung_ms; /* since `reached` was taken */
 };

@@ -18,11 +18,12 @@
 #include "base/poison.h"
 
 #define SL_SHARING_WAIT_MS 2000
-#define SL_SHARING_REST 20     /* after reading all of /proc, that many times as long without */
+#define SL_SHARING_REST 20       /* after reading all of /proc, that many times as long without */
 #define SL_SPARE_DUE 200         /* looked at beyond what max_rate allows: some will be spared */
 #define SL_LIMITED_SWEEP_MS 1000 /* max_rate left something over: look again then */
 #define SL_PROBE_SWEEP_MS 2000
-#define SL_PROBES_MOST 5 /* without an answer, of an inbound peer: after a minute it is taken for gone */
+#define SL_PROBES_MOST \
+	5 /* without an answer, of an inbound peer: after a minute it is taken for gone */
 
 /* All the worker's, but for the last. */
 static sl_event_fn *tell_fn;
@@ -146,7 +147,8 @@ static void start_anew(const struct sl_suspect_view *view)
 }
 
 /* A peer that acknowledged is asked again after another deadline. */
-static void renew_probe(struct sl_suspect_rungs *rungs, const struct sl_case *known, uint64_t now_ms)
+static void renew_probe(struct sl_suspect_rungs *rungs, const struct sl_case *known,
+                        uint64_t now_ms)
 {
 	if (known->probe_answered && known->direction == SL_DIRECTION_IN &&
 	    now_ms - rungs->probed_at_ms >= (uint64_t)sl_options.deadline_in_ms)
@@ -159,9 +161,9 @@ static void probe_again(struct sl_suspect_rungs *rungs, struct sl_case *known)
 {
 	if (known->probe_answered)
 		rungs->probes_lost = 0;
-	if (!known->probe_sent || known->probe_answered || known->is_probe_pending || known->is_dead ||
-	    known->direction != SL_DIRECTION_IN || rungs->is_probing || rungs->is_pretended ||
-	    rungs->probes_lost + 1 >= SL_PROBES_MOST)
+	if (!known->probe_sent || known->probe_answered || known->is_probe_pending ||
+	    known->is_dead || known->direction != SL_DIRECTION_IN || rungs->is_probing ||
+	    rungs->is_pretended || rungs->probes_lost + 1 >= SL_PROBES_MOST)
 		return;
 	rungs->probes_lost++;
 	rungs->probed_at_ms = 0;
@@ -216,7 +218,8 @@ static void collect(void *context, const struct sl_suspect_view *view)
 	if (turn->is_acting && is_worth_asking(view, &known))
 		sl_due_add(&turn->due, view, &known);
 	/* Guarded from now on; acted on at a later sweep. */
-	if (!(view->record.marks & SL_MARK_GUARDED) && (turn->is_acting || sl_options_want_rescue(&sl_options)))
+	if (!(view->record.marks & SL_MARK_GUARDED) &&
+	    (turn->is_acting || sl_options_want_rescue(&sl_options)))
 		rungs->is_guarded = sl_fdtable_guard(view->record.fd, view->record.generation);
 }
 
@@ -258,7 +261,8 @@ static void say_short(int error)
 	if (is_short_said || (error != -EMFILE && error != -ENFILE && error != -ENOMEM))
 		return;
 	is_short_said = true;
-	sl_log("actions are not possible: no file descriptor is left for the library's own use", NULL);
+	sl_log("actions are not possible: no file descriptor is left for the library's own use",
+	       NULL);
 }
 
 static int probe(const struct sl_due *due, const struct sl_target *target)
@@ -310,7 +314,8 @@ static int shut_down(const struct sl_due *due, struct sl_target *target)
 	sl_reclaim_count_shutdown(due);
 	tell(&due->view, SL_EVENT_SHUTDOWN);
 	if (due->known.is_level_triggered)
-		(void)neutralize(due, target); /* it would spin on the hang-up until the grace is over */
+		(void)neutralize(due,
+		                 target); /* it would spin on the hang-up until the grace is over */
 	return 0;
 }
 
@@ -431,7 +436,8 @@ static void climb_if_known(struct turn *turn)
 	cut_to_rate(&turn->due);
 	bool is_known = sl_due_complete(&turn->due, SL_SHARING_WAIT_MS);
 	uint64_t end_ms = sl_clock_ms();
-	read_from_ms = end_ms + (is_known ? SL_SHARING_REST * sl_due_cost_ms() : SL_LIMITED_SWEEP_MS);
+	read_from_ms =
+		end_ms + (is_known ? SL_SHARING_REST * sl_due_cost_ms() : SL_LIMITED_SWEEP_MS);
 	if (is_known)
 		climb(turn);
 }

@@ -63,7 +63,8 @@ static void count_one(uint64_t now_ms, sl_event_fn *tell, struct sl_event *event
 		return;
 	is_stopped = true;
 	tell(&(struct sl_event){.kind = SL_EVENT_STOPPED, .fd = -1, .quiet_ms = -1});
-	sl_log("three regrets within ten minutes: the program used connections that had been ended; no more actions, "
+	sl_log("three regrets within ten minutes: the program used connections that had been "
+	       "ended; no more actions, "
 	       "action=report from now on",
 	       NULL);
 }

@@ -32,7 +32,8 @@
 
 /* Those who want the same. Threads ask by counting up `asked`; the worker answers up to the count that it saw. */
 struct place {
-	_Atomic uint32_t what; /* peer id + 1, or SL_WHAT_FDS, with SL_WHAT_LIMIT or not; 0: empty */
+	_Atomic uint32_t
+		what; /* peer id + 1, or SL_WHAT_FDS, with SL_WHAT_LIMIT or not; 0: empty */
 	_Atomic uint32_t asked;
 	_Atomic uint32_t answered; /* futex word */
 	_Atomic uint32_t freed;    /* by the last answer */
@@ -42,7 +43,7 @@ struct place {
 static struct place places[SL_RESCUE_PLACES];
 static _Atomic uint64_t rescued;
 static bool has_freed_fds; /* the worker's */
-static bool is_raised; /* the worker's: the limit was raised once */
+static bool is_raised;     /* the worker's: the limit was raised once */
 
 static bool is_waited_for(struct place *place)
 {
@@ -139,8 +140,7 @@ static void look_at(void *context, const struct sl_suspect_view *view)
 	sl_due_look(view, &known);
 	/* The costly facts come later: none of them stands against it yet. */
 	known.is_covered = true;
-	if (view->rungs->is_guarded &&
-	    sl_ladder_may_rescue(&known, &sl_options) == SL_SPARED_NOT)
+	if (view->rungs->is_guarded && sl_ladder_may_rescue(&known, &sl_options) == SL_SPARED_NOT)
 		sl_due_add(&search->due, view, &known);
 }
 
@@ -152,8 +152,7 @@ static bool may_take(const struct sl_due *due)
 static bool shut_down(const struct sl_due *due)
 {
 	struct sl_target target;
-	if (!may_take(due) ||
-	    !sl_due_target(due, &target) || sl_act_shutdown(&target) != 0)
+	if (!may_take(due) || !sl_due_target(due, &target) || sl_act_shutdown(&target) != 0)
 		return false;
 	sl_reclaim_count_shutdown(due);
 	struct sl_event event = sl_due_event(&due->view, SL_EVENT_SHUTDOWN);
@@ -257,8 +256,7 @@ static bool raise_limit(void)
 	rlim_t before = files.rlim_cur;
 	rlim_t wanted = (rlim_t)sl_options.raise_nofile;
 	files.rlim_cur = wanted < files.rlim_max ? wanted : files.rlim_max;
-	if (files.rlim_cur <= before ||
-	    SL_SYS4(SYS_prlimit64, 0, RLIMIT_NOFILE, &files, NULL) < 0)
+	if (files.rlim_cur <= before || SL_SYS4(SYS_prlimit64, 0, RLIMIT_NOFILE, &files, NULL) < 0)
 		return false;
 	say_raised(before, files.rlim_cur);
 	return true;
@@ -280,7 +278,9 @@ bool sl_rescue_has_freed_fds(void)
 static void answer(struct place *place, uint32_t asked)
 {
 	uint32_t what = atomic_load(&place->what);
-	uint32_t freed = what & SL_WHAT_FDS ? rescue_fds(what) : rescue_ports(what - 1, asked - atomic_load(&place->answered));
+	uint32_t freed = what & SL_WHAT_FDS
+	                         ? rescue_fds(what)
+	                         : rescue_ports(what - 1, asked - atomic_load(&place->answered));
 	if (what & SL_WHAT_FDS)
 		has_freed_fds = freed > 0;
 	atomic_store(&place->freed, freed);

@@ -103,12 +103,14 @@ struct reading {
 	struct sl_sharing *sharing;
 	uint32_t fds;
 	bool is_denied; /* where the fds of this process lead could not be read */
-	int own_pid; /* as this /proc counts: its pid namespace may be another */
+	int own_pid;    /* as this /proc counts: its pid namespace may be another */
 	int parent_pid;
 	bool has_met_itself;
+	bool has_met_parent;
 	uint64_t own_start;
 	unsigned own_uid;
 	char own_name[32];
+	int epoll_set; /* the one that is being read */
 };
 
 static bool read_fd(void *context, int directory, const char *name)
@@ -152,6 +154,15 @@ static bool has_our_name(const struct reading *reading, int proc, const char *pi
 	       strcmp(name, reading->own_name) == 0;
 }
 
+/* Its directory belongs to its user, or to root where it hides from its user. */
+static bool is_owner(const struct reading *reading, int proc, const char *pid)
+{
+	struct stat file;
+	if (SL_SYS4(SYS_newfstatat, proc, pid, &file, 0) < 0)
+		return false;
+	return file.st_uid == reading->own_uid || (int)number_at(pid) == reading->parent_pid;
+}
+
 /* A process whose fds cannot be read: may it share ours? One of the same user may, and a parent of the same name, who forked
  * us before we gave up its rights. Another user's is taken not to: it could not have been forked from here and be hidden. Nor
  * does one that has ended and waits for its parent. Where only its first thread has ended, none is listed (is_empty), and the
@@ -159,8 +170,9 @@ static bool has_our_name(const struct reading *reading, int proc, const char *pi
 static bool may_share(const struct reading *reading, int proc, const char *pid, bool is_empty)
 {
 	char status[2048];
-	if (read_of_process(proc, pid, "status", status, sizeof(status)) <= 0)
-		return false;
+	long got = read_of_process(proc, pid, "status", status, sizeof(status));
+	if (got <= 0) /* hidden from us (hidepid=), if it is there at all */
+		return got != -ENOENT && got != -ESRCH && got != 0 && is_owner(reading, proc, pid);
 	if (strstr(status, "\nVmSize:") ? is_empty : strstr(status, "\nThreads:\t1\n") != NULL)
 		return false;
 	const char *line = strstr(status, "\nUid:\t");
@@ -196,6 +208,7 @@ static bool read_process(void *context, int proc, const char *pid)
 	struct reading *reading = context;
 	char path[32];
 	struct sl_out out;
+	reading->has_met_parent |= (int)number_at(pid) == reading->parent_pid;
 	if ((int)number_at(pid) == reading->own_pid) {
 		reading->has_met_itself = true;
 		return true;
@@ -253,6 +266,11 @@ static void read_epoll_line(struct reading *reading, const char *line)
 		return;
 	shared->is_in_epoll = true;
 	shared->is_level_triggered |= !(events & EPOLLET) && (events & ~(uint32_t)SL_EPOLL_PRIVATE);
+	if (shared->registrations < SL_REGISTRATIONS)
+		shared->in[shared->registrations++] = (struct sl_registration){
+			.set = reading->epoll_set,
+			.fd = (int)number_at(line + 4 + strspn(line + 4, " ")),
+		};
 }
 
 /* One epoll set: its fdinfo, line by line. */
@@ -289,9 +307,11 @@ static void read_epoll_set(struct reading *reading, const char *name)
 static bool read_own_fd(void *context, int directory, const char *name)
 {
 	char link[64];
+	struct reading *reading = context;
 	(void)read_link(directory, name, link, sizeof(link));
+	reading->epoll_set = (int)number_at(name);
 	if (strcmp(link, "anon_inode:[eventpoll]") == 0)
-		read_epoll_set(context, name);
+		read_epoll_set(reading, name);
 	return true;
 }
 
@@ -348,6 +368,8 @@ static void read_all(void *context)
 	}
 	/* Where not even this process shows, /proc is not what it should be (a chroot). */
 	sharing->is_unknown |= !reading.has_met_itself;
+	/* Hidden, or in another pid namespace (getppid(2)). */
+	sharing->is_older_unknown |= !reading.has_met_parent;
 	read_own_sets(&reading);
 	sharing->cost_ms = processor_time_ms() - begin_ms;
 }
@@ -381,6 +403,11 @@ enum sl_sharing_answer sl_sharing_of(struct sl_sharing *sharing, uint64_t inode)
 	if (shared && shared->is_elsewhere)
 		return SL_SHARING_SHARED;
 	return !shared || sharing->is_unknown ? SL_SHARING_UNKNOWN : SL_SHARING_NONE;
+}
+
+const struct sl_shared *sl_sharing_get(struct sl_sharing *of, uint64_t inode)
+{
+	return asked_about(of, inode);
 }
 
 bool sl_sharing_is_in_epoll(struct sl_sharing *sharing, uint64_t inode)

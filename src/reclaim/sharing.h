@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "reclaim/act.h"
 #include "reclaim/ladder.h"
 
 /* One socket that was asked about. */
@@ -21,13 +22,15 @@ struct sl_shared {
 	bool is_elsewhere;
 	bool is_in_epoll;
 	bool is_level_triggered; /* there, and would spin on a hang-up */
+	uint8_t registrations;   /* of those, as many as there is room for */
+	struct sl_registration in[SL_REGISTRATIONS];
 };
 
 struct sl_sharing {
 	struct sl_shared *slots; /* open-addressed, by inode */
 	uint32_t mask;
-	char task[48];         /* "/proc/self/task/TID" of the thread whose fd table is the program's */
-	bool is_unknown;       /* a process that may share could not be read, or it was too much */
+	char task[48];   /* "/proc/self/task/TID" of the thread whose fd table is the program's */
+	bool is_unknown; /* a process that may share could not be read, or it was too much */
 	bool is_older_unknown; /* the same, of one that was there before this process: it may have what this one inherited */
 	bool is_epoll_unknown; /* the same for our own epoll sets */
 	uint64_t cost_ms;      /* processor time of the reading */
@@ -46,6 +49,8 @@ bool sl_sharing_read(struct sl_sharing *sharing, uint64_t wait_ms);
 uint64_t sl_sharing_inode(int fd);
 
 enum sl_sharing_answer sl_sharing_of(struct sl_sharing *sharing, uint64_t inode);
+/* What is known of this one; NULL: nothing. */
+const struct sl_shared *sl_sharing_get(struct sl_sharing *sharing, uint64_t inode);
 bool sl_sharing_is_in_epoll(struct sl_sharing *sharing, uint64_t inode);
 bool sl_sharing_is_level_triggered(struct sl_sharing *sharing, uint64_t inode);
 

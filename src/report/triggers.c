@@ -40,7 +40,8 @@ static struct {
 	struct sl_pressure what;
 	uint64_t at_ms;
 } reported[SL_PRESSURES];
-static uint64_t next_sweep_ms = UINT64_MAX; /* wanted before the interval is over; UINT64_MAX: not */
+static uint64_t next_sweep_ms =
+	UINT64_MAX; /* wanted before the interval is over; UINT64_MAX: not */
 static bool was_late;
 
 static void sweep(uint64_t now_ms)
@@ -58,8 +59,9 @@ static void sweep(uint64_t now_ms)
  * lose the mitigation for that. */
 static bool is_late(uint64_t now_ms)
 {
-	bool late = swept_at_ms != 0 &&
-	            now_ms - swept_at_ms > 2 * sl_options_interval_ms(&sl_options) + SL_LATE_SLACK_MS;
+	bool late =
+		swept_at_ms != 0 &&
+		now_ms - swept_at_ms > 2 * sl_options_interval_ms(&sl_options) + SL_LATE_SLACK_MS;
 	bool first = late && !was_late;
 	was_late = late;
 	return first;
@@ -147,7 +149,8 @@ static bool is_news(const struct sl_pressure *pressure, uint64_t now_ms)
 	reported[oldest].at_ms = now_ms;
 	if ((pressure->error == EMFILE || pressure->error == ENFILE) && !sl_rescue_has_freed_fds())
 		sl_log("out of file descriptors (", pressure->error == EMFILE ? "EMFILE" : "ENFILE",
-		       "): a call of the program failed; raise_nofile=N raises its limit, only action=close "
+		       "): a call of the program failed; raise_nofile=N raises its limit, only "
+		       "action=close "
 		       "gives numbers back",
 		       NULL);
 	sl_events_tell(&(struct sl_event){.kind = SL_EVENT_PRESSURE,

@@ -92,7 +92,8 @@ static void count_ports(void)
 	memset(ports_in_use, 0, sizeof(ports_in_use));
 	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1) {
 		uint32_t peer = record.peer ? record.peer : record.dest;
-		bool has_port = record.kind == SL_KIND_TCP && !(record.marks & (SL_MARK_ENDED | SL_MARK_DEAD)) &&
+		bool has_port = record.kind == SL_KIND_TCP &&
+		                !(record.marks & (SL_MARK_ENDED | SL_MARK_DEAD)) &&
 		                (record.flags & (SL_FD_CONNECTED | SL_FD_CONNECTING));
 		ports_in_use[peer] += has_port;
 	}

@@ -147,7 +147,8 @@ static void count_retracted(const struct sl_suspect *suspect)
 
 /* The action clock: a sweep that comes late, for the process was stopped, adds two intervals at most (SIGSTOP, the freezer, a
  * suspended machine): who was stopped could not react. */
-static void run_action_clock(struct sl_suspect *suspect, bool is_new, bool is_active, uint64_t now_ms)
+static void run_action_clock(struct sl_suspect *suspect, bool is_new, bool is_active,
+                             uint64_t now_ms)
 {
 	uint64_t most_ms = 2 * sl_options_interval_ms(&sl_options);
 	uint64_t from_ms = is_new ? suspect->fin_at_ms : suspect->met_at_ms;

@@ -38,7 +38,7 @@ struct sl_suspect_rungs {
 /* A suspect as reclaim/ sees it. */
 struct sl_suspect_view {
 	struct sl_fd_record record; /* of one of its numbers */
-	uint32_t descriptors;       /* numbers that it has in this process, as the last sweep met them */
+	uint32_t descriptors; /* numbers that it has in this process, as the last sweep met them */
 	uint64_t cookie;
 	uint64_t action_quiet_ms; /* quiet time on the action clock */
 	uint64_t bytes_sent;

@@ -184,8 +184,8 @@ static void look_at_dead(const struct sweep *sweep, const struct sl_fd_record *r
 {
 	struct pollfd look = {.fd = record->fd, .events = POLLRDHUP};
 	/* A fresh socket is in state CLOSE as well, but it has not been shut down. */
-	if (tcp->state != TCP_CLOSE || tcp->was_established ||
-	    sl_sys_poll(&look, 1, 0) != 1 || !(look.revents & POLLRDHUP))
+	if (tcp->state != TCP_CLOSE || tcp->was_established || sl_sys_poll(&look, 1, 0) != 1 ||
+	    !(look.revents & POLLRDHUP))
 		sl_fdtable_drop(record->fd, record->generation);
 	else
 		sl_suspects_meet_dead(record, time_of(sweep));

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "base/options.h"
+#include "base/ownfd.h"
 #include "ledger/sites.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/sharing.h"
@@ -153,6 +154,14 @@ void suspected_forget_peer(struct tcp_pair *pair)
 		forget(&pair->server, pair->port, client);
 	else
 		forget(&pair->client, client, pair->port);
+}
+
+void suspected_check_free(int fd)
+{
+	struct sl_fd_record record;
+	if (sl_fdtable_get(fd, &record))
+		assert_false(record.marks & SL_MARK_HELD);
+	assert_int_equal(atomic_load(&sl_ownfd_lent), -1);
 }
 
 /* A process that ends just now may be in the way for a moment. */

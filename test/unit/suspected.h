@@ -40,6 +40,9 @@ uint32_t suspected_marks(int fd);
 /* The connection at fd with this number alone, as it is now. */
 struct sl_target suspected_target(int fd);
 
+/* Nothing is held there, and nothing of the program's lies on a number of ours. */
+void suspected_check_free(int fd);
+
 /* What hooked calls leave. */
 void suspected_touch(int fd, enum sl_io io);
 

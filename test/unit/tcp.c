@@ -5,6 +5,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -93,6 +94,35 @@ void tcp_deafen(int fd)
 	                 0);
 }
 
+int tcp_option(int fd, int level, int name)
+{
+	int value = -1;
+	socklen_t n = sizeof(value);
+	assert_int_equal(getsockopt(fd, level, name, &value, &n), 0);
+	return value;
+}
+
+void tcp_set_option(int fd, int level, int name, int value)
+{
+	assert_int_equal(setsockopt(fd, level, name, &value, sizeof(value)), 0);
+}
+
+void tcp_check_fin(int fd)
+{
+	struct pollfd look = {.fd = fd, .events = POLLIN};
+	char byte;
+	assert_int_equal(poll(&look, 1, PATIENCE_MS), 1);
+	assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+	assert_int_equal(tcp_option(fd, SOL_SOCKET, SO_ERROR), 0);
+}
+
+void tcp_check_alive(const struct tcp_pair *pair)
+{
+	assert_int_equal(tcp_state(pair->client), TCP_ESTABLISHED);
+	assert_int_equal(write(pair->client, "x", 1), 1);
+	tcp_await_unread(pair->server, 1);
+}
+
 int tcp_state(int fd)
 {
 	struct tcp_info info;
@@ -166,7 +196,7 @@ void tcp_await_sent(int fd)
 
 void tcp_narrow(const struct tcp_pair *pair)
 {
-	const int bytes = 4096; /* the kernel makes of it what it needs at least (socket(7)) */
+	const int bytes = 1 << 16; /* on the loopback one segment; less, and it goes by the timer */
 	assert_int_equal(setsockopt(pair->client, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)), 0);
 	assert_int_equal(setsockopt(pair->server, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)), 0);
 }

@@ -32,6 +32,15 @@ void tcp_reset(int fd);
 /* From now on this end drops whatever comes in: to the other one it is dead. */
 void tcp_deafen(int fd);
 
+/* Integer socket options. */
+int tcp_option(int fd, int level, int name);
+void tcp_set_option(int fd, int level, int name, int value);
+
+/* It is established, and a byte goes from the client to the server. */
+void tcp_check_alive(const struct tcp_pair *pair);
+/* The end of the stream comes, and no error: a FIN and no RST. */
+void tcp_check_fin(int fd);
+
 /* TCP_* of netinet/tcp.h. */
 int tcp_state(int fd);
 void tcp_await_state(int fd, int state);

@@ -39,14 +39,6 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int get(int fd, int name)
-{
-	int value = -1;
-	socklen_t n = sizeof(value);
-	assert_int_equal(getsockopt(fd, SOL_SOCKET, name, &value, &n), 0);
-	return value;
-}
-
 static void one_for_each_kind(void **state)
 {
 	(void)state;
@@ -58,8 +50,8 @@ static void one_for_each_kind(void **state)
 		assert_true(fds[i] >= SL_OWN_FD_FLOOR && sl_ownfd_is(fds[i]));
 		assert_int_equal(fcntl(fds[i], F_GETFD), FD_CLOEXEC);
 		assert_int_equal(!!(fcntl(fds[i], F_GETFL) & O_NONBLOCK), is_nonblocking);
-		assert_int_equal(get(fds[i], SO_DOMAIN), family);
-		assert_int_equal(get(fds[i], SO_TYPE), SOCK_STREAM);
+		assert_int_equal(tcp_option(fds[i], SOL_SOCKET, SO_DOMAIN), family);
+		assert_int_equal(tcp_option(fds[i], SOL_SOCKET, SO_TYPE), SOCK_STREAM);
 		assert_true(sl_dead_is_dead(fds[i]));
 		/* As long as it is dead it is the one. */
 		assert_int_equal(sl_dead_socket(family, is_nonblocking), fds[i]);
@@ -91,7 +83,7 @@ static void what_it_shows(void **state)
 			assert_int_equal(errno, ENOTCONN);
 			assert_int_equal(shutdown(fd, SHUT_RDWR), -1);
 			assert_int_equal(errno, ENOTCONN);
-			assert_int_equal(get(fd, SO_ERROR), 0);
+			assert_int_equal(tcp_option(fd, SOL_SOCKET, SO_ERROR), 0);
 			assert_true(sl_dead_is_dead(fd));
 		}
 	}
@@ -149,7 +141,8 @@ static void connect_it(int fd)
 static void bind_it(int fd)
 {
 	struct sockaddr_in address;
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, (socklen_t)loopback(&address, 0)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, (socklen_t)loopback(&address, 0)),
+	                 0);
 }
 
 static void listen_on_it(int fd)
@@ -262,7 +255,7 @@ static void of_ipv6(void **state)
 	tcp_await_state(client, TCP_CLOSE_WAIT);
 	neutralize(client);
 	assert_int_equal(sl_dead_become_own(client), 0);
-	assert_int_equal(get(client, SO_DOMAIN), AF_INET6);
+	assert_int_equal(tcp_option(client, SOL_SOCKET, SO_DOMAIN), AF_INET6);
 }
 
 /* Only a number that was neutralized, and still is. */

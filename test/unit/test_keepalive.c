@@ -29,27 +29,14 @@ struct times {
 static struct times standard;
 static struct tcp_pair pair;
 
-static int get(int fd, int level, int name)
-{
-	int value = -1;
-	socklen_t n = sizeof(value);
-	assert_int_equal(getsockopt(fd, level, name, &value, &n), 0);
-	return value;
-}
-
 static struct times times_of(int fd)
 {
 	return (struct times){
-		get(fd, SOL_SOCKET, SO_KEEPALIVE),
-		get(fd, IPPROTO_TCP, TCP_KEEPIDLE),
-		get(fd, IPPROTO_TCP, TCP_KEEPINTVL),
-		get(fd, IPPROTO_TCP, TCP_KEEPCNT),
+		tcp_option(fd, SOL_SOCKET, SO_KEEPALIVE),
+		tcp_option(fd, IPPROTO_TCP, TCP_KEEPIDLE),
+		tcp_option(fd, IPPROTO_TCP, TCP_KEEPINTVL),
+		tcp_option(fd, IPPROTO_TCP, TCP_KEEPCNT),
 	};
-}
-
-static void set(int fd, int level, int name, int value)
-{
-	assert_int_equal(setsockopt(fd, level, name, &value, sizeof(value)), 0);
 }
 
 static int start(void **state)
@@ -96,7 +83,7 @@ static void set_as_the_program(int fd, int level, int name, int value)
 {
 	struct sl_fd_record record = suspected_record(fd);
 	sl_keepalive_yield(&record);
-	set(fd, level, name, value);
+	tcp_set_option(fd, level, name, value);
 }
 
 static void off(void **state)
@@ -111,8 +98,8 @@ static void off(void **state)
 static void the_values(void **state)
 {
 	(void)state;
-	static const int rows[][2] = {{1, 1},   {4, 1},    {5, 1},     {9, 1},
-	                              {10, 2},  {60, 12},  {7200, 1440}, {32767, 6553}};
+	static const int rows[][2] = {{1, 1},  {4, 1},   {5, 1},       {9, 1},
+	                              {10, 2}, {60, 12}, {7200, 1440}, {32767, 6553}};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct tcp_pair other;
 		tcp_open(&other);
@@ -142,7 +129,7 @@ static void which_sockets(void **state)
 	check(v6, 1, 30, 6, 5);
 	check_standard(pair.listener, 0);
 	check_standard(pair.server, 0); /* nobody recorded it */
-	assert_int_equal(get(other, SOL_SOCKET, SO_KEEPALIVE), 0);
+	assert_int_equal(tcp_option(other, SOL_SOCKET, SO_KEEPALIVE), 0);
 	/* Met later. */
 	tcp_record(pair.server, SUSPECTED_IN, SL_SITE_NO_STACK);
 	sl_keepalive_turn();
@@ -155,7 +142,7 @@ static void once(void **state)
 {
 	(void)state;
 	sl_keepalive_turn();
-	set(pair.client, IPPROTO_TCP, TCP_KEEPIDLE, 99);
+	tcp_set_option(pair.client, IPPROTO_TCP, TCP_KEEPIDLE, 99);
 	sl_keepalive_turn();
 	check(pair.client, 1, 99, 6, 5);
 }
@@ -209,8 +196,8 @@ static void switched_off_by_the_program(void **state)
 static void set_unseen(void **state)
 {
 	(void)state;
-	set(pair.client, SOL_SOCKET, SO_KEEPALIVE, 1);
-	set(pair.client, IPPROTO_TCP, TCP_KEEPINTVL, 11);
+	tcp_set_option(pair.client, SOL_SOCKET, SO_KEEPALIVE, 1);
+	tcp_set_option(pair.client, IPPROTO_TCP, TCP_KEEPINTVL, 11);
 	sl_keepalive_turn();
 	check(pair.client, 1, standard.idle_s, 11, standard.count);
 	assert_int_equal(flags_of(pair.client), SL_FD_OWN_KEEPALIVE);
@@ -237,7 +224,7 @@ static void set_on_the_listener(void **state)
 {
 	(void)state;
 	set_as_the_program(pair.client, SOL_SOCKET, SO_KEEPALIVE, 0); /* not in the way */
-	set(pair.listener, IPPROTO_TCP, TCP_KEEPIDLE, 55);
+	tcp_set_option(pair.listener, IPPROTO_TCP, TCP_KEEPIDLE, 55);
 	int client = tcp_connect(false, pair.port), server = accept(pair.listener, NULL, NULL);
 	/* The first that is met. */
 	tcp_record(server, SUSPECTED_IN, SL_SITE_NO_STACK);
@@ -287,7 +274,7 @@ static void sandboxed_in_child(void)
 {
 	sl_process_sandboxed();
 	sl_keepalive_turn();
-	CHECK(get(pair.client, SOL_SOCKET, SO_KEEPALIVE) == 0);
+	CHECK(tcp_option(pair.client, SOL_SOCKET, SO_KEEPALIVE) == 0);
 }
 
 static void in_a_sandbox(void **state)

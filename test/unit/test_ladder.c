@@ -50,20 +50,13 @@ static void take_fact(struct sl_case *known, const char *word)
 		const char *word;
 		bool *fact;
 	} facts[] = {
-		{"close-wait", &known->is_close_wait},
-		{"dead", &known->is_dead},
-		{"adopted", &known->is_adopted},
-		{"covered", &known->is_covered},
-		{"exempt", &known->is_exempt},
-		{"unread", &known->has_unread},
-		{"unsent", &known->has_unsent},
-		{"error", &known->has_pending_error},
-		{"epoll", &known->is_in_epoll},
-		{"level", &known->is_level_triggered},
-		{"stdio", &known->is_behind_stdio},
-		{"read-last", &known->read_last},
-		{"probed", &known->probe_sent},
-		{"pending", &known->is_probe_pending},
+		{"close-wait", &known->is_close_wait}, {"dead", &known->is_dead},
+		{"adopted", &known->is_adopted},       {"covered", &known->is_covered},
+		{"exempt", &known->is_exempt},         {"unread", &known->has_unread},
+		{"unsent", &known->has_unsent},        {"error", &known->has_pending_error},
+		{"epoll", &known->is_in_epoll},        {"level", &known->is_level_triggered},
+		{"stdio", &known->is_behind_stdio},    {"read-last", &known->read_last},
+		{"probed", &known->probe_sent},        {"pending", &known->is_probe_pending},
 		{"answered", &known->probe_answered},
 	};
 	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
@@ -174,7 +167,8 @@ static void the_times(void **state)
 		{"action=close deadline=10s", "quiet=9999", SL_RUNG_NONE, SL_SPARED_NOT_DUE},
 		{"action=close deadline=10s", "quiet=10000", SL_RUNG_SHUTDOWN, SL_SPARED_NOT},
 		{"action=close deadline=10s", "dead quiet=9999", SL_RUNG_NONE, SL_SPARED_NOT_DUE},
-		{"action=close deadline=10s", "dead quiet=10000", SL_RUNG_NEUTRALIZE, SL_SPARED_NOT},
+		{"action=close deadline=10s", "dead quiet=10000", SL_RUNG_NEUTRALIZE,
+	         SL_SPARED_NOT},
 		/* Inbound has a deadline of its own. */
 		{"action=close side=both deadline=10s deadline_in=20s probe=off",
 	         "in eof quiet=19999", SL_RUNG_NONE, SL_SPARED_NOT_DUE},
@@ -274,10 +268,8 @@ static void what_forbids_all(void **state)
 		const char *facts;
 		enum sl_rung due;
 	} rungs[] = {
-		{"read-last", SL_RUNG_PROBE},
-		{"", SL_RUNG_SHUTDOWN},
-		{"after-shutdown", SL_RUNG_NEUTRALIZE},
-		{"dead", SL_RUNG_NEUTRALIZE},
+		{"read-last", SL_RUNG_PROBE},           {"", SL_RUNG_SHUTDOWN},
+		{"after-shutdown", SL_RUNG_NEUTRALIZE}, {"dead", SL_RUNG_NEUTRALIZE},
 		{"after-neutralize", SL_RUNG_CLOSE},
 	};
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)

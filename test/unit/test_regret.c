@@ -18,7 +18,7 @@
 
 #define MINUTE 60000u
 #define START 100000000u
-#define RING 64 /* places for those not drained yet */
+#define RING 64   /* places for those not drained yet */
 #define FIRST 100 /* numbers that no fd has: a record is all it takes */
 #define COOKIE 900000u
 

@@ -736,22 +736,14 @@ static void many_destinations(void **state)
 static int run_all(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(same_destination),
-		TEST(any_destination),
-		TEST(switched_off),
-		TEST(spared),
-		TEST(spared_by_rule),
-		TEST(no_more_than_it_takes),
-		TEST(in_words_only),
-		TEST(a_rest),
-		TEST(a_busy_worker),
-		TEST(stopped_by_regrets),
-		TEST(counted),
-		TEST(the_limit_is_raised),
-		TEST(to_the_hard_limit),
-		TEST(no_lower),
-		TEST(numbers_are_freed),
-		TEST(the_same_at_once),
+		TEST(same_destination),  TEST(any_destination),
+		TEST(switched_off),      TEST(spared),
+		TEST(spared_by_rule),    TEST(no_more_than_it_takes),
+		TEST(in_words_only),     TEST(a_rest),
+		TEST(a_busy_worker),     TEST(stopped_by_regrets),
+		TEST(counted),           TEST(the_limit_is_raised),
+		TEST(to_the_hard_limit), TEST(no_lower),
+		TEST(numbers_are_freed), TEST(the_same_at_once),
 		TEST(many_destinations),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);

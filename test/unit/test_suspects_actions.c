@@ -483,22 +483,14 @@ static void retracted_or_not(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(sweeps_in_time),
-		TEST(a_late_sweep),
-		TEST(first_met_late),
-		TEST(sweeps_that_overlap),
-		TEST(activity_sets_it_back),
-		TEST(unsent_data_sets_it_back),
-		TEST(two_descriptors),
-		TEST(since_the_rung),
-		TEST(what_is_shown),
-		TEST(flags_of_both),
-		TEST(unread_bytes),
-		TEST(ended_by_us),
-		TEST(a_pretended_rung),
-		TEST(neutralized),
-		TEST(dead_and_unknown),
-		TEST(told_as_it_is_forgotten),
+		TEST(sweeps_in_time),        TEST(a_late_sweep),
+		TEST(first_met_late),        TEST(sweeps_that_overlap),
+		TEST(activity_sets_it_back), TEST(unsent_data_sets_it_back),
+		TEST(two_descriptors),       TEST(since_the_rung),
+		TEST(what_is_shown),         TEST(flags_of_both),
+		TEST(unread_bytes),          TEST(ended_by_us),
+		TEST(a_pretended_rung),      TEST(neutralized),
+		TEST(dead_and_unknown),      TEST(told_as_it_is_forgotten),
 		TEST(retracted_or_not),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
