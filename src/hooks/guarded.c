@@ -22,8 +22,7 @@ void _pthread_cleanup_pop(struct _pthread_cleanup_buffer *buffer, int execute);
 /* One call on its way through. It is left by a cancelled thread, and by longjmp(), too. */
 struct passage {
 	struct sl_fd_slot *slot;
-	uint64_t
-		head; /* what it was when the call was counted: it cannot become worse before leave() */
+	uint64_t head; /* as it was when the call was counted: not worse before leave() */
 	int fd;
 	struct _pthread_cleanup_buffer buffer;
 };

@@ -17,7 +17,11 @@
 
 /* What is read here may change meanwhile. A plain read all the same: it is one of an aligned word, and the compiler may
  * compare it where it lies, which it never does with an atomic one. */
+#ifdef __SANITIZE_THREAD__ /* which knows the difference */
+#define SL_PLAIN(type, atomic) __atomic_load_n((const type *)&(atomic), __ATOMIC_RELAXED)
+#else
 #define SL_PLAIN(type, atomic) (*(const type *)&(atomic))
+#endif
 
 /* A tracked socket as it was before the real call. Always volatile: so it lies on the stack, written once and, but for
  * the slot, hardly ever read again, where registers kept across the call would cost a push and a pop each. */
@@ -79,7 +83,7 @@ static inline bool look_out(int fd)
 	if (!slot)
 		return false;
 	/* The marks are the head's third byte. */
-	if (((const uint8_t *)&slot->head)[2])
+	if (SL_PLAIN(uint8_t, ((const uint8_t *)&slot->head)[2]))
 		return true;
 	touch(slot, SL_IO_WRITE);
 	return false;

@@ -216,7 +216,9 @@ bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_
 	active_at_ms = suspect->activity_at_ms;
 	suspect->eof_seen |= (record->flags & SL_FD_EOF) != 0;
 	/* A second descriptor keeps an account of its own in last_io: it may only add activity, not hide it. */
-	if (!suspicion->is_shared)
+	if (record->marks & SL_MARK_ENDED)
+		; /* what moves now is our own FIN */
+	else if (!suspicion->is_shared)
 		note_activity(suspect, suspicion->is_new, record, tcp,
 		              sl_kernel_unread_bytes(record->fd), now_ms);
 	else

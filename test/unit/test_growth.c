@@ -150,7 +150,7 @@ static void out_of_memory(void **state)
 	(void)state;
 	int64_t per_min;
 	unsigned known = 0;
-	sl_worker_pool.arena.limit_bytes = 512u << 10;
+	sl_worker_pool.arena.limit_bytes = 800u << 10;
 	sl_suspects_begin(++tick);
 	for (uint32_t peer = 1; peer <= 1200; peer++)
 		meet(peer, peer, 1, TCP_CLOSE_WAIT);

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -92,9 +91,6 @@ static void no_further_than_action(void **state)
 static void what_the_peer_sees(void **state)
 {
 	(void)state;
-	char byte;
-	int error = -1;
-	socklen_t n = sizeof(error);
 	set_options("action=neutralize");
 	suspected_open(&pair);
 	turns(8);

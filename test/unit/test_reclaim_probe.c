@@ -152,22 +152,26 @@ static void inbound_and_silent(void **state)
 	assert_int_equal(told[3].spared, SL_SPARED_PEER_WAITS);
 }
 
-/* It was used since: whoever answered then may have gone by now, and the other way round. */
+/* It was used since: whoever answered then may have gone by now, or may wait. */
 static void used_after_a_probe(void **state)
 {
 	(void)state;
-	set_options("action=shutdown side=both");
-	suspected_open_inbound(&pair);
+	set_options("action=shutdown");
+	suspected_open(&pair);
 	let_it_age();
+	suspected_touch(pair.client, SL_IO_READ);
 	(void)turn_until(SL_EVENT_PROBED);
-	suspected_touch(pair.server, SL_IO_READ);
+	suspected_touch(pair.client, SL_IO_READ);
 	turns(1);
-	assert_int_equal(keepalive_of(pair.server), 0); /* at once */
-	turns(5);
+	assert_int_equal(keepalive_of(pair.client), 0);
+	/* Another deadline, and another probe. */
+	turns(3);
 	assert_int_equal(told_of(SL_EVENT_PROBED), 1);
 	turns(1);
 	assert_int_equal(told_of(SL_EVENT_PROBED), 2);
 	assert_int_equal(told_of(SL_EVENT_SHUTDOWN), 0);
+	turns(2);
+	assert_int_equal(told_of(SL_EVENT_SHUTDOWN), 1);
 }
 
 /* In the middle of a probe the program gives its peer up: the settings are those of its next connection. */
