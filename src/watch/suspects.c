@@ -137,6 +137,13 @@ static void note_activity(struct sl_suspect *suspect, bool is_new,
 	suspect->unread_bytes = unread_bytes;
 }
 
+/* Of one that we ended: what else moves is our own FIN, but the program may read on. */
+static void note_unread(struct sl_suspect *suspect, uint32_t unread_bytes)
+{
+	suspect->unread_is_close_notify &= unread_bytes == suspect->unread_bytes;
+	suspect->unread_bytes = unread_bytes;
+}
+
 static void count_retracted(const struct sl_suspect *suspect)
 {
 	struct sl_site *site = sl_site_get(suspect->site);
@@ -217,7 +224,7 @@ bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_
 	suspect->eof_seen |= (record->flags & SL_FD_EOF) != 0;
 	/* A second descriptor keeps an account of its own in last_io: it may only add activity, not hide it. */
 	if (record->marks & SL_MARK_ENDED)
-		; /* what moves now is our own FIN */
+		note_unread(suspect, sl_kernel_unread_bytes(record->fd));
 	else if (!suspicion->is_shared)
 		note_activity(suspect, suspicion->is_new, record, tcp,
 		              sl_kernel_unread_bytes(record->fd), now_ms);
