@@ -282,6 +282,8 @@ bool sl_guarded_may_print(int fd)
 
 bool sl_guarded_is_ended(int fd)
 {
+	/* An action that is under way comes first, and none comes between this answer and the call. */
+	sl_fdtable_copying(fd);
 	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
 	uint64_t head = slot ? atomic_load(&slot->head) : 0;
 	return sl_fd_state_of(head) == SL_FD_OPEN && (head & (SL_MARK_ENDED | SL_MARK_DEAD));

@@ -79,7 +79,8 @@ bool sl_fdtable_mark_held(int fd, uint32_t generation, uint32_t marks)
 
 void sl_fdtable_unmark(int fd, uint32_t generation)
 {
-	(void)change_marks(fd, generation, 0, SL_MARKS & ~(uint64_t)(SL_MARK_HELD | SL_MARK_LATE));
+	(void)change_marks(fd, generation, 0,
+	                   SL_MARKS & ~(uint64_t)(SL_MARK_HELD | SL_MARK_LATE | SL_MARK_DEAD));
 }
 
 void sl_fdtable_become_own(int fd, uint32_t generation)

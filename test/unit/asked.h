@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "base/clerk.h"
 #include "reclaim/sharing.h"
+#include "suspected.h"
 
 #define WAIT_MS 4000
 
@@ -21,7 +21,7 @@ static struct sl_sharing sharing;
 static int start(void **state)
 {
 	(void)state;
-	sl_clerk_start();
+	start_clerk();
 	return 0;
 }
 

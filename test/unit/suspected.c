@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "base/clerk.h"
 #include "base/options.h"
 #include "base/ownfd.h"
 #include "ledger/sites.h"
@@ -162,6 +163,19 @@ void suspected_check_free(int fd)
 	if (sl_fdtable_get(fd, &record))
 		assert_false(record.marks & SL_MARK_HELD);
 	assert_int_equal(atomic_load(&sl_ownfd_lent), -1);
+}
+
+static void do_no_task(void *unused)
+{
+	(void)unused;
+}
+
+void start_clerk(void)
+{
+	bool is_begun;
+	sl_clerk_start();
+	assert_true(sl_clerk_do(do_no_task, NULL, PATIENCE_MS, &is_begun));
+	assert_true(sl_clerk_ask(do_no_task, NULL, PATIENCE_MS, &is_begun));
 }
 
 /* A process that ends just now may be in the way for a moment. */

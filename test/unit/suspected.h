@@ -27,6 +27,9 @@ void suspected_open_inbound(struct tcp_pair *pair);
 /* The peer at this end closes, and its kernel forgets the connection: takes about two seconds. */
 void suspected_forget_peer(struct tcp_pair *pair);
 
+/* Start the clerk, and wait until its threads run: nobody should fork while a thread is about to begin. */
+void start_clerk(void);
+
 /* Skips the test, and says so, where some process of this user can never be read: then nobody can tell who shares a socket. Needs
  * the clerk. */
 void need_readable_proc(void);

@@ -37,7 +37,7 @@ static int start(void **state)
 {
 	(void)state;
 	sl_sites_start();
-	sl_clerk_start();
+	start_clerk();
 	return 0;
 }
 

@@ -15,7 +15,6 @@
 #include <cmocka.h>
 
 #include "ahead.h"
-#include "base/clerk.h"
 #include "base/clock.h"
 #include "base/options.h"
 #include "ledger/sites.h"
@@ -32,7 +31,7 @@ static int start(void **state)
 {
 	(void)state;
 	sl_sites_start();
-	sl_clerk_start();
+	start_clerk();
 	sl_reclaim_start(told_note);
 	return 0;
 }
