@@ -96,7 +96,9 @@ static int with_ours(void)
 {
 	int fd = tcp_socket();
 	sl_options.keepalive_s = OURS_S;
-	sl_keepalive_turn();
+	/* Should it not sleep after all, both are at the same desk: again then. */
+	for (int i = 0; i < 100 && !(record_of(fd).flags & SL_FD_KEEPALIVE); i++)
+		sl_keepalive_turn();
 	sl_options.keepalive_s = SL_OFF;
 	assert_int_equal(record_of(fd).flags, SL_FD_KEEPALIVE);
 	assert_int_equal(value_of(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
