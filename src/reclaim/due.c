@@ -273,9 +273,9 @@ struct sl_event sl_due_event(const struct sl_suspect_view *view, enum sl_event_k
 	};
 }
 
-uint64_t sl_due_cost_ms(void)
+uint64_t sl_due_cost_us(void)
 {
-	return sharing.cost_ms;
+	return sharing.cost_us;
 }
 
 void sl_due_forked(void)

@@ -49,7 +49,7 @@ bool sl_due_target(const struct sl_due *due, struct sl_target *target);
 struct sl_event sl_due_event(const struct sl_suspect_view *view, enum sl_event_kind kind);
 
 /* Processor time that the last sl_due_complete() took where it was done. */
-uint64_t sl_due_cost_ms(void);
+uint64_t sl_due_cost_us(void);
 
 void sl_due_forked(void);
 

@@ -31,6 +31,7 @@ static struct sl_reclaim_counts counts;
 static uint64_t tokens_thousandth; /* actions that max_rate allows, in thousandths */
 static uint64_t filled_at_ms;
 static uint64_t read_from_ms; /* no reading of /proc before */
+static uint64_t read_cost_us; /* processor time of one, of late */
 static bool is_short_said;
 static _Atomic uint64_t absorbed;
 
@@ -220,7 +221,7 @@ static void collect(void *context, const struct sl_suspect_view *view)
 	/* Guarded from now on; acted on at a later sweep. */
 	if (!(view->record.marks & SL_MARK_GUARDED) &&
 	    (turn->is_acting || sl_options_want_rescue(&sl_options)))
-		rungs->is_guarded = sl_fdtable_guard(view->record.fd, view->record.generation);
+		(void)sl_fdtable_guard(view->record.fd, view->record.generation);
 }
 
 static void gone(void *unused, const struct sl_suspect_view *view)
@@ -425,6 +426,14 @@ static void cut_to_rate(struct sl_due_list *due)
 		due->count = most;
 }
 
+/* One reading that was dear, on a machine that was busy, must not keep the ladder waiting: the mean of the last few counts. */
+static uint64_t usual_cost_us(void)
+{
+	uint64_t cost_us = sl_due_cost_us();
+	read_cost_us = read_cost_us == 0 ? cost_us : (7 * read_cost_us + cost_us) / 8;
+	return read_cost_us;
+}
+
 static void climb_if_known(struct turn *turn)
 {
 	if (turn->due.count == 0)
@@ -436,8 +445,8 @@ static void climb_if_known(struct turn *turn)
 	cut_to_rate(&turn->due);
 	bool is_known = sl_due_complete(&turn->due, SL_SHARING_WAIT_MS);
 	uint64_t end_ms = sl_clock_ms();
-	read_from_ms =
-		end_ms + (is_known ? SL_SHARING_REST * sl_due_cost_ms() : SL_LIMITED_SWEEP_MS);
+	read_from_ms = end_ms +
+	               (is_known ? SL_SHARING_REST * usual_cost_us() / 1000 : SL_LIMITED_SWEEP_MS);
 	if (is_known)
 		climb(turn);
 }
@@ -481,7 +490,7 @@ void sl_reclaim_forked(void)
 {
 	memset(&counts, 0, sizeof(counts));
 	atomic_store(&absorbed, 0);
-	tokens_thousandth = filled_at_ms = read_from_ms = 0;
+	tokens_thousandth = filled_at_ms = read_from_ms = read_cost_us = 0;
 	is_short_said = false;
 	sl_regret_forked();
 	sl_rescue_forked();

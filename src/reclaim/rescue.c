@@ -140,7 +140,8 @@ static void look_at(void *context, const struct sl_suspect_view *view)
 	sl_due_look(view, &known);
 	/* The costly facts come later: none of them stands against it yet. */
 	known.is_covered = true;
-	if (view->rungs->is_guarded && sl_ladder_may_rescue(&known, &sl_options) == SL_SPARED_NOT)
+	if ((view->record.marks & SL_MARK_GUARDED) &&
+	    sl_ladder_may_rescue(&known, &sl_options) == SL_SPARED_NOT)
 		sl_due_add(&search->due, view, &known);
 }
 

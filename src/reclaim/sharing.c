@@ -336,11 +336,11 @@ static void read_own_sets(struct reading *reading)
 	(void)sl_sys_close(own);
 }
 
-static uint64_t processor_time_ms(void)
+static uint64_t processor_time_us(void)
 {
 	struct timespec used = {0};
 	(void)SL_SYS2(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, &used);
-	return (uint64_t)used.tv_sec * 1000u + (uint64_t)used.tv_nsec / 1000000u;
+	return (uint64_t)used.tv_sec * 1000000u + (uint64_t)used.tv_nsec / 1000u;
 }
 
 /* On the clerk. */
@@ -353,7 +353,7 @@ static void read_all(void *context)
 		.own_uid = (unsigned)SL_SYS0(SYS_geteuid),
 	};
 	char self[32];
-	uint64_t begin_ms = processor_time_ms();
+	uint64_t begin_us = processor_time_us();
 	int proc = open_directory("/proc");
 	sharing->is_unknown |= proc < 0;
 	if (proc >= 0) {
@@ -371,7 +371,7 @@ static void read_all(void *context)
 	/* Hidden, or in another pid namespace (getppid(2)). */
 	sharing->is_older_unknown |= !reading.has_met_parent;
 	read_own_sets(&reading);
-	sharing->cost_ms = processor_time_ms() - begin_ms;
+	sharing->cost_us = processor_time_us() - begin_us;
 }
 
 bool sl_sharing_read(struct sl_sharing *sharing, uint64_t wait_ms)

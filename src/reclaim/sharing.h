@@ -33,7 +33,7 @@ struct sl_sharing {
 	bool is_unknown; /* a process that may share could not be read, or it was too much */
 	bool is_older_unknown; /* the same, of one that was there before this process: it may have what this one inherited */
 	bool is_epoll_unknown; /* the same for our own epoll sets */
-	uint64_t cost_ms;      /* processor time of the reading */
+	uint64_t cost_us;      /* processor time of the reading */
 	bool is_abandoned;     /* the clerk is still at it: the memory is not free yet */
 };
 

@@ -28,7 +28,6 @@ struct sl_suspect_rungs {
 	bool was_own_keepalive;
 	bool is_probing;
 	bool is_error_ours; /* no error was pending when we acted: one that is comes of that */
-	bool is_guarded;
 	bool stuck_said;
 	bool is_reclaimed; /* counted as one that we ended */
 	bool is_pretended; /* dry_run: `reached` was decided, not done */
