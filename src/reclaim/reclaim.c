@@ -286,17 +286,26 @@ static int probe(const struct sl_due *due, const struct sl_target *target)
 	return 0;
 }
 
-static int neutralize(const struct sl_due *due, struct sl_target *target)
+static int act_neutralize(const struct sl_due *due, const struct sl_target *target)
 {
-	int error = sl_act_neutralize(target, due->known.sharing == SL_SHARING_NONE,
-	                              due->view.rungs->is_error_ours);
-	if (error != 0)
-		return error;
+	return sl_act_neutralize(target, due->known.sharing == SL_SHARING_NONE,
+	                         due->view.rungs->is_error_ours);
+}
+
+static void note_neutralized(const struct sl_due *due)
+{
 	count_reclaimed(&due->view);
 	note_rung(due->view.rungs, SL_RUNG_NEUTRALIZE);
 	counts.neutralized++;
 	tell(&due->view, SL_EVENT_NEUTRALIZED);
-	return 0;
+}
+
+static int neutralize(const struct sl_due *due, const struct sl_target *target)
+{
+	int error = act_neutralize(due, target);
+	if (error == 0)
+		note_neutralized(due);
+	return error;
 }
 
 void sl_reclaim_count_shutdown(const struct sl_due *due)
@@ -307,16 +316,17 @@ void sl_reclaim_count_shutdown(const struct sl_due *due)
 	counts.shutdown++;
 }
 
-static int shut_down(const struct sl_due *due, struct sl_target *target)
+static int shut_down(const struct sl_due *due, const struct sl_target *target)
 {
 	int error = sl_act_shutdown(target);
 	if (error != 0)
 		return error;
 	sl_reclaim_count_shutdown(due);
+	/* Before anything is told: it spins on the hang-up until then. */
+	bool is_dead = due->known.is_level_triggered && act_neutralize(due, target) == 0;
 	tell(&due->view, SL_EVENT_SHUTDOWN);
-	if (due->known.is_level_triggered)
-		(void)neutralize(due,
-		                 target); /* it would spin on the hang-up until the grace is over */
+	if (is_dead)
+		note_neutralized(due);
 	return 0;
 }
 

@@ -53,7 +53,8 @@ def test_no_event_loop_is_left_spinning(start, peer, how, action, rung):
         # At once, not a grace of 5 s later.
         shut = program.event("shutdown", fd=fd)
         assert (ladder.time_of(done) - ladder.time_of(shut)).total_seconds() < 2
-    calm_loop(program, allowed=1000 if how == "idle" and rung else 3)
+    # Between two system calls of the worker, who may be held up there; a grace would be millions.
+    calm_loop(program, allowed=100000 if how == "idle" and rung else 3)
 
 
 def calm_loop(program, allowed):
