@@ -24,6 +24,8 @@ FUZZERS := $(sort $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c)))
 VICTIMS := $(sort $(patsubst test/victims/%.c,$(BUILD)/victims/%,\
 	$(filter-out test/victims/so_%.c,$(wildcard test/victims/*.c)))) \
 	$(sort $(patsubst test/victims/%.c,$(BUILD)/victims/%.so,$(wildcard test/victims/so_*.c)))
+TRANSPARENT := $(sort $(patsubst test/transparent/%.c,$(BUILD)/transparent/%,$(wildcard test/transparent/*.c)) \
+	$(patsubst test/transparent/%.cc,$(BUILD)/transparent/%,$(wildcard test/transparent/*.cc)))
 JAVA_SOURCES := $(wildcard test/java/*.java)
 FORMATTED := $(sort $(wildcard $(addsuffix /*.[ch],$(DIRS) src/cli include test/*)))
 
@@ -121,7 +123,7 @@ $(eval $(call programs,tsan,tsan/obj,$(TSAN)))
 build-unit: $(addprefix $(BUILD)/unit/,$(UNIT_TESTS) $(HOOK_TESTS))
 build-asan: $(addprefix $(BUILD)/asan/,$(UNIT_TESTS) $(HOOK_TESTS) $(FUZZERS))
 build-tsan: $(addprefix $(BUILD)/tsan/,$(filter $(TSAN_TESTS),$(UNIT_TESTS)) torture)
-build-e2e: all $(VICTIMS) $(if $(JAVA_SOURCES),$(BUILD)/java/.compiled)
+build-e2e: all $(VICTIMS) $(TRANSPARENT) $(if $(JAVA_SOURCES),$(BUILD)/java/.compiled)
 
 # A program under test is plain code. Its own flags, if any, stand in its first line: /* Build: FLAGS */
 victim_flags = $(shell sed -n '1s|^/\* Build: \(.*\) \*/$$|\1|p' $<)
@@ -129,6 +131,14 @@ victim_flags = $(shell sed -n '1s|^/\* Build: \(.*\) \*/$$|\1|p' $<)
 $(BUILD)/victims/%: test/victims/%.c
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) -O1 -g -std=gnu11 -Wall -Wextra -Werror -Iinclude -MMD -MP -o $@ $< -pthread $(victim_flags)
+
+$(BUILD)/transparent/%: test/transparent/%.c
+	@mkdir -p $(@D)
+	$(call quiet,CC)$(CC) -O1 -g -std=gnu11 -Wall -Wextra -Werror -MMD -MP -o $@ $< -pthread $(victim_flags)
+
+$(BUILD)/transparent/%: test/transparent/%.cc
+	@mkdir -p $(@D)
+	$(call quiet,CXX)$(CXX) -O1 -g -std=gnu++17 -Wall -Wextra -Werror -MMD -MP -o $@ $< -pthread $(victim_flags)
 
 # The library in the program itself: TSan sees both.
 $(BUILD)/tsan/torture: test/victims/torture.c $(SOURCES:src/%.c=$(BUILD)/tsan/obj/%.o)
@@ -147,7 +157,7 @@ $(BUILD)/java/.compiled: $(JAVA_SOURCES)
 	$(call quiet,JAVAC)$(JDK_NEEDED)/bin/javac --release 11 -Xlint:all,-path -Werror -g -cp $(JAVA_CLASSPATH) -d $(@D) $(JAVA_SOURCES)
 	@touch $@
 
--include $(wildcard $(BUILD)/victims/*.d) $(shell find $(BUILD) -path '*obj/*.d' -o -path '*/test/*.d' 2>/dev/null)
+-include $(wildcard $(BUILD)/victims/*.d $(BUILD)/transparent/*.d) $(shell find $(BUILD) -path '*obj/*.d' -o -path '*/test/*.d' 2>/dev/null)
 
 # ---- checks ----
 
