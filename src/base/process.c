@@ -17,7 +17,9 @@ enum { SL_WIPED, SL_CHILD_STARTING, SL_OURS };
 static _Atomic int own_pid; /* written at start and in a forked child */
 static _Atomic uint32_t forks = 1;
 static _Atomic uint64_t forked_at_ms;
-static _Atomic bool is_sandboxed;       /* only ever set */
+static _Atomic bool is_sandboxed;        /* only ever set */
+static _Atomic bool has_separate_thread; /* only ever set; not in a forked child */
+static __thread bool is_separate_thread;
 static _Atomic uint32_t *wiped_at_fork; /* constant after start; NULL: the kernel cannot */
 static sl_process_child_fn *child_fn;   /* constant after start */
 
@@ -47,6 +49,8 @@ void sl_process_forked(void)
 	            : own_pid == pid)
 		return;
 	atomic_store(&forked_at_ms, sl_clock_ms());
+	/* Its one thread's table is the child's. */
+	is_separate_thread = has_separate_thread = false;
 	if (child_fn)
 		child_fn();
 	own_pid = pid;
@@ -81,6 +85,22 @@ uint32_t sl_process_forks(void)
 uint64_t sl_process_forked_at_ms(void)
 {
 	return atomic_load(&forked_at_ms);
+}
+
+void sl_process_thread_separated(void)
+{
+	is_separate_thread = true;
+	has_separate_thread = true;
+}
+
+bool sl_process_is_separate_thread(void)
+{
+	return is_separate_thread;
+}
+
+bool sl_process_may_act(void)
+{
+	return !is_sandboxed && !has_separate_thread;
 }
 
 void sl_process_sandboxed(void)

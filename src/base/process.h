@@ -39,4 +39,13 @@ uint64_t sl_process_forked_at_ms(void);
 void sl_process_sandboxed(void);
 bool sl_process_is_sandboxed(void);
 
+/* The calling thread has an fd table of its own from now on (unshare(2), CLONE_FILES): its numbers are not those of the ledger, and
+ * it may hold what the ledger shows as closed. Never taken back. */
+void sl_process_thread_separated(void);
+bool sl_process_is_separate_thread(void);
+
+/* May anything be done about a connection? Not in a sandbox, nor when a thread has a table of its own: what that one
+ * holds is not to be known. */
+bool sl_process_may_act(void);
+
 #endif

@@ -11,6 +11,7 @@
 #include "base/options.h"
 #include "base/process.h"
 #include "base/sys.h"
+#include "ledger/fdtable.h"
 #include "watch/worker.h"
 
 #include "base/poison.h"
@@ -82,6 +83,8 @@ static void ask_for_report(void)
 {
 	if (sl_worker_is_running())
 		sl_worker_want(SL_WANTED_BY_SIGNAL);
+	else if (sl_fdtable_opened(SL_KIND_TCP) > 0)
+		sl_log("no thread of ours can be had in this process now: no report", NULL);
 	else
 		sl_log("no TCP socket was opened in this process yet: nothing to report", NULL);
 }

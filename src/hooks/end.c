@@ -8,6 +8,7 @@
 
 #include "base/ownfd.h"
 #include "base/sys.h"
+#include "hooks/alone.h"
 #include "hooks/entry.h"
 #include "hooks/real.h"
 #include "reclaim/reclaim.h"
@@ -84,10 +85,9 @@ static int close_plain_range(unsigned first, unsigned last, int flags, bool is_o
 	return result;
 }
 
-int sl_hook_close_range(unsigned int first, unsigned int last, int flags)
+/* Around the numbers of ours. */
+static int close_programs_range(unsigned first, unsigned last, int flags)
 {
-	if (first > last || ((unsigned)flags & ~SL_CLOSE_RANGE_UNSHARE))
-		return sl_real.close_range(first, last, flags); /* an error, or nothing is closed */
 	bool is_ours = sl_entry_is_ours();
 	int own;
 	while ((own = sl_ownfd_first_in(first, last)) >= 0) {
@@ -99,6 +99,31 @@ int sl_hook_close_range(unsigned int first, unsigned int last, int flags)
 		first = (unsigned)own + 1;
 	}
 	return close_plain_range(first, last, flags, is_ours);
+}
+
+static bool closes(unsigned first, unsigned last, int flags)
+{
+	return first <= last && !((unsigned)flags & ~SL_CLOSE_RANGE_UNSHARE);
+}
+
+/* In a table of the caller's own: that of its only thread, or a new one, of which the ledger knows nothing. */
+static int close_range_unshared(unsigned first, unsigned last, int flags)
+{
+	struct sl_alone alone;
+	sl_alone_begin(&alone);
+	int result = alone.is_single && closes(first, last, flags)
+	                     ? close_programs_range(first, last, flags)
+	                     : sl_real.close_range(first, last, flags);
+	sl_alone_end(&alone, result == 0);
+	return result;
+}
+
+int sl_hook_close_range(unsigned int first, unsigned int last, int flags)
+{
+	if ((unsigned)flags & SL_CLOSE_RANGE_UNSHARE)
+		return close_range_unshared(first, last, flags);
+	return closes(first, last, flags) ? close_programs_range(first, last, flags)
+	                                  : sl_real.close_range(first, last, flags);
 }
 
 /* Number by number, up to `end`: for a kernel without close_range(). Not with close(): closefrom() is no cancellation

@@ -14,7 +14,7 @@ _Atomic bool sl_hooks_are_live;
 bool sl_entry_is_ours(void)
 {
 	return atomic_load_explicit(&sl_hooks_are_live, memory_order_relaxed) &&
-	       sl_process_is_ours();
+	       !sl_process_is_separate_thread() && sl_process_is_ours();
 }
 
 void sl_entry_opening(const void *caller, bool is_tcp, struct sl_origin *origin)

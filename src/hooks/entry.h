@@ -18,7 +18,8 @@
 /* False until start is done, and where sockleak is switched off or dormant: then every door only passes through. */
 extern _Atomic bool sl_hooks_are_live;
 
-/* May this call touch the ledger? Not in a vfork child: the ledger there is its parent's. One system call. */
+/* May this call touch the ledger? Not in a vfork child: the ledger there is its parent's. Nor in a thread that has an fd table of its
+ * own. One system call. */
 bool sl_entry_is_ours(void);
 
 /* For a call that may open a socket, if it is ours. Makes room in the fd table, starts the worker if the socket is TCP,

@@ -1,12 +1,14 @@
 /* process.c - calls that change what the library may do, or what it must know later: syscall, prctl, pthread_exit, pipe,
- * epoll_ctl. */
+ * unshare, setns, epoll_ctl. */
 #include <errno.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <sys/prctl.h>
 
 #include "base/ownfd.h"
 #include "base/process.h"
 #include "base/sys.h"
+#include "hooks/alone.h"
 #include "hooks/entry.h"
 #include "hooks/real.h"
 #include "reclaim/dead.h"
@@ -103,6 +105,24 @@ int sl_hook_prctl(int option, unsigned long a, unsigned long b, unsigned long c,
 	int result = sl_real.prctl(option, a, b, c, d);
 	if (is_filter && result == 0)
 		sl_process_sandboxed();
+	return result;
+}
+
+int sl_hook_unshare(int flags)
+{
+	struct sl_alone alone;
+	sl_alone_begin(&alone);
+	int result = sl_real.unshare(flags);
+	sl_alone_end(&alone, result == 0 && (flags & CLONE_FILES));
+	return result;
+}
+
+int sl_hook_setns(int fd, int type)
+{
+	struct sl_alone alone;
+	sl_alone_begin(&alone);
+	int result = sl_real.setns(fd, type);
+	sl_alone_end(&alone, false);
 	return result;
 }
 

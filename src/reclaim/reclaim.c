@@ -63,8 +63,7 @@ void sl_reclaim_tell(const struct sl_event *event)
 
 enum sl_action sl_reclaim_action(void)
 {
-	/* In a sandbox that the program set up a system call of ours may end it (seccomp(2)). */
-	return sl_regret_has_stopped_us() || sl_process_is_sandboxed()
+	return sl_regret_has_stopped_us() || !sl_process_may_act()
 	               ? SL_ACTION_REPORT
 	               : (enum sl_action)sl_options.action;
 }

@@ -78,7 +78,7 @@ static bool ask(uint32_t what, uint64_t *until_ms)
 	if (*until_ms == 0)
 		*until_ms = now + SL_RESCUE_WAIT_MS;
 	uint64_t until = *until_ms;
-	if (sl_guard_is_held || !sl_worker_is_running() || sl_process_is_sandboxed() ||
+	if (sl_guard_is_held || !sl_worker_is_running() || !sl_process_may_act() ||
 	    !sl_process_is_ours() || !(place = place_for(what)) ||
 	    now < atomic_load(&place->not_before_ms))
 		return false;
@@ -213,7 +213,7 @@ static uint32_t rescue_ports(uint32_t dest, uint32_t waiting)
 	uint32_t freed = 0;
 	if (2 * waiting > search.most)
 		search.most = 2 * waiting < SL_RESCUE_MOST ? 2 * waiting : SL_RESCUE_MOST;
-	if (sl_reclaim_is_stopped() || sl_process_is_sandboxed())
+	if (sl_reclaim_is_stopped() || !sl_process_may_act())
 		return 0;
 	if (sl_due_begin(&search.due, &arena)) {
 		sl_suspects_each(look_at, &search);

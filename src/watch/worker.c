@@ -13,6 +13,8 @@
 
 #define SL_START_WAIT_MS 50
 #define SL_LEFT_ALONE_MS 250 /* between two looks whether only our threads are left */
+#define SL_REST_WAIT_MS 1000
+#define SL_REST_LOOK_MS 1
 
 enum { SL_WORKER_NONE, SL_WORKER_STARTING, SL_WORKER_RUNNING };
 
@@ -26,6 +28,7 @@ static _Atomic uint64_t pressure;      /* error << 32 | dest; 0: none */
 
 static _Atomic int worker_tid;
 static _Atomic bool is_main_gone; /* the first thread called pthread_exit() */
+static _Atomic uint32_t resters;  /* threads of the program that want ours gone for now */
 
 /* On a kernel before 5.9, among the program's own fds: only the end of the process is worth that. */
 static void read_without_clerk(const char *path, char *text, size_t n)
@@ -81,6 +84,12 @@ static void take_turn(uint64_t *sleep_ms)
 	}
 }
 
+/* Somebody wants us gone, and the clerk is. */
+static bool is_resting(void)
+{
+	return atomic_load(&resters) > 0 && sl_clerk_end();
+}
+
 static void work(void)
 {
 	atomic_store(&worker_tid, sl_sys_gettid());
@@ -91,9 +100,15 @@ static void work(void)
 	while (!is_left_alone()) {
 		uint32_t seen = atomic_load(&calls);
 		uint64_t sleep_ms;
+		if (is_resting()) {
+			atomic_store(&state, SL_WORKER_NONE);
+			return;
+		}
 		take_turn(&sleep_ms);
 		if (atomic_load(&is_main_gone) && sleep_ms > SL_LEFT_ALONE_MS)
 			sleep_ms = SL_LEFT_ALONE_MS;
+		if (atomic_load(&resters) > 0)
+			sleep_ms = SL_REST_LOOK_MS;
 		if (atomic_load(&wanted_now) == 0 && sleep_ms > 0)
 			sl_sys_futex_wait(&calls, seen, sleep_ms * 1000000u);
 	}
@@ -107,7 +122,7 @@ static void start(void)
 		sl_sys_unblock_signals(signals);
 		return; /* another thread is at it, or forking */
 	}
-	if (atomic_load(&state) == SL_WORKER_NONE) {
+	if (atomic_load(&state) == SL_WORKER_NONE && atomic_load(&resters) == 0) {
 		atomic_store(&started_at_ms, sl_clock_ms());
 		atomic_store(&state, SL_WORKER_STARTING);
 		if (!sl_thread_start("sockleak", work))
@@ -136,6 +151,39 @@ void sl_worker_ensure(const struct sl_guard *g)
 	for (uint64_t now = sl_clock_ms(); now < until && atomic_load(&state) == SL_WORKER_STARTING;
 	     now = sl_clock_ms())
 		sl_sys_futex_wait(&state, SL_WORKER_STARTING, (until - now) * 1000000u);
+}
+
+static bool is_there(void)
+{
+	return atomic_load(&state) != SL_WORKER_NONE ||
+	       SL_SYS3(SYS_tgkill, sl_sys_getpid(), atomic_load(&worker_tid), 0) == 0;
+}
+
+bool sl_worker_rest(void)
+{
+	static const _Atomic uint32_t never;
+	uint64_t until = sl_clock_ms() + SL_REST_WAIT_MS;
+	atomic_fetch_add(&resters, 1);
+	if (!sl_worker_is_running())
+		return false;
+	sl_worker_want(0);
+	while (is_there()) {
+		if (sl_clock_ms() >= until)
+			return false;
+		sl_sys_futex_wait(&never, 0, SL_REST_LOOK_MS * 1000000u);
+	}
+	return true;
+}
+
+void sl_worker_resume(bool again)
+{
+	struct sl_guard g;
+	atomic_fetch_sub(&resters, 1);
+	if (!again)
+		return;
+	if (sl_guard_enter(&g))
+		sl_worker_ensure(&g);
+	sl_guard_leave(&g);
 }
 
 void sl_worker_main_is_gone(void)
@@ -186,5 +234,6 @@ void sl_worker_forked(void)
 	atomic_store(&unanswered, 0);
 	atomic_store(&pressure, 0);
 	atomic_store(&is_main_gone, false);
+	atomic_store(&resters, 0);
 	sl_clerk_forked();
 }

@@ -45,6 +45,13 @@ void sl_worker_ensure(const struct sl_guard *g);
 
 bool sl_worker_is_running(void);
 
+/* End all threads of ours, so that the kernel sees the process as the program made it; what they know is kept. True: one ran, and
+ * is gone; sl_worker_resume() must follow, which starts it anew where `again` says so. False: none ran, or a disk keeps
+ * one busy; resume all the same.
+ * Context: hooks before the real call. Blocks: some ms, SL_REST_WAIT_MS at most. */
+bool sl_worker_rest(void);
+void sl_worker_resume(bool again);
+
 /* The worker's thread id: its fd table is the program's. */
 int sl_worker_tid(void);
 

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -48,7 +49,8 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
 
 static _Atomic unsigned starts, turns, wanted_seen, busy_ms, start_ms;
 static _Atomic uint64_t sleep_ms = LONG_MS;
-static _Atomic bool was_started_before_turn, was_guarded, may_start = true;
+static _Atomic bool was_started_before_turn, was_guarded, may_start = true, may_end = true,
+							  is_in_turn;
 static _Atomic int worker_tid, error_seen;
 static _Atomic uint32_t dest_seen;
 
@@ -71,6 +73,10 @@ static uint64_t on_turn(unsigned wanted, const struct sl_pressure *pressure)
 {
 	was_started_before_turn = starts == 1;
 	was_guarded = sl_guard_is_held;
+	is_in_turn = true;
+	while (!atomic_load(&may_end))
+		pause_ms(1);
+	is_in_turn = false;
 	pause_ms(atomic_load(&busy_ms));
 	atomic_fetch_or(&wanted_seen, wanted);
 	if (pressure->error) {
@@ -472,6 +478,73 @@ static void a_child_has_its_own(void **state)
 	in_child(forked_child);
 }
 
+/* ---- rest ---- */
+
+static bool is_alone(void)
+{
+	return syscall(SYS_unshare, CLONE_THREAD) == 0;
+}
+
+static void resting(void)
+{
+	prepare();
+	CHECK(!sl_worker_rest());
+	CHECK(is_alone());
+	ensure(); /* not meanwhile */
+	CHECK(!sl_worker_is_running());
+	sl_worker_resume(false);
+	CHECK(!sl_worker_is_running());
+	ensure();
+	await_turns(1);
+	CHECK(!is_alone());
+	int first = worker_tid;
+	sl_worker_want(SL_WANTED_BY_SIGNAL);
+	CHECK(sl_worker_rest());
+	CHECK(is_alone());
+	ensure();
+	CHECK(is_alone());
+	CHECK(sl_worker_rest() == false); /* a second one: nothing is left to end */
+	sl_worker_resume(true);
+	CHECK(is_alone()); /* the first one is not done */
+	sl_worker_resume(true);
+	CHECK(sl_worker_is_running());
+	sl_worker_wait(SL_WANTED_BY_SIGNAL, PATIENCE_MS);
+	CHECK(wanted_seen & SL_WANTED_BY_SIGNAL);
+	CHECK(starts == 2);
+	CHECK(worker_tid != first);
+}
+
+static void it_rests_and_comes_back(void **state)
+{
+	(void)state;
+	in_child(resting);
+}
+
+static void busy_resting(void)
+{
+	prepare();
+	ensure();
+	await_turns(1);
+	atomic_store(&may_end, false);
+	sl_worker_want(0);
+	while (!is_in_turn)
+		pause_ms(1);
+	CHECK(!sl_worker_rest());
+	CHECK(is_in_turn);
+	sl_worker_resume(false);
+	unsigned before = turns;
+	atomic_store(&may_end, true);
+	await_turns(before + 1);
+	sl_worker_want(0);
+	await_turns(before + 2);
+}
+
+static void a_long_turn_is_not_awaited_for_ever(void **state)
+{
+	(void)state;
+	in_child(busy_resting);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -489,6 +562,8 @@ int main(void)
 		cmocka_unit_test(sleeps_as_told),
 		cmocka_unit_test(pressure_is_noted),
 		cmocka_unit_test(a_child_has_its_own),
+		cmocka_unit_test(it_rests_and_comes_back),
+		cmocka_unit_test(a_long_turn_is_not_awaited_for_ever),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
