@@ -89,6 +89,7 @@ static void refuse_usr2_in_a_jvm(void)
 
 static void worker_start(void)
 {
+	sl_sinks_start();
 	sl_reclaim_start(sl_events_tell);
 	sl_native_start();
 	sl_java_look();

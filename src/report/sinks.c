@@ -4,20 +4,19 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 
 #include "base/clerk.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/sys.h"
+#include "report/append.h"
 #include "report/complaints.h"
 #include "report/json.h"
-#include "report/self.h"
+#include "report/paths.h"
 #include "report/text.h"
 
 #include "base/poison.h"
 
-#define SL_PATH_BYTES 4096
 #define SL_BUFFER_BYTES (64u << 10)
 #define SL_STDERR_BYTES (16u << 10)
 #define SL_STDERR_WAIT_MS 200
@@ -30,60 +29,23 @@ struct sink {
 	bool is_refused; /* the budget is used up */
 };
 
-static bool is_forked;               /* written in a forked child, before its worker starts */
-static char buffer[SL_BUFFER_BYTES]; /* of the thread that writes the files */
+/* Of the thread that writes the files. */
+static char buffer[SL_BUFFER_BYTES];
+static struct sl_append text_file = SL_APPEND_NONE, events_file = SL_APPEND_NONE;
 static char stderr_buffer[SL_STDERR_BYTES]; /* the worker's */
 static _Atomic bool is_held_back;
 static bool is_held_back_said; /* the worker's */
 
+void sl_sinks_start(void)
+{
+	/* What was open is not in the new clerk's table. */
+	text_file.fd = events_file.fd = -1;
+}
+
 void sl_sinks_forked(void)
 {
-	is_forked = true;
-}
-
-/* A host's name may hold anything: it must not lead out of the directory. */
-static void print_host(struct sl_out *out)
-{
-	struct utsname names;
-	if (SL_SYS1(SYS_uname, &names) < 0)
-		return;
-	for (const char *c = names.nodename; *c; c++)
-		sl_out_char(out, *c == '/' ? '_' : *c);
-}
-
-static void expand_one(struct sl_out *out, char what)
-{
-	char program[256];
-	if (what == 'p') {
-		sl_out_unsigned(out, (uint64_t)sl_sys_getpid());
-	} else if (what == 'e') {
-		sl_self_program(program, sizeof(program));
-		sl_out_text(out, program);
-	} else if (what == 'h') {
-		print_host(out);
-	} else {
-		sl_out_char(out, what);
-	}
-}
-
-void sl_sinks_expand(const char *path, char *expanded, size_t n)
-{
-	struct sl_out out;
-	bool has_pid = false;
-	sl_out_init(&out, expanded, n - 1, NULL, NULL);
-	for (const char *c = path; *c; c++) {
-		if (*c != '%' || !c[1]) {
-			sl_out_char(&out, *c);
-			continue;
-		}
-		has_pid |= *++c == 'p';
-		expand_one(&out, *c);
-	}
-	if (is_forked && !has_pid) {
-		sl_out_char(&out, '.');
-		sl_out_unsigned(&out, (uint64_t)sl_sys_getpid());
-	}
-	expanded[out.is_cut ? 0 : out.length] = 0; /* half a path is another one */
+	sl_paths_forked();
+	text_file = events_file = SL_APPEND_NONE;
 }
 
 bool sl_sinks_take_budget(size_t n)
@@ -106,32 +68,10 @@ static void flush_to_file(struct sl_out *out)
 	sink->error = sl_log_write(sink->fd, out->bytes, out->length, SL_FILE_WAIT_MS);
 }
 
-/* Create the file with mode=, whatever the umask. */
-static int create(const char *path, int flags)
-{
-	int fd = sl_sys_open(path, flags | O_CREAT | O_EXCL, 0600);
-	if (fd >= 0)
-		(void)SL_SYS2(SYS_fchmod, fd, sl_options.mode);
-	return fd;
-}
-
-/* Open for appending. O_NONBLOCK: a FIFO without a reader must not hold the worker up. */
-static int open_to_append(const char *path)
-{
-	const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-	int fd = sl_sys_open(path, flags, 0);
-	if (fd == -ENOENT)
-		fd = create(path, flags);
-	if (fd == -EEXIST) /* another process was first */
-		fd = sl_sys_open(path, flags, 0);
-	return fd;
-}
-
 static void write_text_file(const struct sl_snapshot *snapshot)
 {
 	char path[SL_PATH_BYTES];
-	sl_sinks_expand(sl_options.report, path, sizeof(path));
-	struct sink sink = {.fd = *path ? open_to_append(path) : -ENAMETOOLONG};
+	struct sink sink = {.fd = sl_append_open(&text_file, sl_options.report, path)};
 	struct sl_out out;
 	if (sink.fd < 0) {
 		sl_complaints_note(SL_COMPLAINT_TEXT, path, sink.fd);
@@ -140,7 +80,7 @@ static void write_text_file(const struct sl_snapshot *snapshot)
 	sl_out_init(&out, buffer, sizeof(buffer), flush_to_file, &sink);
 	sl_text_render(&out, snapshot, SL_TEXT_FULL, false);
 	sl_out_flush(&out);
-	(void)sl_sys_close(sink.fd);
+	sl_append_close(&text_file, sink.fd);
 	if (sink.error)
 		sl_complaints_note(SL_COMPLAINT_TEXT, path, sink.error);
 }
@@ -184,8 +124,7 @@ void sl_sinks_append_events(void *context)
 	struct sl_sinks_lines *lines = context;
 	char path[SL_PATH_BYTES];
 	struct stat file;
-	sl_sinks_expand(sl_options.events, path, sizeof(path));
-	int fd = *path ? open_to_append(path) : -ENAMETOOLONG;
+	int fd = sl_append_open(&events_file, sl_options.events, path);
 	lines->error = fd < 0 ? fd : (int)SL_SYS2(SYS_fstat, fd, &file);
 	if (lines->error >= 0) {
 		bool is_file = S_ISREG(file.st_mode);
@@ -194,7 +133,7 @@ void sl_sinks_append_events(void *context)
 			take_half_line_back(fd, lines);
 	}
 	if (fd >= 0)
-		(void)sl_sys_close(fd);
+		sl_append_close(&events_file, fd);
 	/* A reader that is slow now may take them later. */
 	if (lines->error < 0 && lines->error != -EAGAIN)
 		sl_complaints_note(SL_COMPLAINT_EVENTS, path, lines->error);
@@ -223,7 +162,7 @@ static int check_target(const char *path)
 {
 	struct stat file;
 	if (!*path)
-		return -ENAMETOOLONG; /* see sl_sinks_expand() */
+		return -ENAMETOOLONG; /* see sl_paths_expand() */
 	int result = (int)SL_SYS4(SYS_newfstatat, AT_FDCWD, path, &file, AT_SYMLINK_NOFOLLOW);
 	if (result == -ENOENT)
 		return 0;
@@ -241,7 +180,7 @@ static int write_json(const struct sl_snapshot *snapshot, const char *temporary)
 {
 	struct sl_out out;
 	(void)SL_SYS3(SYS_unlinkat, AT_FDCWD, temporary, 0); /* of an earlier process of this pid */
-	struct sink sink = {.fd = create(temporary, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)};
+	struct sink sink = {.fd = sl_append_create(temporary, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)};
 	if (sink.fd < 0)
 		return sink.fd;
 	sl_out_init(&out, buffer, sizeof(buffer), flush_to_file, &sink);
@@ -274,25 +213,18 @@ static long pid_in(const char *path)
 static void avoid_others_file(char *path, size_t n)
 {
 	static bool is_taken; /* of the thread that writes the files */
-	struct sl_out out;
-	size_t length = strlen(path);
 	long owner = is_taken ? 0 : pid_in(path);
 	if (owner && owner != sl_sys_getpid() && SL_SYS2(SYS_kill, owner, 0) != -ESRCH)
 		is_taken = true;
-	if (!is_taken)
-		return;
-	sl_out_init(&out, path + length, n - length - 1, NULL, NULL);
-	sl_out_char(&out, '.');
-	sl_out_unsigned(&out, (uint64_t)sl_sys_getpid());
-	path[length + out.length] = 0;
+	if (is_taken)
+		sl_paths_add_pid(path, n);
 }
 
 static void write_json_file(const struct sl_snapshot *snapshot)
 {
 	char path[SL_PATH_BYTES], temporary[SL_PATH_BYTES + 32];
 	struct sl_out out;
-	sl_sinks_expand(sl_options.json, path, sizeof(path) - 16);
-	if (!is_forked && !strstr(sl_options.json, "%p"))
+	if (!sl_paths_expand(sl_options.json, path, sizeof(path) - 16))
 		avoid_others_file(path, sizeof(path));
 	sl_out_init(&out, temporary, sizeof(temporary) - 1, NULL, NULL);
 	sl_out_text(&out, path);

@@ -41,9 +41,8 @@ bool sl_sinks_take_budget(size_t n);
 /* Say what went wrong with a sink, once each. Context: the worker, while nobody writes files. */
 void sl_sinks_say(void);
 
-/* Write a path of the options with %p, %e, %h filled in; a forked child's own if it has no %p. NUL-terminated; "" if it
- * does not fit. */
-void sl_sinks_expand(const char *path, char *expanded, size_t n);
+/* A new clerk, with a table of its own. Context: the worker, as it starts. */
+void sl_sinks_start(void);
 
 void sl_sinks_forked(void);
 

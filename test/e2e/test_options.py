@@ -262,3 +262,38 @@ def test_two_programs_with_one_path_do_not_share_the_file(puppet, peer, tmp_path
     second.json_path = tmp_path / f"report.json.{second.pid}"
     for program in (first, second, first):
         assert program.report()["process"]["pid"] == program.pid
+
+
+@pytest.mark.parametrize("key, name", [("report", "report.txt"), ("events", "events.jsonl")])
+def test_a_file_that_is_appended_to_belongs_to_one_process(puppet, peer, tmp_path, key, name):
+    """Of two the second has a file of its own; who comes when the first has ended goes on in its file."""
+    shared = tmp_path / name
+    own = {"report": "pid {0} ", "events": '"pid":{0},'}[key]
+
+    def start_one():
+        program = puppet(options={key: shared, "action": "shutdown", "dry_run": 1})
+        program.ask(f"connect 127.0.0.1 {peer.port} 10")
+        for _ in range(10):
+            peer.accept()[0].close()
+        program.report_until(lambda s: s["totals"]["stuck"] == 10, "10 stuck connections")
+        return program
+
+    def holds(path, program):
+        return path.exists() and own.format(program.pid) in path.read_text()
+
+    first, second = start_one(), start_one()
+    harness.wait_until(lambda: holds(shared, first), "the first one's file")
+    aside = tmp_path / f"{name}.{second.pid}"
+    harness.wait_until(lambda: holds(aside, second), "the second one's file")
+    assert not holds(shared, second) and not holds(aside, first)
+    assert first.end() == 0
+    third = start_one()
+    harness.wait_until(lambda: holds(shared, third), "the first one's file")
+    assert not (tmp_path / f"{name}.{third.pid}").exists()
+    rotated = shared.rename(tmp_path / "rotated")
+    third.ask(f"connect 127.0.0.1 {peer.port} 10")
+    for _ in range(10):
+        peer.accept()[0].close()
+    third.report_until(lambda s: s["totals"]["stuck"] == 20, "20 stuck connections")
+    harness.wait_until(lambda: holds(shared, third), "the new file")
+    assert rotated.exists() and holds(rotated, third)
