@@ -5,7 +5,6 @@
  * Stop: there is none. The object is never unloaded (-z nodelete), hooks go on working in destructors and atexit
  * handlers; only an exit report is written, if it was asked for.
  */
-#include <fnmatch.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,8 @@
 #include "base/options.h"
 #include "base/process.h"
 #include "base/sys.h"
+#include "control/power.h"
+#include "control/scope.h"
 #include "control/signal.h"
 #include "hooks/entry.h"
 #include "hooks/real.h"
@@ -41,7 +42,6 @@
 #include "base/poison.h"
 
 #define SL_EXIT_WAIT_MS 5000
-#define SL_LIST_TEXT_BYTES 64
 
 static void complain(const char *line)
 {
@@ -55,25 +55,6 @@ static void print_help(void)
 	sl_out_init(&out, text, sizeof(text), NULL, NULL);
 	sl_options_print_help(&out);
 	(void)sl_log_write(2, out.bytes, out.length, 1000);
-}
-
-/* Does one of the comma separated globs fit this program? An empty list fits all. */
-static bool is_in_scope(void)
-{
-	char program[256], glob[SL_OPTION_TEXT_MAX];
-	const char *list = sl_options.programs;
-	if (!*list)
-		return true;
-	sl_self_program(program, sizeof(program));
-	while (*list) {
-		size_t n = strcspn(list, ",");
-		memcpy(glob, list, n);
-		glob[n] = 0;
-		if (n > 0 && fnmatch(glob, program, 0) == 0)
-			return true;
-		list += n + (list[n] == ',');
-	}
-	return false;
 }
 
 /* The VM suspends its threads with SIGUSR2. */
@@ -104,6 +85,7 @@ static uint64_t worker_turn(unsigned wanted, const struct sl_pressure *pressure)
 /* In a child that owns its memory: of the library only the ledger is left. */
 static void in_child(void)
 {
+	sl_locks_forked();
 	sl_worker_forked();
 	sl_loader_forked();
 	sl_fdtable_forked();
@@ -117,6 +99,8 @@ static void in_child(void)
 	sl_sinks_forked();
 	sl_events_forked();
 	sl_triggers_forked();
+	if (sl_options.children == SL_CHILDREN_OFF)
+		sl_power_off_in_child();
 }
 
 static uint64_t signals_before_fork; /* of the forking thread, which holds all locks */
@@ -154,7 +138,7 @@ __attribute__((constructor)) static void start(void)
 	if (getauxval(AT_SECURE))
 		return; /* set-user-ID: the environment is not the owner's */
 	(void)sl_options_start(getenv("SOCKLEAK_OPTIONS"), complain);
-	if (!sl_options.enabled || !is_in_scope())
+	if (!sl_options.enabled || !sl_scope_is_ours())
 		return;
 	if (sl_options.help)
 		print_help();
@@ -165,6 +149,7 @@ __attribute__((constructor)) static void start(void)
 	sl_worker_prepare(&duties);
 	(void)pthread_atfork(fork_prepare, fork_parent, fork_child);
 	sl_signal_start(sl_real.sigaction);
+	sl_power_start();
 	atomic_store(&sl_hooks_are_live, true);
 	if (sl_adopt_at_start(sl_clock_ms()) > 0) {
 		struct sl_guard g;

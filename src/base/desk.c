@@ -68,6 +68,12 @@ int sl_desk_open(int filler)
 	return is_open() ? 0 : reserve();
 }
 
+void sl_desk_close(void)
+{
+	if (is_open())
+		give_up();
+}
+
 static int put(int fd)
 {
 	return (int)SL_SYS3(SYS_dup3, fd, desk, O_CLOEXEC);

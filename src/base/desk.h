@@ -13,6 +13,9 @@
 /* Reserve the number. `filler`, one of our own fds, lies there while nothing else does. 0, or -errno: -EMFILE. */
 int sl_desk_open(int filler);
 
+/* Give the number up, until it is opened again. Context: while no worker runs. */
+void sl_desk_close(void);
+
 /* A duplicate of fd. -errno: -EBADF: nothing is at fd. Give it back with sl_desk_return(). */
 int sl_desk_lend(int fd);
 void sl_desk_return(void);

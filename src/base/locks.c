@@ -37,6 +37,12 @@ void sl_locks_fork_prepare(void)
 		sl_lock_take((enum sl_lock)lock);
 }
 
+void sl_locks_forked(void)
+{
+	for (int lock = 0; lock < SL_LOCK_COUNT; lock++)
+		atomic_store(&words[lock], SL_FREE);
+}
+
 void sl_locks_fork_done(void)
 {
 	for (int lock = SL_LOCK_COUNT - 1; lock >= 0; lock--)

@@ -22,6 +22,7 @@ enum sl_action { SL_ACTION_REPORT, SL_ACTION_SHUTDOWN, SL_ACTION_NEUTRALIZE, SL_
 enum sl_side { SL_SIDE_OUT, SL_SIDE_IN, SL_SIDE_BOTH };
 enum sl_probe { SL_PROBE_AUTO, SL_PROBE_ON, SL_PROBE_OFF };
 enum sl_rescue { SL_RESCUE_AUTO, SL_RESCUE_ON, SL_RESCUE_OFF };
+enum sl_children { SL_CHILDREN_ON, SL_CHILDREN_OFF };
 enum sl_argv { SL_ARGV_SHORT, SL_ARGV_FULL };
 
 #define SL_OPTION_MEMBER_BOOL(member) int64_t member;

@@ -104,7 +104,7 @@ static void handle_from_kernel(int number, siginfo_t *info, void *context)
 }
 
 /* Our handler, with what the program asked for as far as it concerns both. */
-static int install(int number, const struct sigaction *action)
+static int install(int number, const struct sigaction *action, struct sigaction *before)
 {
 	const int shared = SA_RESTART | SA_ONSTACK | SA_NODEFER;
 	struct sigaction ours = {.sa_sigaction = handle_from_kernel,
@@ -113,22 +113,56 @@ static int install(int number, const struct sigaction *action)
 		ours.sa_flags = SA_SIGINFO | (action->sa_flags & shared);
 		ours.sa_mask = action->sa_mask;
 	}
-	return real(number, &ours, NULL);
+	return real(number, &ours, before);
 }
 
-void sl_signal_start(sl_sigaction_fn *real_sigaction)
+/* Whatever is there at the moment of the exchange is the program's. */
+static void take_locked(int number)
 {
 	struct sigaction before;
-	real = real_sigaction;
-	is_auto = sl_options.signal == SL_AUTO;
-	int number = is_auto ? SIGUSR1 : (int)sl_options.signal;
-	if (sl_options.signal == SL_OFF || real(number, NULL, &before) != 0)
+	if (real(number, NULL, &before) != 0)
 		return;
 	if (is_auto && before.sa_handler != SIG_DFL)
 		return;
 	remember_locked(&before);
-	if (install(number, &before) == 0)
-		atomic_store(&held, number);
+	if (install(number, &before, &before) != 0)
+		return;
+	if (is_auto && before.sa_handler != SIG_DFL) {
+		(void)real(number, &before, NULL);
+		return;
+	}
+	remember_locked(&before);
+	atomic_store(&held, number);
+}
+
+void sl_signal_start(sl_sigaction_fn *real_sigaction)
+{
+	real = real_sigaction;
+	is_auto = sl_options.signal == SL_AUTO;
+	if (sl_options.signal != SL_OFF)
+		take_locked(is_auto ? SIGUSR1 : (int)sl_options.signal);
+}
+
+void sl_signal_release(void)
+{
+	uint64_t signals = sl_sys_block_signals();
+	sl_lock_take(SL_LOCK_DISPOSITION);
+	int number = atomic_exchange(&held, 0);
+	struct sigaction programs = programs_disposition();
+	if (number != 0)
+		(void)real(number, &programs, NULL);
+	sl_lock_release(SL_LOCK_DISPOSITION);
+	sl_sys_unblock_signals(signals);
+}
+
+void sl_signal_resume(void)
+{
+	uint64_t signals = sl_sys_block_signals();
+	sl_lock_take(SL_LOCK_DISPOSITION);
+	if (atomic_load(&held) == 0 && sl_options.signal != SL_OFF)
+		take_locked(is_auto ? SIGUSR1 : (int)sl_options.signal);
+	sl_lock_release(SL_LOCK_DISPOSITION);
+	sl_sys_unblock_signals(signals);
 }
 
 bool sl_signal_is_held(int number)
@@ -153,7 +187,7 @@ static int change_locked(int number, const struct sigaction *action)
 	if (is_auto && (is_handler(action) || action->sa_handler == SIG_IGN))
 		return step_aside_locked(number, action);
 	remember_locked(action);
-	return is_auto ? 0 : install(number, action);
+	return is_auto ? 0 : install(number, action, NULL);
 }
 
 /* In a child of vfork: its dispositions are its own, what is remembered of them is its parent's. */

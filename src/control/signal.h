@@ -17,6 +17,11 @@ typedef int sl_sigaction_fn(int number, const struct sigaction *action, struct s
 /* Install the handler that the options ask for. Called once at start. */
 void sl_signal_start(sl_sigaction_fn *real);
 
+/* Give the signal back: the kernel has the program's own disposition again. sl_signal_resume() takes it anew, as far as the program
+ * still leaves it to us. Async-signal-safe but for waiting for the lock. */
+void sl_signal_release(void);
+void sl_signal_resume(void);
+
 /* Is this signal's real disposition ours at present? */
 bool sl_signal_is_held(int number);
 

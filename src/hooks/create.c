@@ -20,7 +20,7 @@ struct opening {
 
 static struct opening opening_begin(const void *caller, int domain, int type, int protocol)
 {
-	struct opening opening = {.is_ours = sl_entry_is_ours()};
+	struct opening opening = {.is_ours = sl_entry_is_watching()};
 	if (!opening.is_ours)
 		return opening;
 	opening.kind = sl_kernel_kind_of(domain, type, protocol);
@@ -99,7 +99,7 @@ static enum sl_kind kind_of_listener(int fd)
 /* Before the real call of an accept. */
 static struct opening accepting(const void *caller, int fd)
 {
-	struct opening opening = {.is_ours = sl_entry_is_ours()};
+	struct opening opening = {.is_ours = sl_entry_is_watching()};
 	if (!opening.is_ours)
 		return opening;
 	opening.kind = kind_of_listener(fd);

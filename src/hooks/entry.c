@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/process.h"
+#include "control/power.h"
 #include "ledger/sites.h"
 #include "watch/worker.h"
 
@@ -15,6 +16,11 @@ bool sl_entry_is_ours(void)
 {
 	return atomic_load_explicit(&sl_hooks_are_live, memory_order_relaxed) &&
 	       !sl_process_is_separate_thread() && sl_process_is_ours();
+}
+
+bool sl_entry_is_watching(void)
+{
+	return atomic_load_explicit(&sl_power_is_on, memory_order_relaxed) && sl_entry_is_ours();
 }
 
 void sl_entry_opening(const void *caller, bool is_tcp, struct sl_origin *origin)

@@ -22,6 +22,9 @@ extern _Atomic bool sl_hooks_are_live;
  * own. One system call. */
 bool sl_entry_is_ours(void);
 
+/* May this call record a new socket? Not while the library is switched off either (control/power.h). */
+bool sl_entry_is_watching(void);
+
 /* For a call that may open a socket, if it is ours. Makes room in the fd table, starts the worker if the socket is TCP,
  * and says who is calling. */
 void sl_entry_opening(const void *caller, bool is_tcp, struct sl_origin *origin);

@@ -51,6 +51,15 @@ static int family_of(int fd)
 	return family;
 }
 
+void sl_dead_close(void)
+{
+	for (int i = 0; i < SL_DEAD_SOCKETS; i++) {
+		if (dead[i] >= 0)
+			sl_ownfd_close(dead[i]);
+		dead[i] = -1;
+	}
+}
+
 int sl_dead_socket(int family, bool is_nonblocking)
 {
 	int *place = &dead[(family == AF_INET6) * 2 + is_nonblocking];

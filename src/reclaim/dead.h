@@ -17,6 +17,9 @@
  * where the program has changed the old one. */
 int sl_dead_socket(int family, bool is_nonblocking);
 
+/* Close those that are kept; numbers that have one keep it. Context: while no worker runs. */
+void sl_dead_close(void);
+
 /* Is the socket at fd as dead as it was made? Changes nothing. */
 bool sl_dead_is_dead(int fd);
 

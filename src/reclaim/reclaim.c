@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/desk.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "base/sys.h"
@@ -493,6 +494,12 @@ void sl_reclaim_start(sl_event_fn *tell_event)
 		(void)sl_act_start(); /* or at the first action */
 	if (sl_options.action >= SL_ACTION_NEUTRALIZE)
 		reserve_dead_sockets();
+}
+
+void sl_reclaim_rest(void)
+{
+	sl_desk_close();
+	sl_dead_close();
 }
 
 void sl_reclaim_forked(void)

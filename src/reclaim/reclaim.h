@@ -46,6 +46,9 @@ void sl_reclaim_counts(struct sl_reclaim_counts *counts);
 enum sl_action sl_reclaim_action(void);
 bool sl_reclaim_is_stopped(void);
 
+/* Close what the library keeps among the program's fds for an action. Context: while no worker runs. */
+void sl_reclaim_rest(void);
+
 void sl_reclaim_forked(void);
 
 #endif

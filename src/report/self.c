@@ -27,15 +27,29 @@ static const char *exe_path(struct sl_arena *arena)
 	return copy ? copy : "";
 }
 
-void sl_self_program(char *name, size_t n)
+void sl_self_program_of(int pid, char *name, size_t n)
 {
-	char path[4096];
-	long got = SL_SYS4(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", path, sizeof(path) - 1);
+	char path[4096], link[64];
+	struct sl_out out;
+	sl_out_init(&out, link, sizeof(link) - 1, NULL, NULL);
+	sl_out_text(&out, "/proc/");
+	if (pid) /* else without a number: this /proc may be of another pid namespace */
+		sl_out_unsigned(&out, (uint64_t)pid);
+	else
+		sl_out_text(&out, "self");
+	sl_out_text(&out, "/exe");
+	link[out.length] = 0;
+	long got = SL_SYS4(SYS_readlinkat, AT_FDCWD, link, path, sizeof(path) - 1);
 	path[got > 0 ? got : 0] = 0;
 	const char *file = sl_file_name_of(path);
 	size_t length = strnlen(file, n - 1);
 	memcpy(name, file, length);
 	name[length] = 0;
+}
+
+void sl_self_program(char *name, size_t n)
+{
+	sl_self_program_of(0, name, n);
 }
 
 /* The arguments, NULL-terminated. */

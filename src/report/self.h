@@ -18,5 +18,7 @@ const char *sl_self_java_main(const char *const *argv);
 
 /* The executable's file name, for programs= and %e; "" if it cannot be read. At most n bytes with the NUL. */
 void sl_self_program(char *name, size_t n);
+/* The same of any process; 0: this one. */
+void sl_self_program_of(int pid, char *name, size_t n);
 
 #endif

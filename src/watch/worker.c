@@ -15,6 +15,7 @@
 #define SL_LEFT_ALONE_MS 250 /* between two looks whether only our threads are left */
 #define SL_REST_WAIT_MS 1000
 #define SL_REST_LOOK_MS 1
+#define SL_REST_RETRY_MS 10 /* the clerk is busy */
 
 enum { SL_WORKER_NONE, SL_WORKER_STARTING, SL_WORKER_RUNNING };
 
@@ -108,7 +109,7 @@ static void work(void)
 		if (atomic_load(&is_main_gone) && sleep_ms > SL_LEFT_ALONE_MS)
 			sleep_ms = SL_LEFT_ALONE_MS;
 		if (atomic_load(&resters) > 0)
-			sleep_ms = SL_REST_LOOK_MS;
+			sleep_ms = SL_REST_RETRY_MS;
 		if (atomic_load(&wanted_now) == 0 && sleep_ms > 0)
 			sl_sys_futex_wait(&calls, seen, sleep_ms * 1000000u);
 	}

@@ -191,6 +191,26 @@ static void fork_waits_for_holders(void **state)
 	assert_int_equal(count_free(), SL_LOCK_COUNT);
 }
 
+static void a_child_without_a_handler_finds_them_free(void **state)
+{
+	(void)state;
+	int status;
+	for (int lock = 0; lock < SL_LOCK_COUNT; lock++)
+		assert_true(
+			sl_lock_try((enum sl_lock)lock)); /* as another thread would hold them */
+	pid_t child = _Fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		bool were_held = count_free() == 0;
+		sl_locks_forked();
+		_exit(were_held && count_free() == SL_LOCK_COUNT ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(count_free(), 0);
+	sl_locks_fork_done();
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -207,6 +227,7 @@ int main(void)
 		cmocka_unit_test(fork_finds_all_locks_taken_and_leaves_them_free),
 		cmocka_unit_test(fork_takes_the_locks_in_the_order_of_the_table),
 		cmocka_unit_test(fork_waits_for_holders),
+		cmocka_unit_test(a_child_without_a_handler_finds_them_free),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -653,6 +653,57 @@ static void changed_from_a_handler(void **state)
 	in_child(from_a_handler_child);
 }
 
+/* ---- given back, and taken again ---- */
+
+static void released_under_auto_child(void)
+{
+	start(SL_AUTO);
+	sl_signal_release();
+	CHECK(!sl_signal_is_held(SIGUSR1));
+	CHECK(real_disposition(SIGUSR1).sa_handler == SIG_DFL);
+	sl_signal_release();
+	sl_signal_resume();
+	CHECK(sl_signal_is_held(SIGUSR1));
+	CHECK(told(SIGUSR1).sa_handler == SIG_DFL);
+	sl_signal_release();
+	signal(SIGUSR1,
+	       handle); /* meanwhile: the program's own, as far as we are concerned for good */
+	sl_signal_resume();
+	CHECK(!sl_signal_is_held(SIGUSR1));
+	raise(SIGUSR1);
+	CHECK(handled == 1);
+}
+
+static void released_under_auto(void **state)
+{
+	(void)state;
+	in_child(released_under_auto_child);
+}
+
+static void released_under_a_name_child(void)
+{
+	start(SIGUSR2);
+	CHECK(act(SIGUSR2, handle, SA_NODEFER) == 0);
+	sl_signal_release();
+	CHECK(real_disposition(SIGUSR2).sa_handler == handle);
+	CHECK(real_disposition(SIGUSR2).sa_flags & SA_NODEFER);
+	raise(SIGUSR2);
+	CHECK(handled == 1);
+	start_worker();
+	sl_signal_resume();
+	CHECK(told(SIGUSR2).sa_handler == handle);
+	CHECK(real_disposition(SIGUSR2).sa_handler != handle);
+	raise(SIGUSR2);
+	CHECK(handled == 2);
+	await_turns(1);
+}
+
+static void released_under_a_name(void **state)
+{
+	(void)state;
+	in_child(released_under_a_name_child);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -674,6 +725,8 @@ int main(void)
 		cmocka_unit_test(vforked),
 		cmocka_unit_test(a_storm),
 		cmocka_unit_test(changed_from_a_handler),
+		cmocka_unit_test(released_under_auto),
+		cmocka_unit_test(released_under_a_name),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,8 @@
  */
 #include "commands.h"
 
+#include <sockleak.h>
+
 #include <linux/netlink.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -329,7 +331,17 @@ static void do_release(const struct words *w)
 	say("ok");
 }
 
+/* enable 0|1: what sockleak_enable() says; "none" without the library. */
+static void do_enable(const struct words *w)
+{
+	if (!sockleak_enable)
+		say("ok none");
+	else
+		say("ok %d", sockleak_enable(number(w, 1, 1)));
+}
+
 static const struct command commands[] = {
+	{"enable", do_enable},
 	{"connect", do_connect},
 	{"rawconnect", do_rawconnect},
 	{"connected", do_connected},
