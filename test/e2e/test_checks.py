@@ -52,6 +52,26 @@ def run(script, *arguments):
     return done.returncode, done.stdout
 
 
+def test_a_table_that_names_no_test(tmp_path):
+    rows = (
+        ("| pipes | as without | `fds::pipes` |", True),
+        ("| pipes | as without | `test_it.py::test_it` `hooks_it::works` |", True),
+        ("| pipes | as without | `fds::pipe` |", False),
+        ("| pipes | as without | `test_it.py::test_i` |", False),
+        ("| pipes | as without | by hand |", False),
+    )
+    write(tmp_path, {
+        "test/transparent/fds.c": "\tCASE(pipes),\n",
+        "test/unit/hooks_it.c": "cmocka_unit_test(works),\n",
+        "test/e2e/test_it.py": "def test_it(start):\n",
+    })
+    for row, is_good in rows:
+        table = f"| what | outcome | test |\n|---|---|---|\n{row}\n"
+        write(tmp_path, {"docs/compatibility.md": table})
+        output = run("check-docs", tmp_path)[1]
+        assert ("compatibility.md:3" not in output) == is_good, output
+
+
 def compile_object(root, code, *options):
     source, target = root / "object.c", root / "object.so"
     source.write_text(code)
