@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 
+#include "base/clerk.h"
 #include "base/clock.h"
 #include "base/desk.h"
 #include "base/locks.h"
@@ -17,8 +18,12 @@
 #include "base/options.h"
 #include "base/process.h"
 #include "base/sys.h"
+#include "control/live.h"
+#include "control/orders.h"
+#include "control/place.h"
 #include "control/power.h"
 #include "control/scope.h"
+#include "control/server.h"
 #include "control/signal.h"
 #include "hooks/entry.h"
 #include "hooks/real.h"
@@ -42,6 +47,7 @@
 #include "base/poison.h"
 
 #define SL_EXIT_WAIT_MS 5000
+#define SL_PARKED_MS 3600000 /* between two looks, unless something is asked */
 
 static void complain(const char *line)
 {
@@ -70,16 +76,32 @@ static void refuse_usr2_in_a_jvm(void)
 
 static void worker_start(void)
 {
+	sl_clerk_start();
 	sl_sinks_start();
 	sl_reclaim_start(sl_events_tell);
 	sl_native_start();
 	sl_java_look();
 }
 
+/* Switched off, only what may switch it on again. */
+static void worker_begin(void)
+{
+	if (atomic_load(&sl_power_is_on))
+		worker_start();
+	sl_server_start();
+}
+
 static uint64_t worker_turn(unsigned wanted, const struct sl_pressure *pressure)
 {
+	sl_orders_take();
+	bool is_parked = sl_power_turn(worker_start);
+	sl_orders_finish();
+	if (is_parked)
+		return SL_PARKED_MS;
 	sl_signal_say();
-	return sl_triggers_turn(wanted, pressure);
+	uint64_t ours_ms = sl_live_turn(sl_clock_ms());
+	uint64_t sleep_ms = sl_triggers_turn(wanted, pressure);
+	return ours_ms < sleep_ms ? ours_ms : sleep_ms;
 }
 
 /* In a child that owns its memory: of the library only the ledger is left. */
@@ -95,6 +117,7 @@ static void in_child(void)
 	sl_suspects_forked();
 	sl_growth_forked();
 	sl_java_forget();
+	sl_server_forked();
 	sl_signal_forked();
 	sl_sinks_forked();
 	sl_events_forked();
@@ -143,12 +166,16 @@ __attribute__((constructor)) static void start(void)
 	if (sl_options.help)
 		print_help();
 	refuse_usr2_in_a_jvm();
-	static const struct sl_worker_duties duties = {.start = worker_start, .turn = worker_turn};
+	static const struct sl_worker_duties duties = {.start = worker_begin,
+	                                               .turn = worker_turn,
+	                                               .end = sl_server_end,
+	                                               .threads = sl_server_threads};
 	sl_sites_start();
 	sl_process_start(in_child);
 	sl_worker_prepare(&duties);
 	(void)pthread_atfork(fork_prepare, fork_parent, fork_child);
 	sl_signal_start(sl_real.sigaction);
+	sl_place_start(getenv("XDG_RUNTIME_DIR"));
 	sl_power_start();
 	atomic_store(&sl_hooks_are_live, true);
 	if (sl_adopt_at_start(sl_clock_ms()) > 0) {
@@ -159,10 +186,17 @@ __attribute__((constructor)) static void start(void)
 	}
 }
 
-__attribute__((destructor)) static void stop(void)
+static void write_exit_report(void)
 {
 	if (!sl_options.exit_report || !atomic_load(&sl_hooks_are_live) || !sl_worker_is_running())
 		return;
 	sl_worker_want(SL_WANTED_BY_EXIT);
 	sl_worker_wait(SL_WANTED_BY_EXIT, SL_EXIT_WAIT_MS);
+}
+
+__attribute__((destructor)) static void stop(void)
+{
+	write_exit_report();
+	if (sl_process_is_ours() && !sl_process_is_sandboxed())
+		sl_place_remove();
 }

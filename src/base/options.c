@@ -16,7 +16,7 @@
 
 /* Options that bear on actions: a value that was meant to hold them back must not be lost in silence. */
 static const char bearing_on_actions[] =
-	"enabled programs deadline action side deadline_in probe grace "
+	"enabled programs children deadline action side deadline_in probe grace "
 	"dry_run rescue rescue_after only never max_rate";
 
 void sl_options_defaults(struct sl_options *options)
@@ -198,6 +198,92 @@ unsigned sl_options_parse(struct sl_options *options, const char *text,
 	if (complaints.is_in_doubt)
 		disarm(options, &complaints);
 	return complaints.count;
+}
+
+/* What is settled when the process starts, or is no option of one process. */
+static const char fixed_at_start[] =
+	"enabled programs children signal argv stacks depth app mode control dir help";
+
+static bool is_among(const char *words, const char *key, size_t n)
+{
+	size_t length;
+	const char *word = sl_option_piece(words, " ", &length);
+	while (length > 0 && (length != n || memcmp(word, key, n) != 0))
+		word = sl_option_piece(word + length, " ", &length);
+	return length > 0;
+}
+
+bool sl_options_is_live(const char *key)
+{
+	return !is_among(fixed_at_start, key, strlen(key));
+}
+
+static size_t row_of(const struct sl_option *option)
+{
+	return (size_t)(option - sl_option_rows);
+}
+
+/* One "key=": may it be changed? A list begins anew. True: it is a list. */
+static bool begin_change(struct sl_options *options, const char *key, size_t n, uint64_t *changed,
+                         struct complaints *complaints)
+{
+	const struct sl_option *option = sl_option_find(key, n);
+	if (!option)
+		return false; /* the parser says so */
+	if (is_among(fixed_at_start, key, n))
+		complain_of_pair(complaints, "", key, n,
+		                 ": cannot be changed while the program runs");
+	uint64_t bit = UINT64_C(1) << row_of(option);
+	if (sl_option_is_list(option) && !(*changed & bit))
+		*((char *)options + option->offset) = '\0';
+	*changed |= bit;
+	return sl_option_is_list(option);
+}
+
+unsigned sl_options_change(struct sl_options *options, const char *text, uint64_t *changed,
+                           sl_options_complain_fn *complain)
+{
+	static const char separators[] = " ,\t\r\n";
+	struct complaints complaints = {.tell = complain};
+	struct sl_options wanted = *options;
+	char left[SL_OPTIONS_CHANGE_MAX]; /* what is for the parser */
+	size_t used = 0, length;
+	*changed = 0;
+	for (const char *piece = sl_option_piece(text, separators, &length); length > 0;
+	     piece = sl_option_piece(piece + length, separators, &length)) {
+		const char *equals = memchr(piece, '=', length);
+		size_t key_length = equals ? (size_t)(equals - piece) : length;
+		bool is_empty = equals &&
+		                begin_change(&wanted, piece, key_length, changed, &complaints) &&
+		                length == key_length + 5 && memcmp(equals, "=none", 5) == 0;
+		if (is_empty)
+			continue;
+		if (length + 1 >= sizeof(left) - used) {
+			complain_of_pair(&complaints, "'", piece, length, "': too much at once");
+			break;
+		}
+		memcpy(left + used, piece, length);
+		used += length;
+		left[used++] = *(piece + length) == ',' ? ',' : ' ';
+	}
+	left[used] = '\0';
+	unsigned bad = complaints.count;
+	if (bad == 0)
+		bad = sl_options_parse(&wanted, left, complain);
+	if (bad == 0)
+		*options = wanted;
+	return bad;
+}
+
+void sl_options_copy(struct sl_options *to, const struct sl_options *from, uint64_t rows)
+{
+	for (size_t i = 0; i < sl_option_row_count; i++) {
+		size_t at = sl_option_rows[i].offset;
+		size_t end = i + 1 < sl_option_row_count ? sl_option_rows[i + 1].offset
+		                                         : sizeof(struct sl_options);
+		if (rows & UINT64_C(1) << i)
+			memcpy((char *)to + at, (const char *)from + at, end - at);
+	}
 }
 
 unsigned sl_options_start(const char *text, sl_options_complain_fn *complain)

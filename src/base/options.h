@@ -14,6 +14,8 @@
 
 #define SL_OPTION_TEXT_MAX 512 /* bytes of one value, its NUL too */
 
+#define SL_OPTIONS_CHANGE_MAX 4096
+
 #define SL_AUTO (-1) /* a duration, count or signal left to us */
 #define SL_OFF (-2)  /* ... or switched off */
 
@@ -22,6 +24,7 @@ enum sl_action { SL_ACTION_REPORT, SL_ACTION_SHUTDOWN, SL_ACTION_NEUTRALIZE, SL_
 enum sl_side { SL_SIDE_OUT, SL_SIDE_IN, SL_SIDE_BOTH };
 enum sl_probe { SL_PROBE_AUTO, SL_PROBE_ON, SL_PROBE_OFF };
 enum sl_rescue { SL_RESCUE_AUTO, SL_RESCUE_ON, SL_RESCUE_OFF };
+enum sl_control { SL_CONTROL_ON, SL_CONTROL_OFF };
 enum sl_children { SL_CHILDREN_ON, SL_CHILDREN_OFF };
 enum sl_argv { SL_ARGV_SHORT, SL_ARGV_FULL };
 
@@ -62,6 +65,18 @@ unsigned sl_options_parse(struct sl_options *options, const char *text,
 
 /* The same for the process's own set, from its defaults. Called once at start. */
 unsigned sl_options_start(const char *text, sl_options_complain_fn *complain);
+
+/* The same for a running process: each key may be one that can be changed, a list is replaced, and unless all is understood nothing
+ * is changed; "key=none" empties a list. Up to SL_OPTIONS_CHANGE_MAX bytes. `changed` gets a bit for each row that was named, by its place in the table. Returns the number of bad pairs; "for" is
+ * not known here. */
+unsigned sl_options_change(struct sl_options *options, const char *text, uint64_t *changed,
+                           sl_options_complain_fn *complain);
+
+/* Can this option be changed while the program runs? */
+bool sl_options_is_live(const char *key);
+
+/* Copy the rows of these bits. */
+void sl_options_copy(struct sl_options *to, const struct sl_options *from, uint64_t rows);
 
 /* The table, as help=1 prints it: key, default, what is allowed, meaning; at most 100 columns. */
 void sl_options_print_help(struct sl_out *out);

@@ -25,7 +25,18 @@ enum sl_event_kind {
 	SL_EVENT_RESCUE, /* a rescue: `count` connections shut down for `peer`; no connection of its own */
 	SL_EVENT_PRESSURE, /* a call failed for want of ports or fds: `error`, `peer` where known; no connection */
 	SL_EVENT_KEEPALIVE, /* the kernel ended it by the probes of keepalive= */
+	SL_EVENT_SET,       /* a user changed an option: `option`; no connection */
+	SL_EVENT_REVERTED, /* the time that such a change was for is over: `option`; no connection */
 	SL_EVENT_COUNT,
+};
+
+/* An option, as a user would write its values. */
+struct sl_event_option {
+	const char *key;
+	const char *was;
+	const char *is;
+	int64_t uid;    /* who asked; -1: nobody */
+	int64_t for_ms; /* how long; < 0: until the process ends */
 };
 
 struct sl_event {
@@ -39,10 +50,11 @@ struct sl_event {
 	enum sl_spared spared; /* skipped only */
 	enum sl_rung
 		rung; /* skipped: the rung that was due; regretted: the one that had been reached */
-	bool is_rescue;  /* shutdown: by a rescue, not by the ladder */
-	bool is_dry_run; /* decided, not done */
-	int error;       /* pressure: EADDRNOTAVAIL, EADDRINUSE, EMFILE, ENFILE */
-	uint32_t count;  /* rescue: connections shut down */
+	bool is_rescue;                /* shutdown: by a rescue, not by the ladder */
+	bool is_dry_run;               /* decided, not done */
+	int error;                     /* pressure: EADDRNOTAVAIL, EADDRINUSE, EMFILE, ENFILE */
+	uint32_t count;                /* rescue: connections shut down */
+	struct sl_event_option option; /* set, reverted */
 };
 
 typedef void sl_event_fn(const struct sl_event *event);

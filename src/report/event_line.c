@@ -73,6 +73,20 @@ static bool is_action(enum sl_event_kind kind)
 	       kind == SL_EVENT_NEUTRALIZED || kind == SL_EVENT_CLOSED || kind == SL_EVENT_RESCUE;
 }
 
+static bool is_of_option(enum sl_event_kind kind)
+{
+	return kind == SL_EVENT_SET || kind == SL_EVENT_REVERTED;
+}
+
+static void put_option(struct sl_json *json, const struct sl_event_option *option)
+{
+	sl_json_text(json, "key", option->key);
+	sl_json_text(json, "old", option->was);
+	sl_json_text(json, "new", option->is);
+	sl_json_known(json, "uid", option->uid < 0 ? SL_UNKNOWN : option->uid);
+	sl_json_known(json, "for_ms", option->for_ms < 0 ? SL_UNKNOWN : option->for_ms);
+}
+
 /* What only some kinds have. */
 static void put_rest(struct sl_json *json, const struct sl_event *event)
 {
@@ -88,6 +102,8 @@ static void put_rest(struct sl_json *json, const struct sl_event *event)
 		sl_json_text(json, "error", sl_words_error(event->error));
 	if (event->kind == SL_EVENT_RESCUE)
 		sl_json_unsigned(json, "count", event->count);
+	if (is_of_option(event->kind))
+		put_option(json, &event->option);
 }
 
 void sl_event_line(struct sl_out *out, const struct sl_event *event, uint64_t wall_ms)

@@ -9,7 +9,7 @@
 #include "reclaim/event.h"
 
 /* Every line fits, its newline too: a pipe takes as much in one piece or not at all (PIPE_BUF). */
-#define SL_EVENT_LINE_BYTES 4096
+#define SL_EVENT_LINE_BYTES 8192
 
 /* Context: the worker: it looks into the ledger. */
 void sl_event_line(struct sl_out *out, const struct sl_event *event, uint64_t wall_ms);

@@ -193,6 +193,16 @@ static bool report_what_is_due(unsigned wanted, const struct sl_pressure *pressu
 	return has_reported;
 }
 
+void sl_triggers_snapshot(struct sl_arena *arena, struct sl_snapshot *snapshot)
+{
+	const struct sl_pressure none = {0};
+	uint64_t now_ms = sl_clock_ms();
+	sl_gather(arena, SL_TRIGGER_COMMAND, &none, snapshot);
+	if (snapshot->limits.nofile_used != SL_UNKNOWN)
+		open_fds = snapshot->limits.nofile_used;
+	after_sweep(now_ms);
+}
+
 uint64_t sl_triggers_turn(unsigned wanted, const struct sl_pressure *pressure)
 {
 	uint64_t now_ms = sl_clock_ms();

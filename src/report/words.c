@@ -157,6 +157,8 @@ const char *sl_words_event(enum sl_event_kind kind)
 		[SL_EVENT_RESCUE] = "rescue",
 		[SL_EVENT_PRESSURE] = "pressure",
 		[SL_EVENT_KEEPALIVE] = "keepalive",
+		[SL_EVENT_SET] = "set",
+		[SL_EVENT_REVERTED] = "reverted",
 	};
 	return WORD(words, kind);
 }

@@ -65,10 +65,10 @@ static bool is_left_alone(void)
 {
 	if (!atomic_load(&is_main_gone))
 		return false;
-	uint64_t ours = 1 + sl_clerk_threads();
+	uint64_t ours = 1 + sl_clerk_threads() + duties.threads();
 	uint64_t threads = count_threads();
 	/* 0: not known, for the clerk is busy. */
-	return threads > 0 && threads <= ours + 1 && sl_clerk_end();
+	return threads > 0 && threads <= ours + 1 && duties.end() && sl_clerk_end();
 }
 
 static void take_turn(uint64_t *sleep_ms)
@@ -88,13 +88,12 @@ static void take_turn(uint64_t *sleep_ms)
 /* Somebody wants us gone, and the clerk is. */
 static bool is_resting(void)
 {
-	return atomic_load(&resters) > 0 && sl_clerk_end();
+	return atomic_load(&resters) > 0 && duties.end() && sl_clerk_end();
 }
 
 static void work(void)
 {
 	atomic_store(&worker_tid, sl_sys_gettid());
-	sl_clerk_start();
 	duties.start();
 	atomic_store(&state, SL_WORKER_RUNNING);
 	sl_sys_futex_wake(&state);
@@ -182,8 +181,8 @@ void sl_worker_resume(bool again)
 	atomic_fetch_sub(&resters, 1);
 	if (!again)
 		return;
-	if (sl_guard_enter(&g))
-		sl_worker_ensure(&g);
+	(void)sl_guard_enter(&g);
+	sl_worker_ensure(&g);
 	sl_guard_leave(&g);
 }
 

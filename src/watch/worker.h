@@ -32,6 +32,10 @@ struct sl_worker_duties {
 	void (*start)(void); /* once, before the first turn: what takes the loader's lock */
 	/* Each turn; returns how many ms the worker may sleep. */
 	uint64_t (*turn)(unsigned wanted, const struct sl_pressure *pressure);
+	/* End what other threads `start` made; true: they are gone. Asked again until they are. */
+	bool (*end)(void);
+	/* How many there are of them. */
+	unsigned (*threads)(void);
 };
 
 /* Hand over the duties. Called once at start; starts no thread. */

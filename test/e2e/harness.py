@@ -247,6 +247,7 @@ def options_text(directory, options):
         "deadline": "1s",
         "interval": "250ms",
         "detail": 1,
+        "dir": directory / "ctl",
     }
     if "action" in options:
         merged["events"] = directory / "events.jsonl"

@@ -21,7 +21,7 @@ CASES = [
     for source in SOURCES
     for name in re.findall(r"^\tCASE\((\w+)\)", source.read_text(), re.MULTILINE)
 ]
-WATCHED = "detail=1 exit_report=1 interval=50ms json={0}/report.json report={0}/report.txt"
+WATCHED = "detail=1 exit_report=1 interval=50ms json={0}/report.json report={0}/report.txt dir={0}/ctl"
 VARIANTS = {
     "reporting": WATCHED + " deadline=100ms",
     "armed": WATCHED + " deadline=1h action=close probe=on rescue=on events={0}/events.jsonl",

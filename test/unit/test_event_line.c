@@ -182,13 +182,14 @@ static void every_kind_child(void)
 	static const char *const kinds[SL_EVENT_COUNT] = {
 		"stuck",       "retracted", "probed",    "shutdown",  "app_reacted",
 		"neutralized", "closed",    "skipped",   "regretted", "stopped",
-		"rescue",      "pressure",  "keepalive",
+		"rescue",      "pressure",  "keepalive", "set",       "reverted",
 	};
 	for (int kind = 0; kind < SL_EVENT_COUNT; kind++) {
 		struct sl_event event = {
 			.kind = (enum sl_event_kind)kind,
 			.fd = kind == SL_EVENT_STOPPED || kind == SL_EVENT_RESCUE ||
-		                              kind == SL_EVENT_PRESSURE
+		                              kind == SL_EVENT_PRESSURE || kind == SL_EVENT_SET ||
+		                              kind == SL_EVENT_REVERTED
 		                      ? -1
 		                      : 7,
 			.site = SL_SITE_NO_STACK,
@@ -198,6 +199,7 @@ static void every_kind_child(void)
 			.is_rescue = true,
 			.error = EADDRNOTAVAIL,
 			.count = 16,
+			.option = {"deadline", "60s", "5s", 1000, 7200000},
 		};
 		tell(&event);
 	}
@@ -209,7 +211,9 @@ static void every_kind_child(void)
 		                 kind == SL_EVENT_NEUTRALIZED || kind == SL_EVENT_CLOSED ||
 		                 kind == SL_EVENT_RESCUE;
 		bool has_connection = kind != SL_EVENT_STOPPED && kind != SL_EVENT_RESCUE &&
-		                      kind != SL_EVENT_PRESSURE;
+		                      kind != SL_EVENT_PRESSURE && kind != SL_EVENT_SET &&
+		                      kind != SL_EVENT_REVERTED;
+		bool is_option = kind == SL_EVENT_SET || kind == SL_EVENT_REVERTED;
 		event_lines_check_kind(kind, kinds[kind]);
 		CHECK_VALUES(kind, {"fd", has_connection ? "7" : "null"},
 		             {"site", has_connection ? "2" : "null"},
@@ -219,8 +223,35 @@ static void every_kind_child(void)
 		             {"rescue", kind == SL_EVENT_SHUTDOWN ? "true" : NULL},
 		             {"dry_run", is_action ? "false" : NULL},
 		             {"error", kind == SL_EVENT_PRESSURE ? "\"EADDRNOTAVAIL\"" : NULL},
-		             {"count", kind == SL_EVENT_RESCUE ? "16" : NULL});
+		             {"count", kind == SL_EVENT_RESCUE ? "16" : NULL},
+		             {"key", is_option ? "\"deadline\"" : NULL},
+		             {"old", is_option ? "\"60s\"" : NULL},
+		             {"new", is_option ? "\"5s\"" : NULL},
+		             {"uid", is_option ? "1000" : NULL},
+		             {"for_ms", is_option ? "7200000" : NULL});
 	}
+}
+
+static void a_change_of_an_option_child(void)
+{
+	struct sl_event event = {.kind = SL_EVENT_SET,
+	                         .fd = -1,
+	                         .quiet_ms = -1,
+	                         .option = {"never", "", "10.0.0.0/8,:443", 0, -1}};
+	tell(&event);
+	event.kind = SL_EVENT_REVERTED;
+	event.option = (struct sl_event_option){"action", "shutdown", "report", -1, 5};
+	tell(&event);
+	CHECK(event_lines_read(told) == 2);
+	CHECK_VALUES(0, {"key", "\"never\""}, {"old", "\"\""}, {"new", "\"10.0.0.0/8,:443\""},
+	             {"uid", "0"}, {"for_ms", "null"}, {"fd", "null"}, {"quiet_ms", "null"});
+	CHECK_VALUES(1, {"key", "\"action\""}, {"uid", "null"}, {"for_ms", "5"});
+}
+
+static void a_change_of_an_option(void **state)
+{
+	(void)state;
+	in_child(a_change_of_an_option_child);
 }
 
 static void every_kind(void **state)
@@ -317,8 +348,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_connection), cmocka_unit_test(the_time),
-		cmocka_unit_test(every_kind),     cmocka_unit_test(flags),
-		cmocka_unit_test(the_blame),      cmocka_unit_test(dropped),
+		cmocka_unit_test(every_kind),     cmocka_unit_test(a_change_of_an_option),
+		cmocka_unit_test(flags),          cmocka_unit_test(the_blame),
+		cmocka_unit_test(dropped),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }

@@ -353,7 +353,7 @@ static void help_shows_every_option(void **state)
 	help[out.length] = '\0';
 	sl_options_defaults(&options);
 	sl_options_each(&options, find_in_help, NULL);
-	assert_int_equal(keys_in_help, 33);
+	assert_int_equal(keys_in_help, 35);
 	for (const char *line = help; *line;) {
 		const char *end = strchr(line, '\n');
 		assert_non_null(end);

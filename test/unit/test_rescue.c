@@ -93,6 +93,7 @@ static uint64_t turn(unsigned wanted, const struct sl_pressure *pressure)
 
 static void begin(void)
 {
+	sl_clerk_start();
 	sl_reclaim_start(told_note);
 }
 
@@ -109,9 +110,20 @@ static void set_options(const char *text)
 	CHECK(sl_options_parse(&sl_options, all, complain) == 0);
 }
 
+static bool nothing_to_end(void)
+{
+	return true;
+}
+
+static unsigned no_threads(void)
+{
+	return 0;
+}
+
 static void start_worker(const char *options)
 {
-	static const struct sl_worker_duties duties = {.start = begin, .turn = turn};
+	static const struct sl_worker_duties duties = {
+		.start = begin, .turn = turn, .end = nothing_to_end, .threads = no_threads};
 	struct sl_guard g;
 	set_options(options);
 	sl_worker_prepare(&duties);

@@ -89,9 +89,20 @@ static uint64_t count_turn(unsigned wanted, const struct sl_pressure *pressure)
 	return 1000;
 }
 
+static bool nothing_to_end(void)
+{
+	return true;
+}
+
+static unsigned no_threads(void)
+{
+	return 0;
+}
+
 static void start_worker(void)
 {
-	static const struct sl_worker_duties duties = {no_duty, count_turn};
+	static const struct sl_worker_duties duties = {no_duty, count_turn, nothing_to_end,
+	                                               no_threads};
 	struct sl_guard g;
 	sl_worker_prepare(&duties);
 	CHECK(sl_guard_enter(&g));

@@ -44,7 +44,7 @@ static void events(void **state)
 	static const char *const words[] = {
 		"stuck",       "retracted", "probed",    "shutdown",  "app_reacted",
 		"neutralized", "closed",    "skipped",   "regretted", "stopped",
-		"rescue",      "pressure",  "keepalive",
+		"rescue",      "pressure",  "keepalive", "set",       "reverted",
 	};
 	assert_int_equal(COUNT(words), SL_EVENT_COUNT);
 	assert_words(event_word, words, SL_EVENT_COUNT);

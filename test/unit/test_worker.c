@@ -87,9 +87,20 @@ static uint64_t on_turn(unsigned wanted, const struct sl_pressure *pressure)
 	return atomic_load(&sleep_ms);
 }
 
+static bool nothing_to_end(void)
+{
+	return true;
+}
+
+static unsigned no_threads(void)
+{
+	return 0;
+}
+
 static void prepare(void)
 {
-	static const struct sl_worker_duties duties = {on_start, on_turn};
+	static const struct sl_worker_duties duties = {on_start, on_turn, nothing_to_end,
+	                                               no_threads};
 	sl_worker_prepare(&duties);
 }
 

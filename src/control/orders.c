@@ -1,0 +1,84 @@
+#include "control/orders.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "base/clock.h"
+#include "base/sys.h"
+#include "control/power.h"
+#include "report/events.h"
+#include "report/triggers.h"
+#include "watch/worker.h"
+
+#include "base/poison.h"
+
+/* Futex word. The control thread takes it from idle to placed, and back; the worker from placed through begun to done. */
+enum { SL_IDLE, SL_PLACED, SL_BEGUN, SL_DONE, SL_CANCELLED };
+
+static _Atomic uint32_t state;
+static struct sl_order *placed; /* the control thread's while idle, the worker's while begun */
+
+static bool move(uint32_t from, uint32_t to)
+{
+	if (!atomic_compare_exchange_strong(&state, &from, to))
+		return false;
+	sl_sys_futex_wake(&state);
+	return true;
+}
+
+bool sl_orders_place(struct sl_order *order, uint64_t wait_ms)
+{
+	uint64_t until_ms = sl_clock_ms() + wait_ms;
+	placed = order;
+	if (!sl_worker_is_running() || !move(SL_IDLE, SL_PLACED))
+		return false;
+	sl_worker_want(0);
+	for (;;) {
+		uint32_t now = atomic_load(&state);
+		uint64_t now_ms = sl_clock_ms();
+		if (now == SL_DONE || now == SL_CANCELLED)
+			return move(now, SL_IDLE) && now == SL_DONE;
+		if (now == SL_PLACED && now_ms >= until_ms && move(SL_PLACED, SL_IDLE))
+			return false;
+		sl_sys_futex_wait(&state, now,
+		                  now_ms < until_ms ? (until_ms - now_ms) * 1000000u : 0);
+	}
+}
+
+static void act(struct sl_order *order)
+{
+	if (order->kind == SL_ORDER_POWER) {
+		if (!sl_live_power(order->is_on, order->change.uid, order->answer))
+			order->refusal = "busy";
+	} else if (!atomic_load(&sl_power_is_on)) {
+		if (order->answer)
+			sl_out_text(order->answer, SL_SWITCHED_OFF);
+		order->refusal = "busy";
+	} else if (order->kind == SL_ORDER_SNAPSHOT) {
+		sl_triggers_snapshot(order->arena, &order->snapshot);
+	} else if (!sl_live_set(&order->change, order->answer)) {
+		order->refusal = "value";
+	}
+	sl_events_flush();
+}
+
+void sl_orders_take(void)
+{
+	if (move(SL_PLACED, SL_BEGUN))
+		act(placed);
+}
+
+void sl_orders_finish(void)
+{
+	(void)move(SL_BEGUN, SL_DONE);
+}
+
+void sl_orders_cancel(void)
+{
+	(void)move(SL_PLACED, SL_CANCELLED);
+}
+
+void sl_orders_forked(void)
+{
+	atomic_store(&state, SL_IDLE);
+}

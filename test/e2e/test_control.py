@@ -1,0 +1,310 @@
+"""The control socket: where it lives, what it answers, whom, and that no client holds anybody up."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import threading
+
+import control
+import harness
+import pytest
+
+
+@pytest.fixture
+def asked(puppet, peer, tmp_path):
+    """A function that starts a puppet with one leaked connection and a control socket in a directory of the test's; it and the
+    socket's address."""
+
+    def start_one(**more):
+        options = {"dir": tmp_path / "ctl", **more.pop("options", {})}
+        program = puppet(options=options, **more)
+        program.ask(f"connect 127.0.0.1 {peer.port}")
+        peer.accept()[0].close()
+        address = control.places(program.pid, tmp_path / "ctl")[0]
+        harness.wait_until(lambda: answers(address), f"the control socket {address}")
+        return program, address
+
+    return start_one
+
+
+def test_what_it_answers(asked):
+    program, address = asked()
+    version = control.ask_json(address, "version")
+    assert version["pid"] == program.pid and version["protocol"] == 1
+    snapshot = control.ask_json(address, "snapshot json")
+    harness.check_snapshot(snapshot)
+    assert snapshot["trigger"] == "command" and snapshot["process"]["pid"] == program.pid
+    assert snapshot["totals"]["open"] == 1
+    text = control.ask(address, "snapshot text").decode()
+    assert text.startswith("sockleak ")
+    assert len(control.ask(address, "snapshot short")) <= len(text)
+    assert not program.json_path.exists(), "a client's report is the client's alone"
+    assert program.end() == 0
+
+
+REFUSED = [
+    ("sockleak/2 version\n", "version"),
+    ("\n", "version"),
+    ("GET / HTTP/1.1\r\n", "version"),
+    ("sockleak/1\n", "usage"),
+    ("sockleak/1 nonsense\n", "usage"),
+    ("sockleak/1 snapshot\n", "usage"),
+    ("sockleak/1 snapshot xml\n", "usage"),
+    ("sockleak/1 set\n", "value"),
+    ("sockleak/1 set deadline=1d\n", "value"),
+    ("sockleak/1 set deadline=60s for=never\n", "value"),
+    ("sockleak/1 set signal=USR2\n", "value"),
+    ("sockleak/1 set nonsense=1\n", "value"),
+    ("sockleak/1 set enabled=0 deadline=2s\n", "value"),
+    ("sockleak/1 set deadline=2s action\n", "value"),
+    ("sockleak/1 version" + " " * 5000 + "\n", "usage"),
+]
+
+
+@pytest.mark.parametrize("line, code", REFUSED)
+def test_what_it_refuses(asked, line, code):
+    program, address = asked()
+    before = control.ask_json(address, "snapshot json")["options"]
+    with control.connect(address) as client:
+        client.sendall(line.encode())
+        with pytest.raises(control.Refused) as refused:
+            control.read_answer(client)
+    assert refused.value.args[0] == code and len(refused.value.args[1]) > 10
+    assert control.ask_json(address, "snapshot json")["options"] == before
+    assert program.end() == 0
+
+
+def test_options_change_and_are_events(asked):
+    program, address = asked(options={"action": "report", "never": "10.0.0.0/8"})
+    reply = control.ask_json(address, "set deadline=2s never=127.0.0.2,:443 max_rate=7 dry=1")
+    assert reply["dry"] and {c["key"] for c in reply["changed"]} == {"deadline", "never", "max_rate"}
+    assert control.ask_json(address, "snapshot json")["options"]["deadline"] == "1s"
+    reply = control.ask_json(address, "set deadline=2s never=127.0.0.2,:443 max_rate=7")
+    assert reply["for_ms"] is None and not reply["dry"]
+    assert {"key": "never", "old": "10.0.0.0/8", "new": "127.0.0.2,:443"} in reply["changed"]
+    options = control.ask_json(address, "snapshot json")["options"]
+    assert (options["deadline"], options["max_rate"]) == ("2s", "7")
+    assert options["never"] == "127.0.0.2,:443"
+    assert control.ask_json(address, "set never=none")["changed"][0]["new"] == ""
+    event = program.event("set", key="deadline")
+    assert (event["old"], event["new"], event["uid"]) == ("1s", "2s", os.getuid())
+    assert program.end() == 0
+
+
+def test_an_action_for_a_time(asked):
+    """Switched on while the program runs: it acts; when the time is over it is as before."""
+    program, address = asked(options={"deadline": "200ms", "interval": "50ms", "events": None})
+    control.ask(address, f"set events={program.events_path}")
+    assert control.ask_json(address, "set action=shutdown dry=1")["for_ms"] == 4 * 3600 * 1000
+    reply = control.ask_json(address, "set action=shutdown for=1500ms")
+    assert reply["for_ms"] == 1500
+    program.event("shutdown")
+    program.event("reverted", key="action", old="shutdown", new="report")
+    assert control.ask_json(address, "snapshot json")["options"]["action"] == "report"
+    assert control.ask_json(address, "set action=shutdown for=forever")["for_ms"] is None
+    assert control.ask_json(address, "snapshot json")["options"]["action"] == "shutdown"
+    assert program.end() == 0
+
+
+def test_off_and_on(asked, peer):
+    program, address = asked(options={"action": "neutralize", "deadline": "1h"})
+    assert control.ask_json(address, "off")["changed"] == [{"key": "enabled", "old": "1", "new": "0"}]
+    names = {
+        open(f"/proc/{program.pid}/task/{t}/comm", encoding="ascii").read().strip()
+        for t in os.listdir(f"/proc/{program.pid}/task")
+    }
+    assert {n for n in names if n.startswith("sockleak")} == {"sockleak", "sockleak-ctl"}
+    for request in ("snapshot json", "set deadline=2s"):
+        with pytest.raises(control.Refused) as refused:
+            control.ask(address, request)
+        assert refused.value.args[0] == "busy"
+    assert control.ask_json(address, "off")["changed"][0]["old"] == "0"
+    program.ask(f"connect 127.0.0.1 {peer.port}")
+    control.ask(address, "set enabled=1")
+    assert control.ask_json(address, "snapshot json")["totals"]["open"] == 2
+    assert [e["new"] for e in program.events("set")] == ["0", "1"]
+    assert program.end() == 0
+
+
+def test_it_is_gone_with_the_process(asked):
+    program, address = asked()
+    info = os.lstat(address)
+    assert stat.S_ISSOCK(info.st_mode) and stat.S_IMODE(info.st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(os.path.dirname(address)).st_mode) == 0o700
+    assert program.end() == 0
+    assert not os.path.exists(address)
+
+
+def test_the_names_of_the_dead_are_removed(asked):
+    program, address = asked()
+    program.kill()
+    assert os.path.exists(address)
+    directory = os.path.dirname(address)
+    open(f"{directory}/notes.txt", "w", encoding="ascii").close()
+    other, _ = asked()
+    assert sorted(os.listdir(directory)) == [f"{control.name_of(other.pid)}.sock", "notes.txt"]
+    assert other.end() == 0
+
+
+def test_a_living_name_of_another_namespace_stays(asked, tmp_path):
+    """Pids collide where namespaces share a directory: who answers is alive."""
+    (tmp_path / "ctl").mkdir(mode=0o700)
+    foreign = str(tmp_path / "ctl" / "999999.12345.sock")
+    with socket.socket(socket.AF_UNIX) as living:
+        living.bind(foreign)
+        living.listen()
+        program, _ = asked()
+        assert os.path.exists(foreign)
+        assert program.end() == 0
+
+
+def test_a_directory_that_is_not_ours_is_not_used(puppet, peer, tmp_path):
+    tmp_path.chmod(0o700)
+    open_one, link, file = (tmp_path / name for name in ("open", "link", "file"))
+    open_one.mkdir(mode=0o755)
+    link.symlink_to(tmp_path)
+    file.write_text("")
+    for place in (open_one, link, file):
+        program = puppet(options={"dir": place})
+        program.ask(f"connect 127.0.0.1 {peer.port}")
+        peer.accept()
+        anywhere = control.places(program.pid)
+        harness.wait_until(lambda: any(map(os.path.exists, anywhere)), f"one of {anywhere}")
+        assert not os.path.exists(control.places(program.pid, place)[0])
+        assert program.end() == 0
+
+
+def test_an_abstract_socket_where_there_is_no_directory(start, peer):
+    hide = "mount -t tmpfs -o ro none /run && mount -t tmpfs -o ro none /tmp && exec \"$@\""
+    program = start(
+        "puppet",
+        wrap=harness.can_mount() + ["sh", "-c", hide, "sh"],
+        options={"report": None, "json": None, "dir": None},
+    )
+    program.ready()
+    program.ask(f"connect 127.0.0.1 {peer.port}")
+    ending = f"/{control.name_of(program.pid)}"
+
+    def find():
+        with open("/proc/net/unix", encoding="utf-8", errors="replace") as file:
+            names = [line.split()[-1] for line in file]
+        return [n for n in names if n.startswith("@sockleak/") and n.endswith(ending)]
+
+    (name,) = harness.wait_until(find, "an abstract socket")
+    assert control.ask_json("\0" + name[1:], "version")["pid"] == program.pid
+    assert program.end() == 0
+
+
+def test_control_off(puppet, peer, tmp_path):
+    program = puppet(options={"dir": tmp_path / "ctl", "control": "off"})
+    program.ask(f"connect 127.0.0.1 {peer.port}")
+    program.report()
+    assert not (tmp_path / "ctl").exists()
+    assert program.end() == 0
+
+
+def test_it_answers_when_no_descriptor_is_left(asked):
+    program, address = asked(nofile=64)
+    while True:
+        program.tell("open /dev/null")
+        line = program.line()
+        if line == "error EMFILE":
+            break
+        assert line.startswith("ok"), line
+    assert control.ask_json(address, "snapshot json")["limits"]["nofile_used"] == 64
+    assert program.end() == 0
+
+
+def test_slow_clients_hold_nobody_up(asked, peer):
+    """Some say nothing, some read nothing: the sweep goes on, and the next client is served within seconds."""
+    program, address = asked(options={"detail": 1})
+    silent = [control.connect(address) for _ in range(3)]
+    half = control.connect(address)
+    half.sendall(b"sockleak/1 vers")
+    deaf = control.connect(address)
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    deaf.sendall(b"sockleak/1 snapshot json\n")
+    for _ in range(3):
+        program.report()
+    assert control.ask_json(address, "version")["pid"] == program.pid
+    for client in (*silent, half, deaf):
+        client.close()
+    assert program.end() == 0
+
+
+def test_many_clients_and_a_storm(asked):
+    program, address = asked(options={"max_output": "1000m"})
+    failures = []
+
+    def ask_often():
+        try:
+            for _ in range(20):
+                harness.check_snapshot(control.ask_json(address, "snapshot json"))
+        except Exception as error:  # pylint: disable=broad-except
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask_often) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(20):
+        program.report()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert program.end() == 0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="takes root, to be another user")
+def test_another_user_is_denied(asked, tmp_path):
+    program, address = asked()
+    for directory in (os.path.dirname(address), tmp_path, *list(tmp_path.parents)[:3]):
+        os.chmod(directory, 0o755)  # the socket's own check is what is left
+    os.chmod(address, 0o666)
+    code = (
+        "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
+        "s.sendall(b'sockleak/1 version\\n'); sys.stdout.write(s.makefile().readline())"
+    )
+    for uid in (1234, 65534):
+        words = ["setpriv", f"--reuid={uid}", "--clear-groups", "/usr/bin/python3", "-c", code, address]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+        assert done.stdout.startswith("sockleak/1 error denied "), (done.stdout, done.stderr)
+    assert control.ask_json(address, "version")["pid"] == program.pid
+    assert program.end() == 0
+
+
+def test_a_forked_child_has_its_own(asked, peer):
+    program, address = asked()
+    child = program.number("fork")
+    try:
+        assert control.ask_json(address, "version")["pid"] == program.pid
+    finally:
+        os.kill(child, signal.SIGTERM)
+    program.ask(f"wait {child}")
+    assert control.ask_json(address, "version")["pid"] == program.pid
+    assert os.path.exists(address)
+    assert program.end() == 0
+
+
+def test_a_program_that_becomes_another(start, peer, tmp_path):
+    """The same pid and start time: the new program takes the name over."""
+    first = harness.victim("becomer")
+    program = start([first, peer.port, harness.victim("puppet")], options={"dir": tmp_path / "ctl"})
+    assert program.line() == "open"
+    address = control.places(program.pid, tmp_path / "ctl")[0]
+    harness.wait_until(lambda: os.path.exists(address), "the control socket")
+    program.tell("go on")
+    program.ready()
+    program.ask(f"connect 127.0.0.1 {peer.port}")
+    harness.wait_until(lambda: answers(address), "an answer of the new program")
+    assert control.ask_json(address, "version")["pid"] == program.pid
+    assert program.end() == 0
+    assert not os.path.exists(address)
+
+
+def answers(address):
+    try:
+        return control.ask(address, "version")
+    except OSError:
+        return None
