@@ -310,12 +310,16 @@ class Forbidden(Exception):
 
 
 class PrivateNetwork:
-    """A network namespace of our own, with nothing but a loopback interface."""
+    """A network namespace of our own, with nothing but a loopback interface.
+
+    For root it needs no user namespace, in which a program may not look at the fds of younger processes outside: while
+    other programs of root come and go, the library could not tell whether they share a connection, and would spare it."""
 
     def __init__(self):
+        self.is_root = os.geteuid() == 0
         script = "ip link set lo up && echo up && exec cat"
         self.holder = subprocess.Popen(
-            ["unshare", "-rn", "sh", "-c", script],
+            ["unshare", "-n" if self.is_root else "-rn", "sh", "-c", script],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -328,7 +332,8 @@ class PrivateNetwork:
     def prefix(self):
         """Words that run a command in here, under its own pid."""
         target = f"--target={self.holder.pid}"
-        return ["nsenter", target, "--user", "--net", "--preserve-credentials"]
+        user = [] if self.is_root else ["--user", "--preserve-credentials"]
+        return ["nsenter", target, "--net", *user]
 
     def run(self, *argv):
         words = self.prefix() + list(argv)
