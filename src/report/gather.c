@@ -109,6 +109,7 @@ static void gather_reclaimed(struct sl_snapshot *snapshot)
 	snapshot->reclaim.asked = (enum sl_action)sl_options.action;
 	snapshot->reclaim.is_stopped = sl_reclaim_is_stopped();
 	snapshot->reclaim.is_dry_run = sl_options.dry_run != 0;
+	snapshot->reclaim.has_control = sl_options.control == SL_CONTROL_ON;
 }
 
 static void gather_limits(const struct sl_gathering *from, int64_t fds,

@@ -143,6 +143,7 @@ struct sl_snapshot {
 		enum sl_action asked;  /* action= */
 		bool is_stopped;       /* three regrets within ten minutes */
 		bool is_dry_run;
+		bool has_control; /* options can be changed through the control socket */
 	} reclaim;
 
 	const struct sl_snapshot_peer *peers; /* worst first */

@@ -153,11 +153,30 @@ static void put_restart(struct sl_text_line *line, const struct sl_snapshot *s)
 	sl_text_count(&line->out, s->totals.close_wait + s->totals.dead, "connection");
 }
 
+/* "sockleak set 4242 ", or "restart with " where nobody can be asked. */
+static void put_set(struct sl_text_line *line, const struct sl_snapshot *s, const char *restart)
+{
+	if (!s->reclaim.has_control) {
+		sl_out_text(&line->out, restart);
+		return;
+	}
+	sl_out_text(&line->out, "sockleak set ");
+	sl_out_unsigned(&line->out, (uint64_t)s->process.pid);
+	sl_out_char(&line->out, ' ');
+}
+
+static void put_for(struct sl_text_line *line, const struct sl_snapshot *s)
+{
+	sl_out_text(&line->out, s->reclaim.has_control ? " for=2h" : "");
+}
+
 /* Fd numbers come back by close alone; a higher limit is milder. */
 static void put_remedy_for_fds(struct sl_text_line *line, const struct sl_snapshot *s)
 {
-	sl_out_text(&line->out, "restart with raise_nofile=N, or action=close");
+	put_set(line, s, "restart with ");
+	sl_out_text(&line->out, "raise_nofile=N, or action=close");
 	sl_out_text(&line->out, side_of(s));
+	put_for(line, s);
 	if (s->totals.stuck) {
 		sl_out_text(&line->out, ": would free up to ");
 		sl_text_count(&line->out, s->totals.stuck, "fd");
@@ -172,7 +191,10 @@ static void put_remedy(struct sl_text_line *line, const struct sl_snapshot *s)
 		put_remedy_for_fds(line, s);
 		return;
 	}
-	sl_out_text(&line->out, "restart with SOCKLEAK_OPTIONS action=shutdown: would free ");
+	put_set(line, s, "restart with SOCKLEAK_OPTIONS ");
+	sl_out_text(&line->out, "action=shutdown");
+	put_for(line, s);
+	sl_out_text(&line->out, ": would free ");
 	if (s->totals.stuck) {
 		sl_out_text(&line->out, "up to ");
 		sl_text_count(&line->out, ports, "port");
@@ -186,8 +208,9 @@ static void put_progress(struct sl_text_line *line, const struct sl_snapshot *s)
 {
 	put_action(line, "", s->reclaim.action);
 	if (s->reclaim.action != SL_ACTION_CLOSE && sl_text_limits_are_fds(s)) {
-		sl_out_text(&line->out,
-		            " frees no fds: restart with raise_nofile=N, or action=close");
+		sl_out_text(&line->out, " frees no fds: ");
+		put_set(line, s, "restart with ");
+		sl_out_text(&line->out, "raise_nofile=N, or action=close");
 		return;
 	}
 	sl_out_text(&line->out, " ends what is quiet for ");
@@ -213,7 +236,8 @@ void sl_text_done_now(struct sl_out *out, const struct sl_snapshot *s, bool colo
 			put_restart(&line, s);
 		}
 	} else if (is_acting(s) && s->reclaim.is_dry_run) {
-		sl_out_text(&line.out, "restart without dry_run=1: ");
+		put_set(&line, s, "restart without dry_run=1");
+		sl_out_text(&line.out, s->reclaim.has_control ? "dry_run=0: " : ": ");
 		put_action(&line, "", s->reclaim.action);
 		if (s->totals.stuck) {
 			sl_out_text(&line.out, " would end up to ");

@@ -216,6 +216,38 @@ static void test_a_ladder_that_is_on(void **state)
 	assert_line(&s, "NOW", "action=close ends what is quiet for 60s; nothing is stuck now");
 }
 
+/* Where the process can be asked, the line is a command. */
+static void test_a_command_where_there_is_control(void **state)
+{
+	(void)state;
+	struct sl_snapshot s = sample_many(2);
+	s.reclaim.has_control = true;
+	s.process.pid = 4242;
+	s.totals.dead_stuck = 0;
+	assert_line(&s, "NOW",
+	            "sockleak set 4242 action=shutdown for=2h: would free up to 12622 ports");
+	s.pressure = "EMFILE";
+	s.pressure_error = EMFILE;
+	assert_line(&s, "NOW",
+	            "sockleak set 4242 raise_nofile=N, or action=close for=2h: would free up to "
+	            "12622 fds");
+	s = sample_reclaimed();
+	s.reclaim.has_control = true;
+	s.process.pid = 4194304;
+	s.pressure = "EMFILE";
+	s.pressure_error = EMFILE;
+	assert_line(&s, "NOW",
+	            "action=neutralize frees no fds: sockleak set 4194304 raise_nofile=N, or "
+	            "action=close");
+	s = sample_rich();
+	act(&s, SL_ACTION_SHUTDOWN);
+	s.reclaim.has_control = true;
+	s.reclaim.is_dry_run = true;
+	s.process.pid = 7;
+	assert_line(&s, "NOW",
+	            "sockleak set 7 dry_run=0: action=shutdown would end up to 12622 connections");
+}
+
 static void test_a_ladder_that_is_not(void **state)
 {
 	(void)state;
@@ -254,6 +286,7 @@ int main(void)
 		cmocka_unit_test(test_fds_need_more),
 		cmocka_unit_test(test_a_ladder_that_is_on),
 		cmocka_unit_test(test_a_ladder_that_is_not),
+		cmocka_unit_test(test_a_command_where_there_is_control),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
