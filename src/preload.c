@@ -27,6 +27,7 @@
 #include "control/signal.h"
 #include "hooks/entry.h"
 #include "hooks/real.h"
+#include "hooks/walker.h"
 #include "ledger/fdtable.h"
 #include "ledger/sites.h"
 #include "reclaim/reclaim.h"
@@ -74,10 +75,19 @@ static void refuse_usr2_in_a_jvm(void)
 	sl_options.signal = SL_AUTO;
 }
 
+static void worker_ready(void)
+{
+	if (!atomic_load(&sl_power_is_on))
+		return;
+	sl_walker_reserve();
+	sl_reclaim_ready();
+}
+
 static void worker_start(void)
 {
 	sl_clerk_start();
 	sl_sinks_start();
+	sl_reclaim_ready(); /* again: it may have been switched off and on */
 	sl_reclaim_start(sl_events_tell);
 	sl_native_start();
 	sl_java_look();
@@ -166,7 +176,8 @@ __attribute__((constructor)) static void start(void)
 	if (sl_options.help)
 		print_help();
 	refuse_usr2_in_a_jvm();
-	static const struct sl_worker_duties duties = {.start = worker_begin,
+	static const struct sl_worker_duties duties = {.ready = worker_ready,
+	                                               .start = worker_begin,
 	                                               .turn = worker_turn,
 	                                               .end = sl_server_end,
 	                                               .threads = sl_server_threads};

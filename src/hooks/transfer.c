@@ -12,6 +12,7 @@
 #include "hooks/entry.h"
 #include "hooks/guarded.h"
 #include "hooks/real.h"
+#include "hooks/walker.h"
 
 #include "base/poison.h"
 
@@ -103,6 +104,8 @@ __attribute__((noinline, cold)) static size_t room_of(const struct iovec *iov, s
 ssize_t sl_hook_read(int fd, void *bytes, size_t n)
 {
 	volatile struct before before;
+	if (n == 1 && sl_walker_has_lost(fd))
+		return -1;
 	if (!look_in(&before, fd, n))
 		return sl_real.read(fd, bytes, n);
 	return came_in(&before, sl_real.read(fd, bytes, n));

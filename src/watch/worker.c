@@ -125,6 +125,8 @@ static void start(void)
 	if (atomic_load(&state) == SL_WORKER_NONE && atomic_load(&resters) == 0) {
 		atomic_store(&started_at_ms, sl_clock_ms());
 		atomic_store(&state, SL_WORKER_STARTING);
+		if (duties.ready)
+			duties.ready();
 		if (!sl_thread_start("sockleak", work))
 			atomic_store(&state, SL_WORKER_NONE);
 	}
