@@ -466,6 +466,7 @@ static int connect_and_end(const struct sockaddr_in *place, int listener)
 	NEED(fd >= 0 && is_seen(fd) && record_of(fd).site == SL_SITE_NO_STACK);
 	NEED(connect(fd, (const struct sockaddr *)place, sizeof(*place)) == 0);
 	NEED(record_of(fd).flags == (SL_FD_OUT | SL_FD_CONNECTED));
+	NEED(record_of(fd).dest != 0);
 	int server = accept(listener, NULL, NULL);
 	NEED(server >= 0 && is_seen(server));
 	NEED(send(fd, "x", 1, 0) == 1 && recv(server, &byte, 1, 0) == 1);
