@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "base/clerk.h"
 #include "base/log.h"
 #include "ledger/sites.h"
 #include "stack/loader.h"
@@ -13,6 +14,9 @@
 
 /* Frames of our own between the walker and the hook's caller, at most. */
 #define SL_OWN_FRAMES 12
+
+/* The program may hold the loader's lock for as long as a constructor takes. */
+#define SL_OPEN_WAIT_MS 60000
 
 typedef int walk_fn(void **frames, int size);
 
@@ -32,10 +36,22 @@ static int walk_with(walk_fn *walker, void **frames, int size)
 	return found;
 }
 
-static void open_walker(void)
+/* Among the clerk's fds: the loader opens files. */
+static void open_library(void *found)
 {
 	void *libunwind = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
-	walk_fn *found = libunwind ? (walk_fn *)dlsym(libunwind, "unw_backtrace") : NULL;
+	*(walk_fn **)found = libunwind ? (walk_fn *)dlsym(libunwind, "unw_backtrace") : NULL;
+}
+
+static void open_walker(void)
+{
+	static walk_fn *found; /* for a clerk that is late */
+	bool is_begun;
+	if (!sl_clerk_do(open_library, &found, SL_OPEN_WAIT_MS, &is_begun)) {
+		if (is_begun)
+			return;
+		open_library(&found); /* there is none */
+	}
 	if (!found) {
 		sl_log("libunwind.so.8 cannot be opened: going on without native stacks", NULL);
 		return;

@@ -1,12 +1,14 @@
 /* hooks_walker.c - the pipe of the stack walker, as the doors see it. Skipped where there is no libunwind. */
 #include "doors.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clerk.h"
 #include "base/guard.h"
 #include "base/ownfd.h"
 #include "base/sys.h"
@@ -57,6 +59,29 @@ static int own_numbers(int numbers[SL_OWN_FDS])
 	for (int fd = -1; (fd = sl_ownfd_first_in((unsigned)fd + 1, INT32_MAX)) >= 0;)
 		numbers[n++] = fd;
 	return n;
+}
+
+/* None of the program's numbers is needed, nor touched, not even to load the library. */
+static int open_without_a_number(void *unused)
+{
+	(void)unused;
+	sl_walker_reserve();
+	sl_clerk_start();
+	while (dup(0) >= 0)
+		;
+	sl_native_start();
+	uint32_t found = 0;
+	(void)walk(&found);
+	NEED(found > 0);
+	return 0;
+}
+
+static void the_walker_opens_nothing_among_the_programs(void **state)
+{
+	(void)state;
+	if (!dlopen("libunwind.so.8", RTLD_LAZY))
+		skip();
+	assert_int_equal(in_fork(open_without_a_number, NULL), 0);
 }
 
 static void the_first_pipe_is_reserved(void **state)
@@ -126,6 +151,7 @@ static void it_is_asked_of_the_walker_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_walker_opens_nothing_among_the_programs),
 		cmocka_unit_test(the_first_pipe_is_reserved),
 		cmocka_unit_test(what_took_its_place_is_left_alone),
 		cmocka_unit_test(it_is_asked_of_the_walker_alone),
