@@ -139,9 +139,22 @@ static void settle(struct scan *scan)
 	scan->count = 0;
 }
 
+/* A number that was closed past the hooks, and is another socket by now: what is recorded there is over. */
+static bool is_replaced(int fd)
+{
+	struct sl_fd_record record;
+	if (!sl_fdtable_get(fd, &record) || !record.cookie || (record.marks & SL_MARK_DEAD))
+		return false;
+	uint64_t cookie = sl_kernel_cookie(fd);
+	if (cookie == record.cookie || cookie == 0)
+		return false; /* no socket at all is the sweep's to find */
+	sl_fdtable_drop(fd, record.generation);
+	return true;
+}
+
 static void look_at(struct scan *scan, int fd)
 {
-	if (is_recorded(fd)) {
+	if (is_recorded(fd) && !is_replaced(fd)) {
 		look_at_close(scan, fd);
 		return;
 	}
