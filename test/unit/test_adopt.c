@@ -25,6 +25,7 @@
 #include "ledger/sites.h"
 #include "tcp.h"
 #include "watch/adopt.h"
+#include "watch/kernel.h"
 
 static uint64_t adopted_before, opened_before, of_site_before;
 
@@ -166,6 +167,30 @@ static void what_is_recorded_stays(void **state)
 	assert_true(is_recorded(pair.server));
 }
 
+/* A number that was closed and given out again past the hooks is another socket: what was known of the first is over. */
+static void a_number_that_is_another_socket_by_now(void **state)
+{
+	(void)state;
+	int kept = socket(AF_INET, SOCK_STREAM, 0), gone = socket(AF_INET, SOCK_STREAM, 0);
+	struct sl_fd_record record, after;
+	for (int i = 0; i < 2; i++) {
+		int fd = i ? gone : kept;
+		tcp_record(fd, SL_FD_OUT, SL_SITE_NO_STACK);
+		assert_true(sl_fdtable_get(fd, &record));
+		sl_fdtable_identify(fd, record.generation, sl_kernel_cookie(fd), 1);
+	}
+	opened_before = sl_fdtable_opened(SL_KIND_TCP);
+	assert_int_equal(close(gone), 0);
+	assert_int_equal(socket(AF_INET, SOCK_STREAM, 0), gone);
+	assert_true(sl_adopt_scan(sl_clock_ms()) > 0);
+	assert_adopted(1, 1);
+	assert_int_equal(flags_of(gone), SL_FD_ADOPTED);
+	assert_true(sl_fdtable_get(gone, &after));
+	assert_true(after.generation != record.generation && after.cookie == 0);
+	assert_true(sl_fdtable_get(kept, &record));
+	assert_int_equal(record.flags, SL_FD_OUT);
+}
+
 /* As inetd starts its servers: one connection as stdin, stdout and stderr. */
 static void one_socket_under_three_numbers(void **state)
 {
@@ -289,6 +314,7 @@ int main(void)
 		TEST(every_state),
 		TEST(other_kinds_and_no_sockets),
 		TEST(what_is_recorded_stays),
+		TEST(a_number_that_is_another_socket_by_now),
 		TEST(one_socket_under_three_numbers),
 		TEST(many),
 		TEST(at_start),
