@@ -142,7 +142,9 @@ bool sl_ownfd_is_true(int fd)
 	if (word == 0 || fd == atomic_load(&sl_ownfd_lent) || sl_process_is_sandboxed() ||
 	    word == word_of(fd))
 		return word != 0;
-	(void)atomic_compare_exchange_strong(&own[at], &word, 0);
+	/* What a child of vfork() and a thread apart have at the number says nothing of ours: their tables are others. */
+	if (!sl_process_is_separate_thread() && sl_process_is_ours())
+		(void)atomic_compare_exchange_strong(&own[at], &word, 0);
 	return false;
 }
 

@@ -386,7 +386,8 @@ static int arrange_numbers(void *context)
 {
 	const int *fds = context;
 	bool is_good = dup2(fds[0], fds[1]) == fds[1] && dup3(fds[0], fds[2], 0) == fds[2] &&
-	               dup(fds[0]) >= 0 && fcntl(fds[0], F_DUPFD, FREE_NUMBER) == FREE_NUMBER;
+	               dup(fds[0]) >= 0 && fcntl(fds[0], F_DUPFD, FREE_NUMBER) == FREE_NUMBER &&
+	               close(fds[2]) == 0; /* in its own table */
 	return is_good ? 0 : 1;
 }
 
