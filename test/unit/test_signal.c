@@ -101,7 +101,7 @@ static unsigned no_threads(void)
 
 static void start_worker(void)
 {
-	static const struct sl_worker_duties duties = {no_duty, count_turn, nothing_to_end,
+	static const struct sl_worker_duties duties = {NULL, no_duty, count_turn, nothing_to_end,
 	                                               no_threads};
 	struct sl_guard g;
 	sl_worker_prepare(&duties);
