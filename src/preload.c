@@ -136,11 +136,16 @@ static void in_child(void)
 		sl_power_off_in_child();
 }
 
-static uint64_t signals_before_fork; /* of the forking thread, which holds all locks */
+static uint64_t signals_before_fork;           /* of the forking thread, which holds all locks */
+static _Thread_local unsigned forks_under_way; /* a fork handler of the program may fork */
 
 /* A handler that ran while the locks are held could wait for one of them for ever. */
 static void fork_prepare(void)
 {
+	if (forks_under_way++ > 0) {
+		sl_process_count_fork();
+		return;
+	}
 	uint64_t signals = sl_sys_block_signals();
 	sl_locks_fork_prepare();
 	sl_process_count_fork();
@@ -150,6 +155,8 @@ static void fork_prepare(void)
 
 static void fork_parent(void)
 {
+	if (--forks_under_way > 0)
+		return;
 	uint64_t signals = signals_before_fork;
 	sl_loader_fork_parent();
 	sl_locks_fork_done();
@@ -158,6 +165,10 @@ static void fork_parent(void)
 
 static void fork_child(void)
 {
+	if (--forks_under_way > 0) {
+		sl_process_forked();
+		return;
+	}
 	uint64_t signals = signals_before_fork;
 	sl_locks_fork_done();
 	sl_process_forked();
