@@ -41,12 +41,6 @@ void sl_locks_fork_prepare(void)
 	has_all = true;
 }
 
-void sl_locks_forked(void)
-{
-	for (int lock = 0; lock < SL_LOCK_COUNT; lock++)
-		atomic_store(&words[lock], SL_FREE);
-}
-
 void sl_locks_fork_done(void)
 {
 	has_all = false;

@@ -26,9 +26,6 @@ void sl_lock_release(enum sl_lock lock);
 void sl_locks_fork_prepare(void);
 void sl_locks_fork_done(void); /* frees all: in the parent and in the child */
 
-/* In a child that no fork handler ran for (_Fork, clone): those who held one are not here. */
-void sl_locks_forked(void);
-
 /* In a child that no fork handler told us of (_Fork(), clone()): what another thread of the parent held is free. Its one thread holds
  * none: signals are blocked while one is held. */
 void sl_locks_forked(void);

@@ -63,6 +63,7 @@ static void open_walker(void)
 
 void sl_native_start(void)
 {
+	sl_loader_try();
 	if (atomic_load(&walk) || !sl_loader_enter())
 		return;
 	open_walker();

@@ -6,6 +6,7 @@
 #include "base/clerk.h"
 #include "base/clock.h"
 #include "base/locks.h"
+#include "base/process.h"
 #include "base/sys.h"
 #include "base/thread.h"
 
@@ -122,7 +123,8 @@ static void start(void)
 		sl_sys_unblock_signals(signals);
 		return; /* another thread is at it, or forking */
 	}
-	if (atomic_load(&state) == SL_WORKER_NONE && atomic_load(&resters) == 0) {
+	if (atomic_load(&state) == SL_WORKER_NONE && atomic_load(&resters) == 0 &&
+	    sl_process_may_make_threads()) {
 		atomic_store(&started_at_ms, sl_clock_ms());
 		atomic_store(&state, SL_WORKER_STARTING);
 		if (duties.ready)
