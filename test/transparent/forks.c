@@ -149,7 +149,7 @@ static void forks_while_threads_are_made(void)
 
 static void forks_while_threads_list_objects(void)
 {
-	storm_among(list_objects_all_the_time, (struct storm){fork, can_connect, _exit, 100, 0});
+	storm_among(list_objects_all_the_time, (struct storm){fork, can_connect, _exit, 30, 0});
 }
 
 static void plain_forks_while_threads_list_objects(void)
