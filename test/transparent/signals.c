@@ -110,7 +110,7 @@ static void handlers_of_a_thread(void)
 	MUST(sem_init(&end, 0, 0));
 	MUST(-pthread_create(&thread, NULL, wait_for_end, &end));
 	MUST(-pthread_sigmask(SIG_BLOCK, &one, NULL));
-	tell("%d", pthread_kill(thread, SIGUSR1));
+	MUST(-pthread_kill(thread, SIGUSR1));
 	MUST(sem_post(&end));
 	pthread_join(thread, NULL);
 	CALL(kill(getpid(), SIGUSR1)); /* nobody takes it but this thread, later */
