@@ -74,6 +74,10 @@ static struct attempt connecting(int fd, const struct sockaddr *from, socklen_t 
 	if (!sl_fdtable_get(fd, &record) || record.kind != SL_KIND_TCP ||
 	    (record.flags & SL_FD_LISTENING))
 		return (struct attempt){0};
+	/* What is connected already is hardly connected again, unless a child of vfork() has something of its own at that number:
+	 * the pid is not asked for otherwise. */
+	if ((record.flags & (SL_FD_CONNECTED | SL_FD_IN)) && !sl_entry_is_ours())
+		return (struct attempt){0};
 	/* One that is connected stays what it is, unless this one call succeeds (EISCONN). In a sandbox nothing can be asked. */
 	if ((record.flags & SL_FD_CONNECTED) || sl_process_is_sandboxed())
 		return (struct attempt){record.generation, false, true};
@@ -232,8 +236,9 @@ int sl_hook_listen(int fd, int backlog)
 		errno = EINVAL;
 		return -1;
 	}
+	bool is_ours = sl_entry_is_ours_at(fd);
 	int result = sl_real.listen(fd, backlog);
-	if (result == 0)
+	if (result == 0 && is_ours)
 		sl_fdtable_mark_now(fd, SL_FD_LISTENING, 0);
 	return result;
 }

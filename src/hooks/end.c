@@ -180,8 +180,9 @@ void sl_hook_closefrom(int first)
 
 int sl_hook_shutdown(int fd, int how)
 {
+	bool is_ours = sl_entry_is_ours_at(fd);
 	int result = sl_real.shutdown(fd, how);
-	if (result == 0) {
+	if (result == 0 && is_ours) {
 		uint32_t flags = how == SHUT_RD   ? SL_FD_SHUT_READ
 		                 : how == SHUT_WR ? SL_FD_SHUT_WRITE
 		                                  : SL_FD_SHUT_READ | SL_FD_SHUT_WRITE;

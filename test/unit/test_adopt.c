@@ -306,6 +306,34 @@ static void a_close_that_never_came(void **state)
 	assert_int_equal(sl_fdtable_adopted(), adopted_before);
 }
 
+/* A fork comes while another thread writes a record: in the child nobody goes on. */
+static void a_record_that_is_never_finished(void **state)
+{
+	(void)state;
+	struct sl_fd_record record;
+	struct sl_fd_opening opening = {.kind = SL_KIND_TCP, .site = 7};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), other = dup(0);
+	sl_fdtable_prepare();
+	assert_true(sl_fdtable_open(fd, &opening));
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	uint64_t head = atomic_load(&slot->head) - SL_FD_OPEN + SL_FD_OPENING;
+	atomic_store(&slot->head, head);
+	uint64_t now_ms = sl_clock_ms();
+	(void)sl_adopt_scan(now_ms);
+	(void)sl_adopt_scan(now_ms + 1000);
+	assert_int_equal(atomic_load(&slot->head), head); /* perhaps it goes on */
+	(void)sl_adopt_scan(now_ms + 10000);
+	assert_true(sl_fdtable_get(fd, &record));
+	assert_int_equal(record.site, SL_SITE_ADOPTED);
+	assert_int_equal(sl_fdtable_adopted(), adopted_before + 1);
+	/* What was finished meanwhile is not given up. */
+	sl_fdtable_give_up(&(struct sl_fd_forgotten){fd, atomic_load(&slot->head)});
+	sl_fdtable_give_up(&(struct sl_fd_forgotten){fd, head});
+	sl_fdtable_give_up(&(struct sl_fd_forgotten){other, head});
+	assert_true(is_recorded(fd));
+	close(other);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -322,6 +350,7 @@ int main(void)
 		TEST(out_of_fds),
 		TEST(a_child_looks_at_its_own),
 		TEST(a_close_that_never_came),
+		TEST(a_record_that_is_never_finished),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }
