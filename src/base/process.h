@@ -35,8 +35,8 @@ bool sl_process_has_threads(void);
  * pthread_create() wants may be held there for ever (fork(2)). */
 bool sl_process_may_make_threads(void);
 
-/* How many times this process, and those it was forked from, have forked: through libc's fork(). Never 0. Counted with all locks
- * held (locks.h). */
+/* How many times this process, and those it was forked from, have forked: through libc's fork(), posix_spawn(), system() and popen().
+ * Never 0. Counted with SL_LOCK_ACTION held (locks.h), and once more after the last three. */
 void sl_process_count_fork(void);
 uint32_t sl_process_forks(void);
 
