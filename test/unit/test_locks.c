@@ -144,15 +144,6 @@ static void the_thread_that_forks_has_all(void **state)
 	assert_int_equal(count_free(), SL_LOCK_COUNT);
 }
 
-static void a_child_without_handlers_has_none_taken(void **state)
-{
-	(void)state;
-	for (int lock = 0; lock < SL_LOCK_COUNT; lock++)
-		sl_lock_take((enum sl_lock)lock);
-	sl_locks_forked();
-	assert_int_equal(count_free(), SL_LOCK_COUNT);
-}
-
 struct ordering {
 	int held; /* by racer 0 while racer 1 prepares to fork */
 	struct meeting meeting;
@@ -251,7 +242,6 @@ int main(void)
 		cmocka_unit_test(no_wake_is_lost),
 		cmocka_unit_test(fork_finds_all_locks_taken_and_leaves_them_free),
 		cmocka_unit_test(the_thread_that_forks_has_all),
-		cmocka_unit_test(a_child_without_handlers_has_none_taken),
 		cmocka_unit_test(fork_takes_the_locks_in_the_order_of_the_table),
 		cmocka_unit_test(fork_waits_for_holders),
 		cmocka_unit_test(a_child_without_a_handler_finds_them_free),
