@@ -1,5 +1,6 @@
 """On and off: while the program runs, and in what it starts."""
 
+import contextlib
 import os
 import signal
 
@@ -22,11 +23,11 @@ def traces_of(pid):
             names.append(file.read().strip())
     with open(f"{folder}/status", encoding="ascii") as file:
         caught = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt"))
-    sockets = [
-        fd
-        for fd in os.listdir(f"{folder}/fd")
-        if int(fd) >= 1000 and os.readlink(f"{folder}/fd/{fd}").startswith("socket:")
-    ]
+    sockets = []
+    for fd in os.listdir(f"{folder}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # given up since it was listed
+            if int(fd) >= 1000 and os.readlink(f"{folder}/fd/{fd}").startswith("socket:"):
+                sockets.append(fd)
     ours = sum(name.startswith("sockleak") for name in names)
     return ours, bool(caught & CAUGHT), len(sockets)
 
