@@ -163,7 +163,10 @@ static void udp_connected(void)
 	CALL(connect(fd, (struct sockaddr *)&none, sizeof(none)));
 	CALL(send(fd, "x", 1, 0));
 	CALL(connect(fd, (struct sockaddr *)&address, length));
-	CALL(close(server));
+	/* From now on it hears another peer alone, and the port is nobody else's. */
+	none = address;
+	none.sin_port = htons(1);
+	CALL(connect(server, (struct sockaddr *)&none, length));
 	CALL(send(fd, "x", 1, 0));
 	CALL(poll(&(struct pollfd){fd, POLLIN, 0}, 1, -1));
 	CALL(recv(fd, &byte, 1, 0)); /* the port is unreachable */

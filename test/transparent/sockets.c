@@ -13,11 +13,15 @@
 static void *volatile nowhere = (void *)8;
 #define WILD nowhere
 
-/* The address of a port of the loopback where nobody listens. */
+/* The address of a port of the loopback where nobody listens, and nobody else can: it is bound. */
 static struct sockaddr_in nobody(void)
 {
-	struct sockaddr_in address;
-	MUST(close(listener(&address)));
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	socklen_t length = sizeof(address);
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	int fd = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+	MUST(bind(fd, (struct sockaddr *)&address, length));
+	MUST(getsockname(fd, (struct sockaddr *)&address, &length));
 	return address;
 }
 
