@@ -59,7 +59,7 @@ static bool is_there(uint64_t numbers)
 
 void sl_walker_reserve(void)
 {
-	int fds[2], saved_errno = errno;
+	int fds[2] = {-1, -1}, saved_errno = errno;
 	if (atomic_load(&pipe_numbers) != SL_NO_PIPE ||
 	    SL_SYS2(SYS_pipe2, fds, O_CLOEXEC | O_NONBLOCK) < 0)
 		return;

@@ -108,7 +108,7 @@ static void copied_to_where_ours_lie(void)
 	connect_in_threads(8);
 	for (int fd = FIRST_OWN; fd <= LAST_OWN; fd++) {
 		wrong += fcntl(fd, F_GETFD) != 0;
-		wrong += write(fd, "abcdefgh" + fd % 8, 1) != 1;
+		wrong += write(fd, &"abcdefgh"[fd % 8], 1) != 1;
 	}
 	CALL(read(unix_ends[1], bytes, sizeof(bytes)));
 	for (int fd = FIRST_OWN; fd <= LAST_OWN; fd++)
