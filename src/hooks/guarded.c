@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "base/process.h"
@@ -13,54 +12,28 @@
 
 #include "base/poison.h"
 
-/* libc's own list of what a thread leaves behind, as it was before the compiler took part in it. With
- * __attribute__((cleanup)), which pthread_cleanup_push() is made of now, the object would need the unwinder of libgcc_s. */
-void _pthread_cleanup_push(struct _pthread_cleanup_buffer *buffer, void (*routine)(void *),
-                           void *argument);
-void _pthread_cleanup_pop(struct _pthread_cleanup_buffer *buffer, int execute);
-
-/* One call on its way through. It is left by a cancelled thread, and by longjmp(), too. */
+/* One call on its way through. A thread that never comes back from it, cancelled or by a jump out of a handler, leaves its count:
+ * nothing is done then to what is open at that number, until it is closed. Nothing here takes part in how the thread leaves: an entry
+ * in libc's list of clean-ups would outlive this frame where a C++ exception or setcontext() takes the thread past it. */
 struct passage {
 	struct sl_fd_slot *slot;
 	uint64_t head; /* as it was when the call was counted: not worse before leave() */
 	int fd;
-	struct _pthread_cleanup_buffer buffer;
 };
-
-/* A handler may have forked meanwhile: in the child nothing is counted any more. */
-static void uncount(void *context)
-{
-	const struct passage *passage = context;
-	uint32_t count = passage->slot ? atomic_load(&passage->slot->writers) : 0;
-	while (count > 0 &&
-	       !atomic_compare_exchange_weak(&passage->slot->writers, &count, count - 1))
-		;
-}
 
 static void enter(struct passage *passage, int fd)
 {
-	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
-	passage->slot = NULL;
-	passage->head = 0;
+	passage->slot = sl_fdtable_slot(fd);
+	passage->head = passage->slot ? sl_fdtable_write_begin(passage->slot) : 0;
 	passage->fd = fd;
-	_pthread_cleanup_push(&passage->buffer, uncount, passage);
-	if (!slot)
-		return;
-	/* Counted first, then looked at: the worker does it the other way round. */
-	atomic_fetch_add(&slot->writers, 1);
-	passage->slot = slot;
-	passage->head = atomic_load(&slot->head);
-	if (passage->head & SL_MARK_HELD) {
-		(void)sl_fdtable_await_release(slot);
-		passage->head = atomic_load(&slot->head);
-	}
 	if (sl_fd_state_of(passage->head) == SL_FD_OPEN)
-		sl_fd_touch(slot, SL_IO_WRITE);
+		sl_fd_touch(passage->slot, SL_IO_WRITE);
 }
 
 static void leave(struct passage *passage)
 {
-	_pthread_cleanup_pop(&passage->buffer, 1);
+	if (passage->slot)
+		sl_fdtable_write_end(passage->slot, passage->head);
 }
 
 static bool is_ended(const struct passage *passage)

@@ -66,7 +66,7 @@ int sl_fdtable_hold(int fd, uint32_t generation, uint32_t last_io)
 	}
 	/* A guarded call counts itself first and then looks at the mark; here it is the other way round. */
 	if (last_io == SL_IO_ANY ||
-	    (atomic_load(&slot->writers) == 0 && atomic_load(&slot->last_io) == last_io))
+	    (sl_fdtable_writers(slot, generation) == 0 && atomic_load(&slot->last_io) == last_io))
 		return 0;
 	sl_fdtable_release(fd, generation);
 	return -EBUSY;
@@ -117,6 +117,71 @@ bool sl_fdtable_await_release(const struct sl_fd_slot *slot)
 		}
 	}
 	return false;
+}
+
+/* Calls under way belong to a generation. What a thread left behind that never came back from its call ends with the record, at
+ * the next one's first call. */
+#define SL_WRITERS_MOST ((1u << SL_WRITER_BITS) - 1) /* stays: some have been left behind */
+
+static bool is_counted_for(uint32_t writers, uint32_t generation)
+{
+	return writers >> SL_WRITER_BITS == (generation & (UINT32_MAX >> SL_WRITER_BITS));
+}
+
+uint32_t sl_fdtable_writers(const struct sl_fd_slot *slot, uint32_t generation)
+{
+	uint32_t writers = atomic_load(&slot->writers);
+	return is_counted_for(writers, generation) ? writers & SL_WRITERS_MOST : 0;
+}
+
+/* False: the record is another by now. The head is looked at after the count that is replaced: that of a later record, made by who
+ * saw it, is left alone. */
+static bool count_writer(struct sl_fd_slot *slot, uint32_t generation)
+{
+	uint32_t writers = atomic_load(&slot->writers), next;
+	do {
+		bool is_of_it = is_counted_for(writers, generation);
+		if (!is_of_it && sl_fd_generation_of(atomic_load(&slot->head)) != generation)
+			return false;
+		next = is_of_it ? writers : generation << SL_WRITER_BITS;
+		next += (next & SL_WRITERS_MOST) != SL_WRITERS_MOST;
+	} while (!atomic_compare_exchange_weak(&slot->writers, &writers, next));
+	return true;
+}
+
+/* A handler may have forked meanwhile: in the child nothing is counted any more. */
+static void uncount_writer(struct sl_fd_slot *slot, uint32_t generation)
+{
+	uint32_t writers = atomic_load(&slot->writers), count;
+	do {
+		count = writers & SL_WRITERS_MOST;
+		if (!is_counted_for(writers, generation) || count == 0 || count == SL_WRITERS_MOST)
+			return;
+	} while (!atomic_compare_exchange_weak(&slot->writers, &writers, writers - 1));
+}
+
+uint64_t sl_fdtable_write_begin(struct sl_fd_slot *slot)
+{
+	uint64_t head = atomic_load(&slot->head);
+	for (;;) {
+		uint32_t generation = sl_fd_generation_of(head);
+		/* Counted first, then looked at: the worker does it the other way round. */
+		bool is_counted = count_writer(slot, generation);
+		head = atomic_load(&slot->head);
+		if (is_counted && (head & SL_MARK_HELD)) {
+			(void)sl_fdtable_await_release(slot);
+			head = atomic_load(&slot->head);
+		}
+		if (is_counted && sl_fd_generation_of(head) == generation)
+			return head;
+		if (is_counted)
+			uncount_writer(slot, generation);
+	}
+}
+
+void sl_fdtable_write_end(struct sl_fd_slot *slot, uint64_t head)
+{
+	uncount_writer(slot, sl_fd_generation_of(head));
 }
 
 void sl_fdtable_copying(int fd)

@@ -80,6 +80,8 @@ enum sl_io {
 #define SL_IO_BITS 2
 #define SL_IO_ANY UINT32_MAX /* no last_io is this */
 
+#define SL_WRITER_BITS 16
+
 /* One fd. 64 bytes: one cache line, shared with no other fd. */
 struct sl_fd_slot {
 	_Atomic uint64_t head;      /* generation << 32 | sl_fd_mark bits | kind << 8 | state */
@@ -90,7 +92,8 @@ struct sl_fd_slot {
 	_Atomic uint64_t peer_tag;  /* generation << 32 | peer id; written by the worker */
 	_Atomic uint64_t cookie;  /* SO_COOKIE; the worker's, true if peer_tag has the generation */
 	_Atomic uint32_t last_io; /* tick << SL_IO_BITS | enum sl_io; 0: none yet */
-	_Atomic uint32_t writers; /* calls under way on the guarded path */
+	_Atomic uint32_t writers; /* low bits of the generation << SL_WRITER_BITS | calls under way
+	                           * on the guarded path */
 };
 _Static_assert(sizeof(struct sl_fd_slot) == 64, "a slot is one cache line");
 
@@ -216,6 +219,13 @@ void sl_fdtable_identify(int fd, uint32_t generation, uint64_t cookie, uint32_t 
 
 /* Worker: from now on writes to it take the guarded way. False: it is not this generation any more. */
 bool sl_fdtable_guard(int fd, uint32_t generation);
+
+/* From a hook: a guarded call begins, of whatever is open at the slot now; it waits for an action that is under way. Returns the
+ * head as it is then, for the end. A call whose end never comes is counted until the number is recorded anew. */
+uint64_t sl_fdtable_write_begin(struct sl_fd_slot *slot);
+void sl_fdtable_write_end(struct sl_fd_slot *slot, uint64_t head);
+/* How many are under way, of the record of this generation. */
+uint32_t sl_fdtable_writers(const struct sl_fd_slot *slot, uint32_t generation);
 
 /* Worker: hold the record: until the release nobody ends it, and no guarded call is under way. 0, -ESTALE: another generation;
  * -EBUSY: a call is under way, or the last one was not `last_io` (SL_IO_ANY: it does not matter). At most SL_HELD_MAX at a time.

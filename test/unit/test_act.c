@@ -129,12 +129,12 @@ static void a_call_is_under_way(void **state)
 	struct sl_fd_slot *slot = sl_fdtable_slot(pair.client);
 	struct sl_target target = suspected_target(pair.client);
 	struct sl_probe_saved saved;
-	atomic_fetch_add(&slot->writers, 1);
+	uint64_t head = sl_fdtable_write_begin(slot);
 	assert_int_equal(sl_act_shutdown(&target), -EBUSY);
 	assert_int_equal(sl_act_probe(&target, &saved), -EBUSY);
 	assert_int_equal(sl_act_neutralize(&target, false, false), -EBUSY);
 	suspected_check_free(pair.client);
-	atomic_fetch_sub(&slot->writers, 1);
+	sl_fdtable_write_end(slot, head);
 	assert_int_equal(sl_act_shutdown(&target), 0);
 }
 

@@ -47,6 +47,11 @@ static uint64_t head_at(int fd)
 	return atomic_load(&sl_fdtable_slot(fd)->head);
 }
 
+static uint32_t writers_at(int fd)
+{
+	return sl_fdtable_writers(sl_fdtable_slot(fd), sl_fd_generation_of(head_at(fd)));
+}
+
 static void end(int fd)
 {
 	struct sl_fd_forgotten forgotten = sl_fdtable_forget(fd);
@@ -254,12 +259,12 @@ static void a_call_under_way_or_since_forbids_it(void **state)
 	assert_int_equal(sl_fdtable_hold(fd, generation, seen), 0);
 	sl_fdtable_release(fd, generation);
 
-	atomic_fetch_add(&slot->writers, 1); /* as hooks/guarded.c does */
+	uint64_t head = sl_fdtable_write_begin(slot);
 	assert_int_equal(sl_fdtable_hold(fd, generation, seen), -EBUSY);
 	assert_int_equal(marks_at(fd), 0);
 	assert_int_equal(sl_fdtable_hold(fd, generation, SL_IO_ANY), 0);
 	sl_fdtable_release(fd, generation);
-	atomic_fetch_sub(&slot->writers, 1);
+	sl_fdtable_write_end(slot, head);
 
 	sl_fd_touch(slot, SL_IO_WRITE);
 	assert_int_equal(sl_fdtable_hold(fd, generation, seen), -EBUSY);
@@ -271,6 +276,53 @@ static void a_call_under_way_or_since_forbids_it(void **state)
 	uint64_t before_ms = sl_clock_ms(); /* what failed has left nothing to wait for */
 	end(fd);
 	assert_true(sl_clock_ms() - before_ms < 500);
+}
+
+/* A thread that never came back from its write is counted until the number is recorded anew, and no longer. */
+static void what_was_left_behind_ends_with_the_record(void **state)
+{
+	(void)state;
+	int fd = CHUNK(4) + 5;
+	uint32_t generation = open_at(fd);
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	uint64_t left = sl_fdtable_write_begin(slot);
+	sl_fdtable_write_end(slot, sl_fdtable_write_begin(slot));
+	assert_int_equal(writers_at(fd), 1);
+	assert_int_equal(sl_fdtable_hold(fd, generation, 0), -EBUSY);
+	end(fd);
+	uint32_t next = open_at(fd);
+	assert_int_equal(writers_at(fd), 0);
+	assert_int_equal(sl_fdtable_hold(fd, next, 0), 0);
+	sl_fdtable_release(fd, next);
+	uint64_t head = sl_fdtable_write_begin(slot);
+	assert_int_equal(sl_fd_generation_of(head), next);
+	sl_fdtable_write_end(slot, left); /* it comes back after all: no other's count is its own */
+	assert_int_equal(writers_at(fd), 1);
+	assert_int_equal(sl_fdtable_hold(fd, next, 0), -EBUSY);
+	sl_fdtable_write_end(slot, head);
+	assert_int_equal(writers_at(fd), 0);
+	end(fd);
+}
+
+/* However many are left behind, they are of this record alone, and of no other word of it. */
+static void any_number_may_be_left_behind(void **state)
+{
+	(void)state;
+	int fd = CHUNK(4) + 6;
+	uint32_t generation = open_at(fd);
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	uint64_t head = head_at(fd);
+	for (unsigned i = 0; i < 3u << SL_WRITER_BITS; i++)
+		head = sl_fdtable_write_begin(slot);
+	for (unsigned i = 0; i < 3u << SL_WRITER_BITS; i++)
+		sl_fdtable_write_end(slot, head);
+	assert_true(writers_at(fd) > 0);
+	assert_int_equal(sl_fdtable_hold(fd, generation, 0), -EBUSY);
+	assert_int_equal(head_at(fd), head);
+	generation = open_at(fd);
+	assert_int_equal(sl_fdtable_hold(fd, generation, 0), 0);
+	sl_fdtable_release(fd, generation);
+	end(fd);
 }
 
 /* ---- copies ---- */
@@ -629,15 +681,16 @@ static void in_a_forked_child_nothing_is_held(void **state)
 		int fd = HELD_FIRST + 3 * i;
 		held_generations[i] = open_at(fd);
 		assert_true(sl_fdtable_guard(fd, held_generations[i]));
-		assert_int_equal(sl_fdtable_hold(fd, held_generations[i], SL_IO_ANY), 0);
 		/* A thread that the child has not is in a write. */
-		atomic_fetch_add(&sl_fdtable_slot(fd)->writers, (unsigned)i % 2);
+		if (i % 2)
+			(void)sl_fdtable_write_begin(sl_fdtable_slot(fd));
+		assert_int_equal(sl_fdtable_hold(fd, held_generations[i], SL_IO_ANY), 0);
 	}
 	in_child(child_goes_on);
 	for (int i = 0; i < SL_HELD_MAX; i++) {
 		int fd = HELD_FIRST + 3 * i;
 		assert_int_equal(marks_at(fd), SL_MARK_GUARDED | SL_MARK_HELD);
-		assert_int_equal(atomic_load(&sl_fdtable_slot(fd)->writers), (unsigned)i % 2);
+		assert_int_equal(writers_at(fd), (unsigned)i % 2);
 		atomic_store(&sl_fdtable_slot(fd)->writers, 0);
 		sl_fdtable_release(fd, held_generations[i]);
 		assert_int_equal(marks_at(fd), SL_MARK_GUARDED);
@@ -658,11 +711,21 @@ struct action {
 	int first;
 	_Atomic bool is_done;
 	_Atomic uint32_t acting[RACE_FDS]; /* the generation that the worker acts on; 0: none */
-	_Atomic uint32_t inside[RACE_FDS]; /* writes under way */
+	_Atomic uint32_t
+		inside[RACE_FDS][RACE_WRITERS]; /* the generation that each writes to; 0: none */
 	_Atomic unsigned ended_while_held;
 	_Atomic unsigned written_while_held;
 	unsigned held, lost_marks;
 };
+
+/* A write that began at an earlier record of the number is that one's. */
+static unsigned count_writes(struct action *action, unsigned at, uint32_t generation)
+{
+	unsigned writes = 0;
+	for (unsigned i = 0; i < RACE_WRITERS; i++)
+		writes += atomic_load(&action->inside[at][i]) == generation;
+	return writes;
+}
 
 /* As the worker does: look, hold, act, mark, release. */
 static void act_on(struct action *action, unsigned at)
@@ -674,11 +737,11 @@ static void act_on(struct action *action, unsigned at)
 	    sl_fdtable_hold(fd, record.generation, record.last_io) != 0)
 		return;
 	atomic_store(&action->acting[at], record.generation);
-	action->written_while_held += atomic_load(&action->inside[at]) != 0;
+	action->written_while_held += count_writes(action, at, record.generation);
 	bool is_marked = sl_fdtable_mark_held(fd, record.generation, SL_MARK_ENDED);
 	bool is_closing = action->held++ % 8 == 0;
 	sched_yield();
-	action->written_while_held += atomic_load(&action->inside[at]) != 0;
+	action->written_while_held += count_writes(action, at, record.generation);
 	atomic_store(&action->acting[at], 0);
 	if (is_closing)
 		sl_fdtable_release_closed(fd, record.generation);
@@ -713,25 +776,23 @@ static void close_and_open(struct action *action, unsigned index, unsigned i)
 }
 
 /* As hooks/guarded.c does. */
-static void write_guarded(struct action *action, unsigned i)
+static void write_guarded(struct action *action, unsigned writer, unsigned i)
 {
 	unsigned at = i % RACE_FDS;
 	int fd = action->first + (int)at;
 	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
-	atomic_fetch_add(&slot->writers, 1);
-	uint64_t head = atomic_load(&slot->head);
-	if (head & SL_MARK_HELD) {
-		sl_fdtable_await_release(slot);
-		head = atomic_load(&slot->head);
-	}
-	atomic_fetch_add(&action->inside[at], 1);
-	action->written_while_held += atomic_load(&action->acting[at]) != 0;
+	uint64_t head = sl_fdtable_write_begin(slot);
+	uint32_t generation = sl_fd_generation_of(head);
+	atomic_store(&action->inside[at][writer], generation);
+	action->written_while_held += atomic_load(&action->acting[at]) == generation;
 	if (sl_fd_state_of(head) == SL_FD_OPEN && i % 64 == 0)
 		sl_fd_touch(slot, SL_IO_WRITE);
 	if (head & SL_MARK_ENDED)
 		(void)sl_fdtable_regret(fd, head);
-	atomic_fetch_sub(&action->inside[at], 1);
-	atomic_fetch_sub(&slot->writers, 1);
+	atomic_store(&action->inside[at][writer], 0);
+	if (i % 7 == 0) /* and sometimes it never comes back */
+		return;
+	sl_fdtable_write_end(slot, head);
 	if (i % 16 == 0)
 		sched_yield();
 }
@@ -748,7 +809,7 @@ static void action_racer(unsigned index, void *context)
 		if (index <= RACE_CLOSERS)
 			close_and_open(action, index, i);
 		else
-			write_guarded(action, i);
+			write_guarded(action, index - RACE_CLOSERS - 1, i);
 }
 
 static void while_the_worker_acts_nobody_closes_or_writes(void **state)
@@ -764,7 +825,7 @@ static void while_the_worker_acts_nobody_closes_or_writes(void **state)
 	assert_true(action.held > 10); /* or nothing was tried */
 	for (int i = 0; i < RACE_FDS; i++) {
 		struct sl_fd_slot *slot = sl_fdtable_slot(action.first + i);
-		assert_int_equal(atomic_load(&slot->writers), 0);
+		assert_int_equal(sl_fdtable_writers(slot, open_at(action.first + i)), 0);
 		assert_false(head_at(action.first + i) & SL_MARK_HELD);
 		assert_int_not_equal(sl_fd_state_of(head_at(action.first + i)), SL_FD_CLOSING);
 	}
@@ -791,6 +852,8 @@ int main(void)
 		cmocka_unit_test(a_record_is_held_until_its_release),
 		cmocka_unit_test(a_held_number_may_be_recorded_anew),
 		cmocka_unit_test(a_call_under_way_or_since_forbids_it),
+		cmocka_unit_test(what_was_left_behind_ends_with_the_record),
+		cmocka_unit_test(any_number_may_be_left_behind),
 		cmocka_unit_test(a_copy_under_way_forbids_it),
 		cmocka_unit_test(flags_reach_all_copies),
 		cmocka_unit_test(a_late_close_is_absorbed_once),
