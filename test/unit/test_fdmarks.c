@@ -790,7 +790,7 @@ static void write_guarded(struct action *action, unsigned writer, unsigned i)
 	if (head & SL_MARK_ENDED)
 		(void)sl_fdtable_regret(fd, head);
 	atomic_store(&action->inside[at][writer], 0);
-	if (i % 7 == 0) /* and sometimes it never comes back */
+	if (i % 509 == 0) /* and sometimes it never comes back */
 		return;
 	sl_fdtable_write_end(slot, head);
 	if (i % 16 == 0)
