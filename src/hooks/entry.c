@@ -1,6 +1,7 @@
 #include "hooks/entry.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 #include "base/clock.h"
 #include "base/process.h"
@@ -35,7 +36,10 @@ void sl_entry_opening(const void *caller, bool is_tcp, struct sl_origin *origin)
 	if (sl_process_is_sandboxed())
 		return; /* nothing below does without system calls */
 	struct sl_guard g;
+	int cancel_state;
 	sl_fdtable_prepare();
+	/* socket() is no cancellation point, and libunwind calls read(). */
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	if (sl_guard_enter(&g)) {
 		if (is_tcp) {
 			sl_worker_ensure(&g);
@@ -43,6 +47,7 @@ void sl_entry_opening(const void *caller, bool is_tcp, struct sl_origin *origin)
 		}
 	}
 	sl_guard_leave(&g);
+	(void)pthread_setcancelstate(cancel_state, NULL);
 }
 
 void sl_entry_opened(int fd, enum sl_kind kind, uint32_t flags, const struct sl_origin *origin)
