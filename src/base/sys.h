@@ -170,6 +170,13 @@ static inline bool sl_sys_is_readable(const void *at, size_t n)
 	       SL_SYS4(SYS_rt_sigprocmask, none, last & ~7UL, NULL, 8) != -EFAULT;
 }
 
+/* In a signal handler on a stack of its own (sigaltstack(2))? */
+static inline bool sl_sys_is_on_alternate_stack(void)
+{
+	stack_t stack = {0};
+	return SL_SYS2(SYS_sigaltstack, NULL, &stack) == 0 && (stack.ss_flags & SS_ONSTACK);
+}
+
 /* Block every signal for this thread, but for those that an instruction raises: blocked, they would end the process, and the
  * Java VM lives by them. And but for libc's own by which setuid() reaches each thread (nptl(7)): the caller of setuid() holds
  * the lock that pthread_create() wants. What was blocked before, for sl_sys_unblock_signals() (rt_sigprocmask(2): the

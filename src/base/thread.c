@@ -39,7 +39,7 @@ static void *begin(void *context)
 	 * instruction had raised it may come here. */
 	uint64_t all = ~(1ULL << (33 /* SIGSETXID */ - 1));
 	(void)SL_SYS4(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, NULL, sizeof(all));
-	sl_guard_is_held = true; /* for good: nothing that this thread does is the program's */
+	sl_guard_hold_for_good(); /* for good: nothing that this thread does is the program's */
 	beginning->work();
 	return NULL;
 }

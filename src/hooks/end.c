@@ -34,10 +34,10 @@ static struct sl_fd_forgotten closing(int fd)
 
 /* close() of a number of ours: the program believes it to be free. Only the stack walker closes a pipe of its own. True: *result
  * is the answer. */
-static bool is_answered(int fd, int *result)
+static bool is_answered(int fd, const void *caller, int *result)
 {
 	*result = 0;
-	if (sl_walker_closes(fd))
+	if (sl_walker_closes(fd, caller))
 		return true;
 	if (!sl_ownfd_is(fd) || !sl_ownfd_is_true(fd))
 		return false;
@@ -64,7 +64,7 @@ static int closed(int fd, int result, const struct sl_fd_forgotten *forgotten, i
 int sl_hook_close(int fd)
 {
 	int result, before = errno;
-	if (is_answered(fd, &result))
+	if (is_answered(fd, SL_CALLER(), &result))
 		return result;
 	struct sl_fd_forgotten forgotten = closing(fd);
 	return closed(fd, sl_real.close(fd), &forgotten, before);
@@ -73,7 +73,7 @@ int sl_hook_close(int fd)
 int sl_hook___close(int fd)
 {
 	int result, before = errno;
-	if (is_answered(fd, &result))
+	if (is_answered(fd, SL_CALLER(), &result))
 		return result;
 	struct sl_fd_forgotten forgotten = closing(fd);
 	return closed(fd, sl_real.__close(fd), &forgotten, before);

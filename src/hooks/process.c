@@ -72,18 +72,18 @@ void sl_hook_pthread_exit(void *value)
 
 int sl_hook_pipe(int fds[2])
 {
-	if (sl_walker_gets(fds))
+	if (sl_walker_gets(fds, SL_CALLER()))
 		return 0;
 	int result = sl_real.pipe(fds);
-	return result == 0 ? sl_walker_opened(fds) : result;
+	return result == 0 ? sl_walker_opened(fds, SL_CALLER()) : result;
 }
 
 int sl_hook_pipe2(int fds[2], int flags)
 {
-	if (sl_walker_gets(fds))
+	if (sl_walker_gets(fds, SL_CALLER()))
 		return 0;
 	int result = sl_real.pipe2(fds, flags);
-	return result == 0 ? sl_walker_opened(fds) : result;
+	return result == 0 ? sl_walker_opened(fds, SL_CALLER()) : result;
 }
 
 int sl_hook_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)

@@ -105,7 +105,7 @@ __attribute__((noinline, cold)) static size_t room_of(const struct iovec *iov, s
 ssize_t sl_hook_read(int fd, void *bytes, size_t n)
 {
 	volatile struct before before;
-	if (n == 1 && fd >= SL_OWN_FD_FLOOR && sl_walker_has_lost(fd))
+	if (n == 1 && fd >= SL_OWN_FD_FLOOR && sl_walker_has_lost(fd, SL_CALLER()))
 		return -1;
 	if (!look_in(&before, fd, n))
 		return sl_real.read(fd, bytes, n);

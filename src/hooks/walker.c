@@ -67,34 +67,34 @@ void sl_walker_reserve(void)
 	errno = saved_errno;
 }
 
-bool sl_walker_gets(int fds[2])
+bool sl_walker_gets(int fds[2], const void *caller)
 {
 	uint64_t numbers = atomic_load(&pipe_numbers);
-	if (!sl_native_is_walking() || !atomic_exchange(&is_reserved, false) || !is_there(numbers))
+	if (!sl_native_is_walking(caller) || !atomic_exchange(&is_reserved, false) || !is_there(numbers))
 		return false;
 	fds[0] = in_of(numbers);
 	fds[1] = out_of(numbers);
 	return true;
 }
 
-int sl_walker_opened(int fds[2])
+int sl_walker_opened(int fds[2], const void *caller)
 {
-	return sl_native_is_walking() ? keep(fds) : 0;
+	return sl_native_is_walking(caller) ? keep(fds) : 0;
 }
 
-bool sl_walker_has_lost(int fd)
+bool sl_walker_has_lost(int fd, const void *caller)
 {
 	uint64_t numbers = atomic_load(&pipe_numbers);
-	if (!sl_native_is_walking() || fd != in_of(numbers) || is_there(numbers))
+	if (!sl_native_is_walking(caller) || fd != in_of(numbers) || is_there(numbers))
 		return false;
 	errno = EBADF;
 	return true;
 }
 
-bool sl_walker_closes(int fd)
+bool sl_walker_closes(int fd, const void *caller)
 {
 	uint64_t numbers = atomic_load(&pipe_numbers);
-	if (!sl_native_is_walking() || (fd != in_of(numbers) && fd != out_of(numbers)))
+	if (!sl_native_is_walking(caller) || (fd != in_of(numbers) && fd != out_of(numbers)))
 		return false;
 	sl_ownfd_close(fd); /* nothing, if the program has taken it */
 	return true;

@@ -17,17 +17,19 @@
  * Once in a process's life. */
 void sl_walker_reserve(void);
 
-/* Before a pipe is opened: true: the walker asks, and has the reserved one. */
-bool sl_walker_gets(int fds[2]);
+/* `caller` is who called the door: the walker only if it is its code.
+ *
+ * Before a pipe is opened: true: the walker asks, and has the reserved one. */
+bool sl_walker_gets(int fds[2], const void *caller);
 
 /* After a pipe was opened: one of the walker's is moved to numbers of ours. What pipe() is to return. */
-int sl_walker_opened(int fds[2]);
+int sl_walker_opened(int fds[2], const void *caller);
 
 /* Is this read, of one byte, the walker's, and its pipe gone? Then errno says so, and nothing is read. */
-bool sl_walker_has_lost(int fd);
+bool sl_walker_has_lost(int fd, const void *caller);
 
 /* Is this close the walker's, of a number of that pipe? It knows no better: what lies there is ours, and closed here, or the program's
  * by now. */
-bool sl_walker_closes(int fd);
+bool sl_walker_closes(int fd, const void *caller);
 
 #endif

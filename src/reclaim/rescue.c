@@ -78,7 +78,7 @@ static bool ask(uint32_t what, uint64_t *until_ms)
 	if (*until_ms == 0)
 		*until_ms = now + SL_RESCUE_WAIT_MS;
 	uint64_t until = *until_ms;
-	if (sl_guard_is_held || !sl_worker_is_running() || !sl_process_may_act() ||
+	if (sl_guard_is_held() || !sl_worker_is_running() || !sl_process_may_act() ||
 	    !sl_process_is_ours() || !(place = place_for(what)) ||
 	    now < atomic_load(&place->not_before_ms))
 		return false;

@@ -19,6 +19,9 @@ enum { SL_GATE_OPEN, SL_GATE_FORKING, SL_GATE_UNSURE, SL_GATE_CLOSED };
 static _Atomic uint32_t gate;   /* futex word */
 static _Atomic uint32_t inside; /* futex word: threads that are */
 
+/* This thread is among them: still, where it was left behind by a jump out of a handler. It comes in once. */
+static __thread bool is_inside;
+
 /* Wait while *word is `value`, or not `value` where is_until; bounded. */
 static void wait_on(const _Atomic uint32_t *word, uint32_t value, bool is_until)
 {
@@ -33,7 +36,9 @@ static void wait_on(const _Atomic uint32_t *word, uint32_t value, bool is_until)
 bool sl_loader_enter(void)
 {
 	for (int attempt = 0; attempt < 2; attempt++) {
-		atomic_fetch_add(&inside, 1);
+		if (!is_inside)
+			atomic_fetch_add(&inside, 1);
+		is_inside = true;
 		uint32_t now = atomic_load(&gate);
 		if (now == SL_GATE_OPEN)
 			return true;
@@ -47,6 +52,9 @@ bool sl_loader_enter(void)
 
 void sl_loader_leave(void)
 {
+	if (!is_inside)
+		return; /* a handler has forked meanwhile, and this is the child */
+	is_inside = false;
 	if (atomic_fetch_sub(&inside, 1) == 1 && atomic_load(&gate) == SL_GATE_FORKING)
 		sl_sys_futex_wake(&inside);
 }
@@ -68,6 +76,7 @@ void sl_loader_fork_parent(void)
 void sl_loader_forked(void)
 {
 	bool was_inside = atomic_exchange(&inside, 0) != 0;
+	is_inside = false;
 	if (was_inside || atomic_load(&gate) == SL_GATE_CLOSED || !sl_process_may_make_threads())
 		atomic_store(&gate, SL_GATE_CLOSED);
 	else

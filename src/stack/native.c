@@ -2,11 +2,13 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
 #include "base/clerk.h"
 #include "base/log.h"
+#include "base/sys.h"
 #include "ledger/sites.h"
 #include "stack/loader.h"
 
@@ -22,10 +24,18 @@ typedef int walk_fn(void **frames, int size);
 
 static _Atomic(walk_fn *) walk; /* NULL until opened */
 static __thread bool is_walking;
+static __thread bool has_walked;
 
-bool sl_native_is_walking(void)
+/* libunwind's code: constant once `walk` is set. */
+static struct {
+	uintptr_t begin, end;
+} code;
+
+bool sl_native_is_walking(const void *caller)
 {
-	return is_walking;
+	/* The flag stays where a jump out of a handler has left the walk. */
+	uintptr_t at = (uintptr_t)caller;
+	return is_walking && at >= code.begin && at < code.end;
 }
 
 static int walk_with(walk_fn *walker, void **frames, int size)
@@ -36,11 +46,39 @@ static int walk_with(walk_fn *walker, void **frames, int size)
 	return found;
 }
 
+/* libunwind makes memory for each new thread: a jump out of a handler would lose it, and would come again before it is done. */
+static int walk_first(walk_fn *walker, void **frames, int size)
+{
+	uint64_t signals = sl_sys_block_signals();
+	int found = walk_with(walker, frames, size);
+	has_walked = true;
+	sl_sys_unblock_signals(signals);
+	return found;
+}
+
+static int look_for_code(struct dl_phdr_info *info, size_t size, void *walker)
+{
+	(void)size;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		uintptr_t begin = info->dlpi_addr + segment->p_vaddr;
+		if (segment->p_type != PT_LOAD || (uintptr_t)walker - begin >= segment->p_memsz)
+			continue;
+		code.begin = begin;
+		code.end = begin + segment->p_memsz;
+		return 1;
+	}
+	return 0;
+}
+
 /* Among the clerk's fds: the loader opens files. */
-static void open_library(void *found)
+static void open_library(void *result)
 {
 	void *libunwind = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
-	*(walk_fn **)found = libunwind ? (walk_fn *)dlsym(libunwind, "unw_backtrace") : NULL;
+	walk_fn *found = libunwind ? (walk_fn *)dlsym(libunwind, "unw_backtrace") : NULL;
+	if (found)
+		(void)dl_iterate_phdr(look_for_code, (void *)found);
+	*(walk_fn **)result = found;
 }
 
 static void open_walker(void)
@@ -81,7 +119,8 @@ uint32_t sl_native_capture(const struct sl_guard *g, const void *caller, uint64_
 	const int wanted = (int)limit + SL_OWN_FRAMES + 1;
 	void *frames[wanted];
 	int saved_errno = errno;
-	int found = walk_with(walker, frames, wanted);
+	int found =
+		has_walked ? walk_with(walker, frames, wanted) : walk_first(walker, frames, wanted);
 	errno = saved_errno;
 	sl_loader_leave();
 	int first = 0;

@@ -23,7 +23,8 @@ void sl_native_start(void);
 uint32_t sl_native_capture(const struct sl_guard *g, const void *caller, uint64_t *words,
                            uint32_t limit, bool *is_cut);
 
-/* Is this thread inside the walker? Then a pipe that is opened is libunwind's own: it checks addresses with one. */
-bool sl_native_is_walking(void);
+/* Is this thread inside the walker, and `caller` its code? Then a pipe that is opened is libunwind's own: it checks addresses with
+ * one. */
+bool sl_native_is_walking(const void *caller);
 
 #endif

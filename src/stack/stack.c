@@ -1,6 +1,5 @@
 #include "stack/stack.h"
 
-#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 
@@ -55,17 +54,11 @@ static uint32_t capture(const struct sl_guard *g, const void *caller, bool want_
 	return stack->frame_count;
 }
 
-/* In a signal handler on an alternate stack (sigaltstack(2)) there may be room for little more than the handler. */
-static bool is_on_alternate_stack(void)
-{
-	stack_t stack = {0};
-	return SL_SYS2(SYS_sigaltstack, NULL, &stack) == 0 && (stack.ss_flags & SS_ONSTACK);
-}
-
 struct sl_origin sl_stack_origin(const struct sl_guard *g, const void *caller, bool want_java)
 {
 	struct sl_origin no_stack = {.site = SL_SITE_NO_STACK};
-	if (is_on_alternate_stack())
+	/* There may be room for little more than the handler. */
+	if (sl_sys_is_on_alternate_stack())
 		return no_stack;
 	uint64_t words[2 *
 	               sl_options.depth]; /* no more than that: the caller's stack may be small */

@@ -222,4 +222,22 @@ static inline void let_go(struct place *place, enum release release)
 		MUST(close((int)MUST(accept(place->held[0], NULL, NULL))));
 }
 
+/* After a call that nobody came back from: everything is used again, as if nothing had been. */
+static inline void tell_use(struct place *place, const char *name)
+{
+	char byte = 0;
+	drain(place->pair[1]);
+	CALL(write(place->pair[0], "a", 1));
+	MUST(read(place->pair[1], &byte, 1));
+	MUST(write(place->pair[1], "b", 1));
+	CALL(read(place->pair[0], &byte, 1));
+	tell("%s: then %c", name, byte);
+	int again = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+	MUST(connect(again, (struct sockaddr *)&place->address, sizeof(place->address)));
+	int accepted = (int)MUST(accept(place->at, NULL, NULL));
+	tell("%s: numbers %d %d", name, again, accepted);
+	MUST(close(again));
+	MUST(close(accepted));
+}
+
 #endif

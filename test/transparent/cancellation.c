@@ -28,24 +28,6 @@ static void *block(void *context)
 	return NULL;
 }
 
-/* What was cancelled is used again: as if nothing had been. */
-static void tell_use(struct place *place, const char *name)
-{
-	char byte = 0;
-	drain(place->pair[1]);
-	CALL(write(place->pair[0], "a", 1));
-	MUST(read(place->pair[1], &byte, 1));
-	MUST(write(place->pair[1], "b", 1));
-	CALL(read(place->pair[0], &byte, 1));
-	tell("%s: then %c", name, byte);
-	int again = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
-	MUST(connect(again, (struct sockaddr *)&place->address, sizeof(place->address)));
-	int accepted = (int)MUST(accept(place->at, NULL, NULL));
-	tell("%s: numbers %d %d", name, again, accepted);
-	MUST(close(again));
-	MUST(close(accepted));
-}
-
 static void cancel_each(int type)
 {
 	for (size_t i = 0; i < BLOCKINGS; i++) {

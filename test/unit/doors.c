@@ -209,5 +209,5 @@ void cancel_in(block_fn *block, int fd, bool is_asynchronous)
 	assert_ptr_equal(end, PTHREAD_CANCELED);
 	assert_true(blocked.has_cleaned_up);
 	assert_false(blocked.has_returned);
-	assert_false(sl_guard_is_held);
+	assert_false(sl_guard_is_held());
 }

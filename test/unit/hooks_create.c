@@ -312,7 +312,7 @@ static void open_from_handler(int number)
 	in_handler.made = socket(AF_INET, SOCK_STREAM, 0);
 	in_handler.copy = dup(in_handler.made);
 	in_handler.accepted = accept(in_handler.listener, NULL, NULL);
-	in_handler.was_held = sl_guard_is_held;
+	in_handler.was_held = sl_guard_is_held();
 }
 
 /* A handler may come while the library works for the thread it interrupts: its calls give up the stack only. */
@@ -324,12 +324,12 @@ static void a_reentered_hook_gives_up_its_stack_only(void **state)
 	int client = tcp_connect(false, port);
 	uint64_t before = opened_by(SL_SITE_NO_STACK);
 	assert_true(signal(SIGUSR2, open_from_handler) != SIG_ERR);
-	sl_guard_is_held = true;
+	sl_guard_hold_for_good();
 	errno = ERRNO_BEFORE;
 	(void)SL_SYS3(SYS_tgkill, sl_sys_getpid(), sl_sys_gettid(), SIGUSR2);
 	assert_int_equal(errno, ERRNO_BEFORE);
-	bool is_held = sl_guard_is_held;
-	sl_guard_is_held = false;
+	bool is_held = sl_guard_is_held();
+	sl_guard_holder = 0;
 	assert_true(is_held && in_handler.was_held);
 	const int fds[] = {in_handler.made, in_handler.copy, in_handler.accepted};
 	for (size_t i = 0; i < COUNT_OF(fds); i++) {
@@ -342,13 +342,24 @@ static void a_reentered_hook_gives_up_its_stack_only(void **state)
 	assert_int_equal(close(client) + close(in_handler.listener), 0);
 }
 
+/* A jump out of a handler has left the frame that held it, which lay deeper than whoever asks now. */
+static void a_guard_that_was_left_behind_is_free(void **state)
+{
+	(void)state;
+	sl_guard_holder = (uintptr_t)__builtin_frame_address(0) - 65536;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(sl_guard_holder, 0);
+	assert_int_not_equal(record_of(fd).site, SL_SITE_NO_STACK);
+	assert_int_equal(close(fd), 0);
+}
+
 static void a_hook_from_a_handler_leaves_the_guard_free(void **state)
 {
 	(void)state;
 	in_handler.listener = -1;
 	assert_true(signal(SIGUSR2, open_from_handler) != SIG_ERR);
 	(void)SL_SYS3(SYS_tgkill, sl_sys_getpid(), sl_sys_gettid(), SIGUSR2);
-	assert_false(in_handler.was_held || sl_guard_is_held);
+	assert_false(in_handler.was_held || sl_guard_holder != 0);
 	assert_true(is_seen(in_handler.made) && is_seen(in_handler.copy));
 	assert_int_equal(close(in_handler.made) + close(in_handler.copy), 0);
 }
@@ -543,6 +554,7 @@ int main(void)
 		cmocka_unit_test(test_hook_accept),
 		cmocka_unit_test(test_hook_accept4),
 		cmocka_unit_test(a_reentered_hook_gives_up_its_stack_only),
+		cmocka_unit_test(a_guard_that_was_left_behind_is_free),
 		cmocka_unit_test(a_hook_from_a_handler_leaves_the_guard_free),
 		cmocka_unit_test(switched_off_all_passes_through),
 		cmocka_unit_test(out_of_numbers_the_error_is_the_kernels),

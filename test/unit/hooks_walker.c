@@ -93,7 +93,7 @@ static void the_first_pipe_is_reserved(void **state)
 	assert_true(numbers[0] >= SL_OWN_FD_FLOOR);
 	sl_walker_reserve(); /* once */
 	assert_int_equal(own_numbers(numbers), 2);
-	assert_false(sl_walker_gets(fds)); /* the program has its own */
+	assert_false(sl_walker_gets(fds, NULL)); /* the program has its own */
 	assert_int_equal(fds[0], -1);
 	sl_real.pipe2 = counted_pipe2;
 	sl_native_start();
@@ -142,10 +142,10 @@ static void it_is_asked_of_the_walker_alone(void **state)
 	if (own_numbers(numbers) != 2)
 		skip();
 	for (int i = 0; i < 2; i++) {
-		assert_false(sl_walker_has_lost(numbers[i]));
-		assert_false(sl_walker_closes(numbers[i]));
+		assert_false(sl_walker_has_lost(numbers[i], NULL));
+		assert_false(sl_walker_closes(numbers[i], NULL));
 	}
-	assert_false(sl_walker_has_lost(-1));
+	assert_false(sl_walker_has_lost(-1, NULL));
 }
 
 int main(void)

@@ -176,6 +176,29 @@ static void who_waits_goes_in(void **state)
 	in_child(goes_on_child);
 }
 
+/* A jump out of a handler has left it inside: it is there once all the same, and goes out at the end of its next walk. */
+static void left_behind_child(void)
+{
+	for (int i = 0; i < 5; i++)
+		CHECK(sl_loader_enter());
+	sl_loader_leave();
+	uint64_t before_ms = sl_clock_ms();
+	for (int i = 0; i < 100; i++) {
+		sl_loader_fork_prepare();
+		sl_loader_fork_parent();
+	}
+	CHECK(sl_clock_ms() - before_ms < 100 * (WAIT_MS - 1));
+	sl_loader_leave(); /* not inside */
+	CHECK(sl_loader_enter());
+	sl_loader_leave();
+}
+
+static void who_was_left_behind_is_inside_once(void **state)
+{
+	(void)state;
+	in_child(left_behind_child);
+}
+
 /* ---- the child ---- */
 
 static void is_open_in_child(void)
@@ -288,6 +311,7 @@ int main(void)
 		cmocka_unit_test(fork_waits_for_who_is_inside),
 		cmocka_unit_test(but_not_for_ever),
 		cmocka_unit_test(who_waits_goes_in),
+		cmocka_unit_test(who_was_left_behind_is_inside_once),
 		cmocka_unit_test(a_child_has_it_open),
 		cmocka_unit_test(a_child_of_a_walk_has_it_closed_for_good),
 		cmocka_unit_test(a_child_of_threads_has_it_closed_until_one_is_through),

@@ -37,7 +37,7 @@ static void work(void)
 {
 	pthread_attr_t attributes;
 	int detached = -1;
-	was_guarded = sl_guard_is_held;
+	was_guarded = sl_guard_is_held();
 	if (pthread_getattr_np(pthread_self(), &attributes) == 0)
 		(void)pthread_attr_getdetachstate(&attributes, &detached);
 	(void)pthread_attr_destroy(&attributes);
@@ -86,7 +86,7 @@ static void begin_child(void)
 	CHECK(errno == ERRNO_BEFORE);
 	CHECK(pthread_sigmask(SIG_SETMASK, NULL, &after) == 0);
 	CHECK(memcmp(&before, &after, sizeof(before)) == 0);
-	CHECK(!sl_guard_is_held);
+	CHECK(!sl_guard_is_held());
 	await_work();
 	CHECK(tid != sl_sys_gettid());
 	CHECK(strcmp(name, "fifteen-letters") == 0);

@@ -80,7 +80,7 @@ static void on_start(void)
 static uint64_t on_turn(unsigned wanted, const struct sl_pressure *pressure)
 {
 	was_started_before_turn = starts == 1;
-	was_guarded = sl_guard_is_held;
+	was_guarded = sl_guard_is_held();
 	is_in_turn = true;
 	while (!atomic_load(&may_end))
 		pause_ms(1);
