@@ -14,9 +14,6 @@
 
 #include "base/poison.h"
 
-/* Frames of our own between the walker and the hook's caller, at most. */
-#define SL_OWN_FRAMES 12
-
 /* The program may hold the loader's lock for as long as a constructor takes. */
 #define SL_OPEN_WAIT_MS 60000
 
@@ -94,8 +91,8 @@ static void open_walker(void)
 		sl_log("libunwind.so.8 cannot be opened: going on without native stacks", NULL);
 		return;
 	}
-	void *frames[SL_OWN_FRAMES];
-	(void)walk_with(found, frames, SL_OWN_FRAMES);
+	void *frames[SL_NATIVE_OWN_FRAMES];
+	(void)walk_with(found, frames, SL_NATIVE_OWN_FRAMES);
 	atomic_store(&walk, found);
 }
 
@@ -115,9 +112,9 @@ uint32_t sl_native_capture(const struct sl_guard *g, const void *caller, uint64_
 	walk_fn *walker = atomic_load_explicit(&walk, memory_order_acquire);
 	if (!walker || !sl_loader_enter())
 		return 0;
-	/* One more than can be kept tells that there are more. No longer than that: the caller's stack may be small. */
-	const int wanted = (int)limit + SL_OWN_FRAMES + 1;
-	void *frames[wanted];
+	/* One more than can be kept tells that there are more. */
+	const int wanted = (int)SL_NATIVE_WORDS(limit);
+	void **frames = (void **)words; /* of the same size; what is kept goes to the front */
 	int saved_errno = errno;
 	int found =
 		has_walked ? walk_with(walker, frames, wanted) : walk_first(walker, frames, wanted);

@@ -17,8 +17,15 @@
  * Context: the worker only: takes the loader's lock. */
 void sl_native_start(void);
 
+/* Frames of our own between the walker and the hook's caller, at most. */
+#define SL_NATIVE_OWN_FRAMES 12
+
+/* Room for a walk of so many frames. */
+#define SL_NATIVE_WORDS(limit) ((limit) + SL_NATIVE_OWN_FRAMES + 1)
+
 /* Return addresses of this thread's stack, innermost first, beginning with `caller` (the address that the hook
- * returns to): at most `limit`, into words. Returns how many; 0: not to be had. More than limit: is_cut.
+ * returns to): at most `limit`, into words, which has room for SL_NATIVE_WORDS(limit): no other is taken, for the caller's stack
+ * may be small. Returns how many; 0: not to be had. More than limit: is_cut.
  * Context: any thread and signal handler, before the real call. */
 uint32_t sl_native_capture(const struct sl_guard *g, const void *caller, uint64_t *words,
                            uint32_t limit, bool *is_cut);

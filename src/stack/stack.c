@@ -9,6 +9,7 @@
 #include "ledger/threads.h"
 #include "stack/java.h"
 #include "stack/native.h"
+#include "stack/room.h"
 
 #include "base/poison.h"
 
@@ -36,39 +37,42 @@ static uint32_t thread_at(const struct sl_guard *g, uint32_t site)
 	return own_name;
 }
 
-static uint32_t capture(const struct sl_guard *g, const void *caller, bool want_java,
-                        struct sl_stack *stack, uint64_t *words)
+/* Each way has room of its own, and no more than it needs: the caller's stack may be small. */
+__attribute__((noinline)) static uint32_t java_site(const struct sl_guard *g, const void *caller)
 {
-	uint32_t limit = (uint32_t)sl_options.depth;
-	if (sl_options.stacks == SL_STACKS_NONE)
-		return 0;
-	stack->words = words;
-	stack->kind = SL_STACK_JAVA;
-	stack->frame_count = 0;
-	if (want_java && sl_options.stacks == SL_STACKS_AUTO)
-		stack->frame_count = sl_java_capture(g, caller, words, limit, &stack->is_cut);
-	if (stack->frame_count == 0) {
-		stack->kind = SL_STACK_NATIVE;
-		stack->frame_count = sl_native_capture(g, caller, words, limit, &stack->is_cut);
-	}
-	return stack->frame_count;
+	uint64_t words[2 * sl_options.depth];
+	struct sl_stack stack = {.kind = SL_STACK_JAVA, .words = words};
+	bool is_new;
+	stack.frame_count =
+		sl_java_capture(g, caller, words, (uint32_t)sl_options.depth, &stack.is_cut);
+	if (stack.frame_count == 0)
+		return SL_SITE_NO_STACK;
+	uint32_t site = sl_site_intern(&stack, &is_new);
+	if (is_new)
+		sl_java_name_site(g, sl_site_get(site));
+	return site;
+}
+
+__attribute__((noinline)) static uint32_t native_site(const struct sl_guard *g, const void *caller)
+{
+	uint64_t words[SL_NATIVE_WORDS(sl_options.depth)];
+	struct sl_stack stack = {.kind = SL_STACK_NATIVE, .words = words};
+	bool is_new;
+	stack.frame_count =
+		sl_native_capture(g, caller, words, (uint32_t)sl_options.depth, &stack.is_cut);
+	return stack.frame_count ? sl_site_intern(&stack, &is_new) : SL_SITE_NO_STACK;
 }
 
 struct sl_origin sl_stack_origin(const struct sl_guard *g, const void *caller, bool want_java)
 {
-	struct sl_origin no_stack = {.site = SL_SITE_NO_STACK};
-	/* There may be room for little more than the handler. */
-	if (sl_sys_is_on_alternate_stack())
-		return no_stack;
-	uint64_t words[2 *
-	               sl_options.depth]; /* no more than that: the caller's stack may be small */
-	struct sl_stack stack = {0};
 	struct sl_origin origin = {.site = SL_SITE_NO_STACK};
-	bool is_new = false;
-	if (capture(g, caller, want_java, &stack, words))
-		origin.site = sl_site_intern(&stack, &is_new);
-	if (is_new && stack.kind == SL_STACK_JAVA)
-		sl_java_name_site(g, sl_site_get(origin.site));
+	/* A handler's own stack may have room for little more than the handler, and be followed by anything. */
+	if (sl_sys_is_on_alternate_stack() || !sl_room_is_enough())
+		return origin;
+	if (want_java && sl_options.stacks == SL_STACKS_AUTO && sl_java_is_present())
+		origin.site = java_site(g, caller);
+	if (origin.site == SL_SITE_NO_STACK && sl_options.stacks != SL_STACKS_NONE)
+		origin.site = native_site(g, caller);
 	origin.thread = thread_at(g, origin.site);
 	return origin;
 }

@@ -44,7 +44,7 @@ void *dlopen(const char *name, int flags)
 }
 
 struct walk {
-	uint64_t words[SL_STACK_MAX];
+	uint64_t words[SL_NATIVE_WORDS(SL_STACK_MAX)];
 	uint32_t count;
 	uint32_t limit;
 	bool is_cut;
@@ -171,7 +171,7 @@ static void a_caller_that_is_not_met(void **state)
 {
 	(void)state;
 	struct sl_guard g = {true};
-	uint64_t words[64];
+	uint64_t words[SL_NATIVE_WORDS(64)];
 	bool is_cut;
 	assert_true(sl_native_capture(&g, (void *)1, words, 64, &is_cut) > 2);
 }

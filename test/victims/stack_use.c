@@ -1,3 +1,4 @@
+/* Build: -Wl,-z,now */
 /* stack_use - how much stack calls take: each is made in a thread whose stack was painted before.
  *
  * `stack_use FRAMES`: below so many frames. For each call one line, "CALL FIRST LATER": the bytes that it used below its caller when a
