@@ -24,7 +24,9 @@ FUZZERS := $(sort $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c)))
 VICTIMS := $(sort $(patsubst test/victims/%.c,$(BUILD)/victims/%,\
 	$(filter-out test/victims/so_%.c,$(wildcard test/victims/*.c)))) \
 	$(sort $(patsubst test/victims/%.c,$(BUILD)/victims/%.so,$(wildcard test/victims/so_*.c)))
-TRANSPARENT := $(sort $(patsubst test/transparent/%.c,$(BUILD)/transparent/%,$(wildcard test/transparent/*.c)) \
+TRANSPARENT := $(sort $(patsubst test/transparent/%.c,$(BUILD)/transparent/%,\
+	$(filter-out test/transparent/so_%.c,$(wildcard test/transparent/*.c))) \
+	$(patsubst test/transparent/%.c,$(BUILD)/transparent/%.so,$(wildcard test/transparent/so_*.c)) \
 	$(patsubst test/transparent/%.cc,$(BUILD)/transparent/%,$(wildcard test/transparent/*.cc)))
 JAVA_SOURCES := $(wildcard test/java/*.java)
 FORMATTED := $(sort $(wildcard $(addsuffix /*.[ch],$(DIRS) src/cli include test/*)))
@@ -135,6 +137,10 @@ $(BUILD)/victims/%: test/victims/%.c
 $(BUILD)/transparent/%: test/transparent/%.c
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) -O1 -g -std=gnu11 -Wall -Wextra -Werror -MMD -MP -o $@ $< -pthread $(victim_flags)
+
+$(BUILD)/transparent/so_%.so: test/transparent/so_%.c
+	@mkdir -p $(@D)
+	$(call quiet,CC)$(CC) -O1 -g -std=gnu11 -Wall -Wextra -Werror -fPIC -shared -MMD -MP -o $@ $< -pthread $(victim_flags)
 
 $(BUILD)/transparent/%: test/transparent/%.cc
 	@mkdir -p $(@D)
