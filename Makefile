@@ -60,9 +60,12 @@ quiet = $(if $(V),,@echo '  $(1)  $@';)
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 TSAN := -fsanitize=thread
+FUZZ := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+FUZZ_OBJECT := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+FUZZ_CC ?= clang
 
-.PHONY: all check demo bench install uninstall clean format lint help unit asan tsan e2e stress \
-	build-unit build-asan build-tsan build-e2e FORCE
+.PHONY: all check demo bench install uninstall clean format lint help unit asan tsan e2e stress fuzz \
+	build-fuzz build-unit build-asan build-tsan build-e2e FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -121,6 +124,19 @@ $(eval $(call objects,tsan/obj,$(TSAN)))
 $(eval $(call programs,unit,obj,))
 $(eval $(call programs,asan,asan/obj,$(ASAN)))
 $(eval $(call programs,tsan,tsan/obj,$(TSAN)))
+
+# With libFuzzer, whose main() takes the place of ours.
+$(eval $(call objects,fuzz/obj,$(FUZZ_OBJECT)))
+
+$(BUILD)/fuzz/libsockleak.a: $(LOWER_SOURCES:src/%.c=$(BUILD)/fuzz/obj/%.o)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(call quiet,AR)$(AR) rcs $@ $^
+
+$(BUILD)/fuzz/fuzz_%: test/fuzz/fuzz_%.c $(BUILD)/fuzz/libsockleak.a
+	$(call quiet,CC)$(CC) $(COMMON) $(FUZZ) -o $@ $^ -pthread
+
+build-fuzz: $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
 
 build-unit: $(addprefix $(BUILD)/unit/,$(UNIT_TESTS) $(HOOK_TESTS))
 build-asan: $(addprefix $(BUILD)/asan/,$(UNIT_TESTS) $(HOOK_TESTS) $(FUZZERS))
@@ -184,6 +200,10 @@ e2e: ## run real programs under the library
 
 stress: build-e2e ## the torture test for STRESS_SECONDS (120) at each action
 	@scripts/stress
+
+fuzz: ## run the fuzzers with libFuzzer for FUZZ_SECONDS (60) each; needs clang
+	@$(MAKE) -s --no-print-directory CC=$(FUZZ_CC) BUILD=$(BUILD)/libfuzzer build-fuzz
+	@BUILD=$(BUILD)/libfuzzer scripts/fuzz
 
 lint: ## clang-format, cppcheck, clang-tidy, shellcheck
 	@scripts/check-all lint

@@ -53,7 +53,8 @@ static void find_forked(void)
 		return;
 	atomic_store(&forked_at_ms, sl_clock_ms());
 	/* Its one thread's table is the child's. */
-	is_separate_thread = has_separate_thread = false;
+	is_separate_thread = false;
+	atomic_store(&has_separate_thread, false);
 	if (child_fn)
 		child_fn();
 	own_pid = pid;
