@@ -8,6 +8,7 @@
 
 #include "cases.h"
 
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -93,14 +94,30 @@ static inline bool is_gone(int tid)
 	return syscall(SYS_tgkill, getpid(), tid, 0) != 0;
 }
 
+/* Nothing of what was sent is on its way: no answer will make room. */
+static inline bool is_at_rest(int fd)
+{
+	struct tcp_info info;
+	socklen_t length = sizeof(info);
+	MUST(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length));
+	return info.tcpi_unacked == 0;
+}
+
 /* Fill what the peer does not read; the socket is left blocking. */
 static inline void fill(int fd)
 {
 	static char bytes[4096];
 	int small = 4096;
+	time_t begin_s = 0;
 	MUST(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)));
-	while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
-		;
+	for (;;) {
+		bool was_at_rest = is_at_rest(fd);
+		bool has_room = send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0;
+		if (was_at_rest && !has_room && is_at_rest(fd))
+			return;
+		if (!has_room && is_time_up(&begin_s))
+			cases_die("fill");
+	}
 }
 
 /* All that is there to read. */
