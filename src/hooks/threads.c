@@ -9,7 +9,7 @@
 /* Ours are made under the guard. */
 static void making(void)
 {
-	if (!sl_guard_is_held && sl_entry_is_ours())
+	if (!sl_guard_is_held() && sl_entry_is_ours())
 		sl_process_note_threads();
 }
 
