@@ -70,7 +70,8 @@ void sl_walker_reserve(void)
 bool sl_walker_gets(int fds[2], const void *caller)
 {
 	uint64_t numbers = atomic_load(&pipe_numbers);
-	if (!sl_native_is_walking(caller) || !atomic_exchange(&is_reserved, false) || !is_there(numbers))
+	if (!sl_native_is_walking(caller) || !atomic_exchange(&is_reserved, false) ||
+	    !is_there(numbers))
 		return false;
 	fds[0] = in_of(numbers);
 	fds[1] = out_of(numbers);

@@ -16,6 +16,7 @@ struct place {
 	int held[2]; /* full: connect() blocks */
 	int epoll;
 	int fresh; /* not connected yet */
+	int is_released;
 	struct sockaddr_in address, full;
 };
 
@@ -86,26 +87,36 @@ static inline long block_recvmmsg(struct place *place)
 	return recvmmsg(place->pair[0], &message, 1, 0, NULL);
 }
 
+/* The kernel asks the reader now and then, and then there is room for a little more: until nobody but let_go() makes it. */
+#define UNTIL_RELEASED(place, call)                                       \
+	({                                                                \
+		long until_result;                                        \
+		do                                                        \
+			until_result = (call);                            \
+		while (until_result == 1 && !get(&(place)->is_released)); \
+		until_result;                                             \
+	})
+
 static inline long block_write(struct place *place)
 {
-	return write(place->pair[0], "x", 1);
+	return UNTIL_RELEASED(place, write(place->pair[0], "x", 1));
 }
 
 static inline long block_writev(struct place *place)
 {
 	char byte = 'x';
 	struct iovec part = {&byte, 1};
-	return writev(place->pair[0], &part, 1);
+	return UNTIL_RELEASED(place, writev(place->pair[0], &part, 1));
 }
 
 static inline long block_send(struct place *place)
 {
-	return send(place->pair[0], "x", 1, 0);
+	return UNTIL_RELEASED(place, send(place->pair[0], "x", 1, 0));
 }
 
 static inline long block_sendto(struct place *place)
 {
-	return sendto(place->pair[0], "x", 1, 0, NULL, 0);
+	return UNTIL_RELEASED(place, sendto(place->pair[0], "x", 1, 0, NULL, 0));
 }
 
 static inline long block_sendmsg(struct place *place)
@@ -115,7 +126,7 @@ static inline long block_sendmsg(struct place *place)
 	struct msghdr message = {};
 	message.msg_iov = &part;
 	message.msg_iovlen = 1;
-	return sendmsg(place->pair[0], &message, 0);
+	return UNTIL_RELEASED(place, sendmsg(place->pair[0], &message, 0));
 }
 
 static inline long block_sendmmsg(struct place *place)
@@ -125,7 +136,7 @@ static inline long block_sendmmsg(struct place *place)
 	struct mmsghdr message = {};
 	message.msg_hdr.msg_iov = &part;
 	message.msg_hdr.msg_iovlen = 1;
-	return sendmmsg(place->pair[0], &message, 1, 0);
+	return UNTIL_RELEASED(place, sendmmsg(place->pair[0], &message, 1, 0));
 }
 
 static inline long block_accept(struct place *place)
@@ -211,11 +222,12 @@ static inline void await_blocked(const int *tid, const struct blocking *blocking
 /* Let a call that blocks at this place return. */
 static inline void let_go(struct place *place, enum release release)
 {
-	if (release == BY_BYTE)
+	if (release == BY_BYTE) {
 		MUST(syscall(SYS_sendto, place->pair[1], "y", 1, 0, NULL, 0));
-	else if (release == BY_READER)
+	} else if (release == BY_READER) {
+		set(&place->is_released, 1);
 		drain(place->pair[1]);
-	else if (release == BY_PEER)
+	} else if (release == BY_PEER)
 		MUST(connect(place->fresh, (struct sockaddr *)&place->address,
 		             sizeof(place->address)));
 	else
