@@ -1,5 +1,5 @@
 /* process.c - calls that change what the library may do, or what it must know later: syscall, prctl, pthread_exit, pipe,
- * unshare, setns, epoll_ctl. */
+ * unshare, setns. */
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -13,7 +13,6 @@
 #include "hooks/range.h"
 #include "hooks/real.h"
 #include "hooks/walker.h"
-#include "reclaim/dead.h"
 #include "watch/worker.h"
 
 #include "base/poison.h"
@@ -110,48 +109,5 @@ int sl_hook_setns(int fd, int type)
 	sl_alone_begin(&alone);
 	int result = sl_real.setns(fd, type);
 	sl_alone_end(&alone, false);
-	return result;
-}
-
-/* With nothing asked for, a dead socket would report its hang-up for ever all the same (epoll_ctl(2)). */
-static bool asks_for_events(const struct epoll_event *event)
-{
-	const uint32_t manner = EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE;
-	return event && (event->events & ~manner);
-}
-
-/* The registration went with the socket that was neutralized (epoll(7)): ENOENT would be an error that no program expects. Who adds
- * it anew, or asks for events again, is to get them: of a dead socket of the number's own, for a registration of the one that many
- * numbers share would stay when this number is closed. True: *result is the answer. */
-static bool settle_dead(int *operation, int fd, const struct epoll_event *event, int *result)
-{
-	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
-	uint64_t head = slot ? atomic_load(&slot->head) : 0;
-	bool is_new =
-		*operation == EPOLL_CTL_ADD ||
-		(*operation == EPOLL_CTL_MOD && (head & SL_MARK_DEAD) && asks_for_events(event));
-	if (sl_fd_state_of(head) != SL_FD_OPEN || !(head & SL_MARK_DEAD) || !sl_entry_is_ours())
-		return false;
-	*result = 0;
-	if (!is_new)
-		return *operation == EPOLL_CTL_MOD || *operation == EPOLL_CTL_DEL;
-	/* In a sandbox only the program's own calls are allowed (seccomp(2)). */
-	if (!sl_process_is_sandboxed() && sl_dead_become_own(fd) == 0) {
-		*operation = EPOLL_CTL_ADD;
-		return false;
-	}
-	errno = ENOMEM;
-	*result = -1;
-	return true;
-}
-
-int sl_hook_epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
-{
-	int settled;
-	if (settle_dead(&operation, fd, event, &settled))
-		return settled;
-	int result = sl_real.epoll_ctl(epfd, operation, fd, event);
-	if (result == 0 && operation == EPOLL_CTL_ADD)
-		(void)sl_fdtable_mark_now(fd, SL_FD_EPOLL, 0);
 	return result;
 }

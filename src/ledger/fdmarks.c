@@ -184,15 +184,20 @@ void sl_fdtable_write_end(struct sl_fd_slot *slot, uint64_t head)
 	uncount_writer(slot, sl_fd_generation_of(head));
 }
 
+/* What no action finds as it was is not acted on. The kind of the last call stays. */
+void sl_fdtable_touch_again(struct sl_fd_slot *slot)
+{
+	enum sl_io last = (enum sl_io)(atomic_load(&slot->last_io) & ((1u << SL_IO_BITS) - 1));
+	sl_fd_touch(slot, last);
+}
+
 void sl_fdtable_copying(int fd)
 {
 	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
 	uint64_t head = slot ? atomic_load(&slot->head) : 0;
 	if (sl_fd_state_of(head) != SL_FD_OPEN || !sl_fd_marks_of(head))
 		return;
-	/* What no action finds as it was is not acted on. The kind of the last call stays. */
-	enum sl_io last = (enum sl_io)(atomic_load(&slot->last_io) & ((1u << SL_IO_BITS) - 1));
-	sl_fd_touch(slot, last);
+	sl_fdtable_touch_again(slot);
 	sl_fdtable_await_release(slot);
 }
 

@@ -238,6 +238,9 @@ void sl_fdtable_release(int fd, uint32_t generation);
 /* Worker: end a held record whose number we have closed: a late close() of it is absorbed. */
 void sl_fdtable_release_closed(int fd, uint32_t generation);
 
+/* From a hook: a call that is neither a read nor a write. */
+void sl_fdtable_touch_again(struct sl_fd_slot *slot);
+
 /* From a hook: the program has given its peer up, and the socket is as new. */
 void sl_fdtable_unmark(int fd, uint32_t generation);
 
