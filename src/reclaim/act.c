@@ -203,24 +203,39 @@ static bool is_over(const struct sl_number *number, bool is_lone)
 	       (tcp.state == TCP_CLOSE_WAIT && !is_lone);
 }
 
-static int replace(int fd, uint64_t cookie, bool is_lone)
+/* What is to stand at its numbers: they have one description, and so one family and one O_NONBLOCK. */
+static int dead_socket_for(int fd)
+{
+	int family = AF_INET, status = sl_sys_fcntl(fd, F_GETFL, 0);
+	if (status < 0 || sl_act_get_int(fd, SOL_SOCKET, SO_DOMAIN, &family) < 0)
+		return -ESTALE;
+	return sl_dead_socket(family, (status & O_NONBLOCK) != 0);
+}
+
+static int replace(int fd, int dead, uint64_t cookie, bool is_lone)
 {
 	const struct linger off = {0, 0};
-	int family = AF_INET;
 	if (sl_kernel_cookie(fd) != cookie)
 		return -ESTALE;
-	int flags = sl_sys_fcntl(fd, F_GETFD, 0), status = sl_sys_fcntl(fd, F_GETFL, 0);
-	if (flags < 0 || status < 0 || sl_act_get_int(fd, SOL_SOCKET, SO_DOMAIN, &family) < 0)
+	int flags = sl_sys_fcntl(fd, F_GETFD, 0);
+	if (flags < 0)
 		return -ESTALE;
-	int dead = sl_dead_socket(family, (status & O_NONBLOCK) != 0);
-	if (dead < 0)
-		return dead;
 	if (is_lone)
 		(void)SL_SYS5(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
 	if (sl_kernel_cookie(fd) != cookie) /* as late as it can be */
 		return -ESTALE;
 	int result = (int)SL_SYS3(SYS_dup3, dead, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
 	return result < 0 ? result : 0;
+}
+
+/* They go with the socket, but not while a child that is about to exec has it too. */
+static void drop_registrations(const struct sl_target *target)
+{
+	for (unsigned i = 0; i < target->registrations; i++)
+		/* A registration can outlive its number, which is another socket's by now, in the same set perhaps. */
+		if (sl_kernel_cookie(target->in[i].fd) == target->cookie)
+			(void)SL_SYS4(SYS_epoll_ctl, target->in[i].set, EPOLL_CTL_DEL,
+			              target->in[i].fd, NULL);
 }
 
 static int neutralize_held(const struct sl_target *target, bool is_lone, bool is_error_ours)
@@ -232,16 +247,15 @@ static int neutralize_held(const struct sl_target *target, bool is_lone, bool is
 		return -ESTALE;
 	if (!is_over(first, is_lone) || !is_settled(first->fd, is_error_ours))
 		return -EBUSY;
-	/* They go with the socket, but not while a child that is about to exec has it too. */
-	for (unsigned i = 0; i < target->registrations; i++)
-		/* A registration can outlive its number, which is another socket's by now, in the same set perhaps. */
-		if (sl_kernel_cookie(target->in[i].fd) == target->cookie)
-			(void)SL_SYS4(SYS_epoll_ctl, target->in[i].set, EPOLL_CTL_DEL,
-			              target->in[i].fd, NULL);
+	/* Before anything is taken from the program: there may be none. */
+	int dead = dead_socket_for(first->fd);
+	if (dead < 0)
+		return dead;
+	drop_registrations(target);
 	/* A number that was closed past the hooks is no reason to leave the others half done. */
 	for (uint32_t i = 0; i < target->count; i++) {
 		const struct sl_number *number = &target->numbers[i];
-		int result = replace(number->fd, target->cookie, is_lone);
+		int result = replace(number->fd, dead, target->cookie, is_lone);
 		if (result < 0) {
 			error = result;
 			continue;

@@ -11,11 +11,13 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "child.h"
 #include "ledger/sites.h"
 #include "reclaim/dead.h"
 #include "suspected.h"
@@ -310,6 +312,29 @@ static void registrations_go(void **state)
 	close(elsewhere);
 }
 
+/* Without a dead socket to put there nothing is done, by halves neither. */
+static void registrations_stay_in_child(void)
+{
+	const struct rlimit few = {64, 64};
+	int set = epoll_create1(EPOLL_CLOEXEC);
+	add_to(set, pair.client, 1);
+	struct sl_target target = shut_down(pair.client);
+	target.registrations = 1;
+	target.in[0] = (struct sl_registration){set, pair.client};
+	sl_dead_close();
+	CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+	CHECK(sl_act_neutralize(&target, true, false) == -EMFILE);
+	CHECK(is_ready(set, 1));
+	CHECK(epoll_ctl(set, EPOLL_CTL_DEL, pair.client, NULL) == 0);
+	CHECK(suspected_marks(pair.client) == ENDED);
+}
+
+static void registrations_stay_without_a_dead_socket(void **state)
+{
+	(void)state;
+	in_child(registrations_stay_in_child);
+}
+
 /* A registration outlives its number where the socket has another one; the number may be in the same set again by then. */
 static void registrations_of_others_stay(void **state)
 {
@@ -391,6 +416,7 @@ int main(void)
 		TEST(neutralize_in_close_wait),
 		TEST(connected_anew),
 		TEST(registrations_go),
+		TEST(registrations_stay_without_a_dead_socket),
 		TEST(registrations_of_others_stay),
 		TEST(lingering),
 		TEST(close_gives_the_number_up),
