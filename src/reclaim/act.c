@@ -228,6 +228,15 @@ static int replace(int fd, int dead, uint64_t cookie, bool is_lone)
 	return result < 0 ? result : 0;
 }
 
+/* Closed with bytes unread before the peer has acknowledged our FIN, it would end by a reset (tcp_close() in net/ipv4/tcp.c). */
+static void read_close_notify(int fd)
+{
+	uint8_t record[SL_CLOSE_NOTIFY_MAX];
+	uint32_t unread = sl_kernel_unread_bytes(fd);
+	if (unread > 0 && sl_kernel_is_close_notify(fd, unread))
+		(void)sl_syscall6(SYS_recvfrom, fd, (long)record, (long)unread, MSG_DONTWAIT, 0, 0);
+}
+
 /* They go with the socket, but not while a child that is about to exec has it too. */
 static void drop_registrations(const struct sl_target *target)
 {
@@ -252,6 +261,8 @@ static int neutralize_held(const struct sl_target *target, bool is_lone, bool is
 	if (dead < 0)
 		return dead;
 	drop_registrations(target);
+	if (is_lone)
+		read_close_notify(first->fd);
 	/* A number that was closed past the hooks is no reason to leave the others half done. */
 	for (uint32_t i = 0; i < target->count; i++) {
 		const struct sl_number *number = &target->numbers[i];

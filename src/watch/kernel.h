@@ -41,6 +41,7 @@ uint32_t sl_kernel_unsent_bytes(int fd);
 /* Are these unread bytes a lone TLS close_notify, an alert of 31 bytes in TLS 1.2 and of 24 in 1.3 (RFC 5246, 7.2.1; RFC 8446, 5.2
  * and 6.1)? Only then are they looked at, with MSG_PEEK: data that waits is shown before a pending error would be
  * taken, and stays. */
+#define SL_CLOSE_NOTIFY_MAX 31u
 bool sl_kernel_is_close_notify(int fd, uint32_t unread_bytes);
 
 /* SO_COOKIE: one number for one socket, for as long as the machine runs. 0: not to be had. */

@@ -94,6 +94,12 @@ void tcp_deafen(int fd)
 	                 0);
 }
 
+void tcp_hear_again(int fd)
+{
+	int unused = 0;
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused)), 0);
+}
+
 int tcp_option(int fd, int level, int name)
 {
 	int value = -1;

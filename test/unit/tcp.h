@@ -31,6 +31,7 @@ void tcp_reset(int fd);
 
 /* From now on this end drops whatever comes in: to the other one it is dead. */
 void tcp_deafen(int fd);
+void tcp_hear_again(int fd);
 
 /* Integer socket options. */
 int tcp_option(int fd, int level, int name);

@@ -219,6 +219,56 @@ static void unread_bytes(void **state)
 	check_unread(tls13, 24, true, 0);
 }
 
+/* The far end has not acknowledged our FIN yet, and the connection ends with bytes unread: that must still be a FIN, not a reset
+ * (tcp_close() in net/ipv4/tcp.c). */
+static void check_farewell(const char *bytes, size_t n)
+{
+	struct tcp_pair other;
+	tcp_open(&other);
+	tcp_record(other.client, SUSPECTED_OUT, SL_SITE_NO_STACK);
+	assert_int_equal(write(other.server, bytes, n), n);
+	assert_int_equal(shutdown(other.server, SHUT_WR), 0);
+	tcp_await_state(other.client, TCP_CLOSE_WAIT);
+	tcp_await_state(other.server, TCP_FIN_WAIT2);
+	tcp_deafen(other.server);
+	struct sl_target target = suspected_target(other.client);
+	assert_int_equal(sl_act_shutdown(&target), 0);
+	assert_int_equal(tcp_state(other.client), TCP_LAST_ACK);
+	assert_int_equal(sl_act_neutralize(&target, true, false), 0);
+	assert_true(sl_dead_is_dead(other.client));
+	/* It was deaf to the first; that one is sent again, a reset is not. */
+	tcp_hear_again(other.server);
+	tcp_check_fin(other.server);
+	tcp_close_recorded(other.client);
+	other.client = -1;
+	tcp_close(&other);
+}
+
+static void a_close_notify_is_followed_by_a_fin(void **state)
+{
+	(void)state;
+	check_farewell("\x15\x03\x03\x00\x1a and 26 bytes behind it...", 31);
+	check_farewell("\x17\x03\x03\x00\x13 and 19 bytes more..", 24);
+}
+
+/* To whom else has the description they are left. */
+static void a_shared_close_notify_stays(void **state)
+{
+	(void)state;
+	char bytes[64] = "\x17\x03\x03\x00\x13";
+	struct tcp_pair other;
+	tcp_open(&other);
+	tcp_record(other.client, SUSPECTED_OUT, SL_SITE_NO_STACK);
+	int elsewhere = dup(other.client);
+	assert_int_equal(write(other.server, bytes, 24), 24);
+	assert_int_equal(shutdown(other.server, SHUT_WR), 0);
+	tcp_await_state(other.client, TCP_CLOSE_WAIT);
+	struct sl_target target = suspected_target(other.client);
+	assert_int_equal(sl_act_neutralize(&target, false, false), 0);
+	assert_int_equal(read(elsewhere, bytes, sizeof(bytes)), 24);
+	assert_int_equal(close(elsewhere), 0);
+}
+
 static void a_pending_error(void **state)
 {
 	(void)state;
@@ -411,6 +461,8 @@ int main(void)
 		TEST(what_the_program_sees_then),
 		TEST(flags_are_kept),
 		TEST(unread_bytes),
+		TEST(a_close_notify_is_followed_by_a_fin),
+		TEST(a_shared_close_notify_stays),
 		TEST(a_pending_error),
 		TEST(an_error_that_was_seen),
 		TEST(neutralize_in_close_wait),
