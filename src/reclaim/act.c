@@ -289,6 +289,25 @@ int sl_act_neutralize(const struct sl_target *target, bool is_lone, bool is_erro
 	return error;
 }
 
+int sl_act_end(const struct sl_target *target, bool *is_dead)
+{
+	*is_dead = false;
+	int error = sl_act_start();
+	/* Shut down and not replaced it would be left spinning. */
+	int dead = error < 0 ? error : dead_socket_for(target->numbers[0].fd);
+	if (dead < 0)
+		return dead;
+	sl_lock_take(SL_LOCK_ACTION);
+	error = hold(target);
+	if (error == 0) {
+		error = act_held(target, shutdown_copy, (void *)target, 0);
+		*is_dead = error == 0 && neutralize_held(target, true, true) == 0;
+		release(target, target->count);
+	}
+	sl_lock_release(SL_LOCK_ACTION);
+	return error;
+}
+
 int sl_act_close(const struct sl_number *number)
 {
 	sl_lock_take(SL_LOCK_ACTION);

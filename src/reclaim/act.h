@@ -73,6 +73,11 @@ int sl_act_shutdown(const struct sl_target *target);
  * block. is_error_ours: a pending error can only come of what we did. */
 int sl_act_neutralize(const struct sl_target *target, bool is_lone, bool is_error_ours);
 
+/* Both in one, and only with a dead socket at hand: of what an epoll set would report for ever once it is shut down. A program that
+ * the shutdown wakes waits with its close() or epoll_ctl() until the number is dead (*is_dead), and keeps nothing from becoming so. No
+ * error may be pending, and no other process may have it. */
+int sl_act_end(const struct sl_target *target, bool *is_dead);
+
 /* Close the neutralized number. */
 int sl_act_close(const struct sl_number *number);
 

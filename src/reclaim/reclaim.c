@@ -297,12 +297,6 @@ static int probe(const struct sl_due *due, const struct sl_target *target)
 	return 0;
 }
 
-static int act_neutralize(const struct sl_due *due, const struct sl_target *target)
-{
-	return sl_act_neutralize(target, due->known.sharing == SL_SHARING_NONE,
-	                         due->view.rungs->is_error_ours);
-}
-
 static void note_neutralized(const struct sl_due *due)
 {
 	count_reclaimed(&due->view);
@@ -313,7 +307,8 @@ static void note_neutralized(const struct sl_due *due)
 
 static int neutralize(const struct sl_due *due, const struct sl_target *target)
 {
-	int error = act_neutralize(due, target);
+	int error = sl_act_neutralize(target, due->known.sharing == SL_SHARING_NONE,
+	                              due->view.rungs->is_error_ours);
 	if (error == 0)
 		note_neutralized(due);
 	return error;
@@ -329,12 +324,12 @@ void sl_reclaim_count_shutdown(const struct sl_due *due)
 
 static int shut_down(const struct sl_due *due, const struct sl_target *target)
 {
-	int error = sl_act_shutdown(target);
+	bool is_dead = false;
+	int error = due->known.is_level_triggered ? sl_act_end(target, &is_dead)
+	                                          : sl_act_shutdown(target);
 	if (error != 0)
 		return error;
 	sl_reclaim_count_shutdown(due);
-	/* Before anything is told: it spins on the hang-up until then. */
-	bool is_dead = due->known.is_level_triggered && act_neutralize(due, target) == 0;
 	tell(&due->view, SL_EVENT_SHUTDOWN);
 	if (is_dead)
 		note_neutralized(due);

@@ -143,11 +143,75 @@ static void a_change_since_it_was_looked_at_is_seen(void **state)
 	assert_int_equal(close(set), 0);
 }
 
+/* ---- a loop that our shutdown wakes, level-triggered ---- */
+
+#define ROUNDS 200
+
+struct loop {
+	int set, fd;
+	unsigned wrong; /* calls that failed */
+	_Atomic bool is_waiting, is_over;
+};
+
+/* It reads the end, asks for something else, and leaves: as event loops do. */
+static void *run_loop(void *context)
+{
+	struct loop *loop = context;
+	struct epoll_event event;
+	char bytes[8];
+	atomic_store(&loop->is_waiting, true);
+	/* Where it comes late, what would have woken it is gone. */
+	while (epoll_wait(loop->set, &event, 1, 1) == 0 && !atomic_load(&loop->is_over))
+		;
+	for (int i = 0; i < 8; i++) {
+		loop->wrong += read(loop->fd, bytes, sizeof(bytes)) != 0;
+		event = (struct epoll_event){.events = 0, .data.fd = loop->fd};
+		loop->wrong += epoll_ctl(loop->set, EPOLL_CTL_MOD, loop->fd, &event) != 0;
+	}
+	loop->wrong += epoll_ctl(loop->set, EPOLL_CTL_DEL, loop->fd, NULL) != 0;
+	return NULL;
+}
+
+static bool is_waiting(void *context)
+{
+	return atomic_load(&((struct loop *)context)->is_waiting);
+}
+
+static void a_woken_loop_meets_all_of_it(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < RACE_ROUNDS(ROUNDS); round++) {
+		struct tcp_pair pair;
+		struct loop loop = {.set = epoll_create1(0)};
+		/* Not EPOLLIN: the end of file would wake it before us. */
+		struct epoll_event event = {.events = EPOLLPRI};
+		pthread_t thread;
+		bool is_dead;
+		open_guarded(&pair);
+		loop.fd = pair.client;
+		assert_int_equal(epoll_ctl(loop.set, EPOLL_CTL_ADD, loop.fd, &event), 0);
+		(void)atomic_fetch_add(&sl_fd_tick, 1);
+		struct sl_target target = target_of(loop.fd, loop.set);
+		assert_int_equal(pthread_create(&thread, NULL, run_loop, &loop), 0);
+		await(is_waiting, &loop, "a loop");
+		assert_int_equal(sl_act_end(&target, &is_dead), 0);
+		atomic_store(&loop.is_over, true);
+		assert_true(is_dead);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_int_equal(loop.wrong, 0);
+		assert_int_equal(count_events(loop.set), 0);
+		tcp_check_fin(pair.server);
+		tcp_close(&pair);
+		assert_int_equal(close(loop.set), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_change_waits_for_an_action),
 		cmocka_unit_test(a_change_since_it_was_looked_at_is_seen),
+		cmocka_unit_test(a_woken_loop_meets_all_of_it),
 	};
 	return cmocka_run_group_tests(tests, doors_open, NULL);
 }
