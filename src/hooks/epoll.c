@@ -58,9 +58,13 @@ static int change_dead(const struct change *change)
 static int change_marked(struct sl_fd_slot *slot, const struct change *change)
 {
 	uint64_t head = sl_fdtable_write_begin(slot);
-	if (sl_fd_state_of(head) == SL_FD_OPEN)
+	bool is_open = sl_fd_state_of(head) == SL_FD_OPEN;
+	bool is_dead = is_open && (head & SL_MARK_DEAD);
+	if (is_open)
 		sl_fdtable_touch_again(slot);
-	bool is_dead = sl_fd_state_of(head) == SL_FD_OPEN && (head & SL_MARK_DEAD);
+	/* What we ended is to be neutralized also if the program changes its interest for ever: it may do so because of us. */
+	if (is_open && !(head & SL_MARK_ENDED))
+		sl_fdtable_busy(change->fd, head);
 	int result = is_dead ? change_dead(change) : make(change, change->operation);
 	sl_fdtable_write_end(slot, head);
 	return result;

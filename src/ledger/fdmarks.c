@@ -66,7 +66,8 @@ int sl_fdtable_hold(int fd, uint32_t generation, uint32_t last_io)
 	}
 	/* A guarded call counts itself first and then looks at the mark; here it is the other way round. */
 	if (last_io == SL_IO_ANY ||
-	    (sl_fdtable_writers(slot, generation) == 0 && atomic_load(&slot->last_io) == last_io))
+	    (sl_fdtable_writers(slot, generation) == 0 && atomic_load(&slot->last_io) == last_io &&
+	     !(atomic_load(&slot->head) & SL_MARK_BUSY)))
 		return 0;
 	sl_fdtable_release(fd, generation);
 	return -EBUSY;
@@ -191,6 +192,16 @@ void sl_fdtable_touch_again(struct sl_fd_slot *slot)
 	sl_fd_touch(slot, last);
 }
 
+void sl_fdtable_busy(int fd, uint64_t head)
+{
+	(void)change_marks(fd, sl_fd_generation_of(head), SL_MARK_BUSY, 0);
+}
+
+void sl_fdtable_met(int fd, uint32_t generation)
+{
+	(void)change_marks(fd, generation, 0, SL_MARK_BUSY);
+}
+
 void sl_fdtable_copying(int fd)
 {
 	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
@@ -198,6 +209,7 @@ void sl_fdtable_copying(int fd)
 	if (sl_fd_state_of(head) != SL_FD_OPEN || !sl_fd_marks_of(head))
 		return;
 	sl_fdtable_touch_again(slot);
+	sl_fdtable_busy(fd, head);
 	sl_fdtable_await_release(slot);
 }
 

@@ -246,7 +246,7 @@ bool sl_fdtable_dup(int from, int to)
 	retract_adoption(slot, before, sl_clock_ms());
 	/* What was done to the one was done to the other: they are the same socket. */
 	(void)slot_fill(slot, generation, &copy,
-	                record.marks & ~(uint32_t)(SL_MARK_HELD | SL_MARK_LATE));
+	                record.marks & ~(uint32_t)(SL_MARK_HELD | SL_MARK_LATE | SL_MARK_BUSY));
 	return true;
 }
 

@@ -68,6 +68,10 @@ enum sl_fd_mark {
 	SL_MARK_LATE =
 		1
 		<< 22, /* of the number: we closed it once, and the program's own close() is still to come */
+	SL_MARK_BUSY =
+		1
+		<< 23, /* since the last sweep a call began that no action may overtake: it copies the number, passes it
+	                         * on, changes an epoll set. last_io does not show a second call in one tick */
 };
 #define SL_MARKS 0xff0000u
 
@@ -228,7 +232,7 @@ void sl_fdtable_write_end(struct sl_fd_slot *slot, uint64_t head);
 uint32_t sl_fdtable_writers(const struct sl_fd_slot *slot, uint32_t generation);
 
 /* Worker: hold the record: until the release nobody ends it, and no guarded call is under way. 0, -ESTALE: another generation;
- * -EBUSY: a call is under way, or the last one was not `last_io` (SL_IO_ANY: it does not matter). At most SL_HELD_MAX at a time.
+ * -EBUSY: a call is under way, or the last one was not `last_io`, or SL_MARK_BUSY (SL_IO_ANY: all that does not matter). At most SL_HELD_MAX at a time.
  * The program waits in sl_fdtable_forget() meanwhile: hold for a few system calls only. */
 #define SL_HELD_MAX 16
 int sl_fdtable_hold(int fd, uint32_t generation, uint32_t last_io);
@@ -240,6 +244,10 @@ void sl_fdtable_release_closed(int fd, uint32_t generation);
 
 /* From a hook: a call that is neither a read nor a write. */
 void sl_fdtable_touch_again(struct sl_fd_slot *slot);
+/* From a hook: no action until a sweep has met it again; one that is under way is not awaited. `head`: of the record that is meant. */
+void sl_fdtable_busy(int fd, uint64_t head);
+/* Worker: a sweep has met it. */
+void sl_fdtable_met(int fd, uint32_t generation);
 
 /* From a hook: the program has given its peer up, and the socket is as new. */
 void sl_fdtable_unmark(int fd, uint32_t generation);

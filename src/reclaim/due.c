@@ -203,7 +203,7 @@ static void put_number(struct sl_target *target, const struct sl_fd_record *reco
 static bool is_guarded(const struct sl_fd_record *record)
 {
 	if (record->marks & SL_MARK_GUARDED)
-		return true;
+		return !(record->marks & SL_MARK_BUSY);
 	(void)sl_fdtable_guard(record->fd, record->generation);
 	return false;
 }
@@ -237,7 +237,8 @@ bool sl_due_target(const struct sl_due *due, struct sl_target *target)
 	const struct sl_suspect_view *view = &due->view;
 	struct sl_fd_record record;
 	/* As the sweep met it: a write that began before may not have announced itself. */
-	bool are_guarded = view->record.marks & SL_MARK_GUARDED;
+	bool are_guarded =
+		(view->record.marks & (SL_MARK_GUARDED | SL_MARK_BUSY)) == SL_MARK_GUARDED;
 	*target = (struct sl_target){
 		.cookie = view->cookie, .bytes_sent = view->bytes_sent, .forks = due->forks};
 	const struct sl_shared *shared = sl_sharing_get(&sharing, due->inode);

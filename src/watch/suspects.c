@@ -217,6 +217,8 @@ bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_
 		suspect->descriptors = 0;
 	}
 	suspect->descriptors++;
+	if (record->marks & SL_MARK_BUSY)
+		sl_fdtable_met(record->fd, record->generation);
 	suspect->record.flags |= record->flags;
 	suspect->met_at_tick = tick;
 	suspect->peer = record->peer;

@@ -315,6 +315,8 @@ static void check_refused_by_us(int fd, connect_fn *reach, uint16_t port)
 	assert_int_equal(errno, EINVAL);
 	struct sl_fd_record after = record_of(fd);
 	after.last_io = before.last_io; /* to try counts as a use */
+	before.marks |= SL_MARK_BUSY;
+	assert_true(after.marks & SL_MARK_BUSY);
 	assert_memory_equal(&before, &after, sizeof(before));
 	assert_int_equal(tcp_state(fd), state);
 }

@@ -91,6 +91,17 @@ static void check_marked(copy_fn *copy)
 	assert_true(copier.result >= 0);
 	assert_int_equal(record_of(copier.result).marks, marks | SL_MARK_ENDED);
 	assert_int_equal(sl_fdtable_hold(copier.fd, generation, seen), -EBUSY);
+	/* And a second copy in the same tick, until a sweep has met the number. */
+	sl_fdtable_met(copier.fd, generation);
+	seen = record_of(copier.fd).last_io;
+	int second = copy(copier.fd);
+	assert_int_equal(record_of(copier.fd).last_io, seen);
+	assert_int_equal(sl_fdtable_hold(copier.fd, generation, seen), -EBUSY);
+	sl_fdtable_met(copier.fd, generation);
+	assert_int_equal(sl_fdtable_hold(copier.fd, generation, seen), 0);
+	sl_fdtable_release(copier.fd, generation);
+	if (second != copier.result) /* dup2() names it */
+		assert_int_equal(close(second), 0);
 	assert_int_equal(close(copier.fd) + close(copier.result), 0);
 }
 

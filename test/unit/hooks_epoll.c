@@ -94,6 +94,7 @@ static void check_waits(int operation)
 	if (operation != EPOLL_CTL_ADD)
 		assert_int_equal(epoll_ctl(changer.set, EPOLL_CTL_ADD, pair.client, &event), 0);
 	struct sl_fd_record record = record_of(pair.client);
+	sl_fdtable_met(pair.client, record.generation); /* by a sweep */
 	assert_int_equal(sl_fdtable_hold(pair.client, record.generation, record.last_io), 0);
 	assert_int_equal(pthread_create(&thread, NULL, change, &changer), 0);
 	await(has_begun, &changer, "a thread to start");
@@ -137,7 +138,7 @@ static void a_change_since_it_was_looked_at_is_seen(void **state)
 		assert_int_equal(UNTOUCHED(epoll_ctl(set, operations[i], pair.client, &event)), 0);
 		assert_int_equal(sl_act_shutdown(&target), -EBUSY);
 		assert_int_equal(tcp_state(pair.client), TCP_CLOSE_WAIT);
-		(void)atomic_fetch_add(&sl_fd_tick, 1);
+		sl_fdtable_met(pair.client, record_of(pair.client).generation); /* by a sweep */
 	}
 	tcp_close(&pair);
 	assert_int_equal(close(set), 0);
@@ -190,7 +191,7 @@ static void a_woken_loop_meets_all_of_it(void **state)
 		open_guarded(&pair);
 		loop.fd = pair.client;
 		assert_int_equal(epoll_ctl(loop.set, EPOLL_CTL_ADD, loop.fd, &event), 0);
-		(void)atomic_fetch_add(&sl_fd_tick, 1);
+		sl_fdtable_met(loop.fd, record_of(loop.fd).generation);
 		struct sl_target target = target_of(loop.fd, loop.set);
 		assert_int_equal(pthread_create(&thread, NULL, run_loop, &loop), 0);
 		await(is_waiting, &loop, "a loop");

@@ -354,6 +354,9 @@ static void a_copy_under_way_forbids_it(void **state)
 		assert_int_equal(last_io_at(fd),
 		                 sl_fd_tick << SL_IO_BITS | io); /* what was last stays known */
 		assert_int_equal(sl_fdtable_hold(fd, generation, seen), -EBUSY);
+		/* last_io says so as well, but it would not say it of a second one. */
+		assert_int_equal(sl_fdtable_hold(fd, generation, last_io_at(fd)), -EBUSY);
+		sl_fdtable_met(fd, generation);
 		assert_int_equal(sl_fdtable_hold(fd, generation, last_io_at(fd)), 0);
 		sl_fdtable_release(fd, generation);
 	}
