@@ -37,6 +37,18 @@ static bool asks_for_events(const struct epoll_event *event)
 	return event && (event->events & ~manner);
 }
 
+/* Register it, where the program believes that it is registered: what keeps a new registration from being made is not an error of its call. */
+static int make_anew(const struct change *change)
+{
+	int before = errno;
+	int result = make(change, EPOLL_CTL_ADD);
+	if (result == 0 || change->operation == EPOLL_CTL_ADD ||
+	    (errno != ENOSPC && errno != ENOMEM))
+		return result;
+	errno = before;
+	return 0;
+}
+
 /* Of a neutralized number. The registration went with the socket (epoll(7)): ENOENT would be an error that no program expects. Who adds
  * it anew, or asks for events again, is to get them: of a dead socket of the number's own, for a registration of the one that many
  * numbers share would stay when this number is closed. */
@@ -50,7 +62,11 @@ static int change_dead(const struct change *change)
 		return make(change, change->operation);
 	/* In a sandbox only the program's own calls are allowed (seccomp(2)). */
 	if (!sl_process_is_sandboxed() && sl_dead_become_own(change->fd) == 0)
-		return make(change, EPOLL_CTL_ADD);
+		return make_anew(change);
+	/* No number is left for one. Who only changes what he has asked for hears no more of it, and is not told an error that
+	 * epoll_ctl() never has for that. */
+	if (!is_added)
+		return 0;
 	errno = ENOMEM;
 	return -1;
 }

@@ -171,6 +171,10 @@ static int add_without_a_number(void *context)
 	errno = 0;
 	NEED(epoll_ctl(fds[0], EPOLL_CTL_ADD, fds[1], &event) == -1 && errno == ENOMEM);
 	NEED(record_of(fds[1]).marks & SL_MARK_DEAD);
+	/* Who changes what he had asked for is told no error that the kernel has not for that. */
+	errno = ERRNO_BEFORE;
+	NEED(epoll_ctl(fds[0], EPOLL_CTL_MOD, fds[1], &event) == 0 && errno == ERRNO_BEFORE);
+	NEED(record_of(fds[1]).marks & SL_MARK_DEAD);
 	NEED(count_events(fds[0]) == 0);
 	return 0;
 }
@@ -503,6 +507,7 @@ static int work_in_sandbox(void *context)
 	NEED(epoll_ctl(box->set, EPOLL_CTL_DEL, box->dead, NULL) == 0);
 	errno = 0;
 	NEED(epoll_ctl(box->set, EPOLL_CTL_ADD, box->dead, &event) == -1 && errno == ENOMEM);
+	NEED(epoll_ctl(box->set, EPOLL_CTL_MOD, box->dead, &event) == 0);
 	NEED(close(box->late) == 0);
 	NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && is_seen(pair[0]));
 	NEED(close(pair[0]) == 0 && close(pair[1]) == 0 && close(-1) == -1);

@@ -102,6 +102,22 @@ static void used_since_the_sweep(void **state)
 	assert_int_equal(told_of(SL_EVENT_SHUTDOWN), 1);
 }
 
+/* Copied a moment before the sweep: the copy may be on its way. */
+static void copied_before_the_sweep(void **state)
+{
+	(void)state;
+	set_options("action=neutralize");
+	suspected_open(&pair);
+	(void)turn_until(SL_EVENT_SHUTDOWN);
+	tcp_await_state(pair.client, TCP_CLOSE);
+	(void)turn();
+	sl_fdtable_copying(pair.client);
+	(void)turn(); /* its grace is over */
+	assert_int_equal(told_of(SL_EVENT_NEUTRALIZED), 0);
+	(void)turn();
+	assert_int_equal(told_of(SL_EVENT_NEUTRALIZED), 1);
+}
+
 /* Another connection at the same number by now. */
 static void reused_since_the_sweep(void **state)
 {
@@ -419,6 +435,7 @@ static int run_all(void)
 		TEST(stopped_from_the_start),
 		TEST(never_as_it_is_met),
 		TEST(used_since_the_sweep),
+		TEST(copied_before_the_sweep),
 		TEST(reused_since_the_sweep),
 		TEST(spared_by_side),
 		TEST(spared_by_rule),
