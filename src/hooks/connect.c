@@ -120,7 +120,7 @@ static bool refuse_connect(int fd, const struct sockaddr *from, socklen_t length
 static void disconnected(int fd, struct attempt attempt)
 {
 	const uint32_t ended = SL_FD_OUT | SL_FD_CONNECTING | SL_FD_CONNECTED | SL_FD_EOF |
-	                       SL_FD_SHUT_READ | SL_FD_SHUT_WRITE;
+	                       SL_FD_SHUT_READ | SL_FD_SHUT_WRITE | SL_FD_OWN_DEAD;
 	sl_fdtable_identify(fd, attempt.generation, 0, 0);
 	sl_fdtable_mark(fd, attempt.generation, 0, ended);
 	sl_fdtable_unmark(fd, attempt.generation);

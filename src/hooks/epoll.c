@@ -71,6 +71,26 @@ static int change_dead(const struct change *change)
 	return -1;
 }
 
+/* It has a dead socket of its own by now, which is in the sets that asked for it: from the others it went with the connection. */
+static int change_own_dead(const struct change *change)
+{
+	int before = errno;
+	int result = make(change, change->operation);
+	if (result == 0 || errno != ENOENT)
+		return result;
+	errno = before;
+	return change->operation == EPOLL_CTL_MOD && asks_for_events(change->event)
+	               ? make_anew(change)
+	               : 0;
+}
+
+static bool has_own_dead(int fd, uint64_t head)
+{
+	struct sl_fd_record record;
+	return (head & SL_MARK_ENDED) && sl_fdtable_get(fd, &record) &&
+	       (record.flags & SL_FD_OWN_DEAD);
+}
+
 static int change_marked(struct sl_fd_slot *slot, const struct change *change)
 {
 	uint64_t head = sl_fdtable_write_begin(slot);
@@ -81,7 +101,9 @@ static int change_marked(struct sl_fd_slot *slot, const struct change *change)
 	/* What we ended is to be neutralized also if the program changes its interest for ever: it may do so because of us. */
 	if (is_open && !(head & SL_MARK_ENDED))
 		sl_fdtable_busy(change->fd, head);
-	int result = is_dead ? change_dead(change) : make(change, change->operation);
+	int result = is_dead                          ? change_dead(change)
+	             : has_own_dead(change->fd, head) ? change_own_dead(change)
+	                                              : make(change, change->operation);
 	sl_fdtable_write_end(slot, head);
 	return result;
 }

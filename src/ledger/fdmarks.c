@@ -86,6 +86,7 @@ void sl_fdtable_unmark(int fd, uint32_t generation)
 
 void sl_fdtable_become_own(int fd, uint32_t generation)
 {
+	sl_fdtable_mark(fd, generation, SL_FD_OWN_DEAD, 0);
 	(void)change_marks(fd, generation, 0, SL_MARK_DEAD);
 }
 

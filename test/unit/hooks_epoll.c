@@ -144,6 +144,37 @@ static void a_change_since_it_was_looked_at_is_seen(void **state)
 	assert_int_equal(close(set), 0);
 }
 
+/* It stood in two sets, and asked the one of them for more: the other has lost it as well, and does not say so. */
+static void a_second_set_is_left_as_ever(void **state)
+{
+	(void)state;
+	struct epoll_event event = {.events = EPOLLIN};
+	int sets[] = {epoll_create1(0), epoll_create1(0)};
+	for (int with_events = 0; with_events < 2; with_events++) {
+		struct tcp_pair pair;
+		open_guarded(&pair);
+		int fd = pair.client;
+		event.events = EPOLLIN;
+		for (int i = 0; i < 2; i++)
+			assert_int_equal(epoll_ctl(sets[i], EPOLL_CTL_ADD, fd, &event), 0);
+		sl_fdtable_met(fd, record_of(fd).generation);
+		struct sl_target target = target_of(fd, sets[0]);
+		assert_int_equal(sl_act_shutdown(&target), 0);
+		tcp_await_state(fd, TCP_CLOSE);
+		assert_int_equal(sl_act_neutralize(&target, true, true), 0);
+		assert_int_equal(UNTOUCHED(epoll_ctl(sets[0], EPOLL_CTL_MOD, fd, &event)), 0);
+		assert_int_equal(count_events(sets[0]), 1);
+		event.events = with_events ? EPOLLIN : 0;
+		assert_int_equal(UNTOUCHED(epoll_ctl(sets[1], EPOLL_CTL_MOD, fd, &event)), 0);
+		assert_int_equal(count_events(sets[1]), with_events);
+		for (int i = 0; i < 2; i++)
+			assert_int_equal(UNTOUCHED(epoll_ctl(sets[i], EPOLL_CTL_DEL, fd, NULL)), 0);
+		assert_int_equal(count_events(sets[0]) + count_events(sets[1]), 0);
+		tcp_close(&pair);
+	}
+	assert_int_equal(close(sets[0]) + close(sets[1]), 0);
+}
+
 /* ---- a loop that our shutdown wakes, level-triggered ---- */
 
 #define ROUNDS 200
@@ -212,6 +243,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_change_waits_for_an_action),
 		cmocka_unit_test(a_change_since_it_was_looked_at_is_seen),
+		cmocka_unit_test(a_second_set_is_left_as_ever),
 		cmocka_unit_test(a_woken_loop_meets_all_of_it),
 	};
 	return cmocka_run_group_tests(tests, doors_open, NULL);

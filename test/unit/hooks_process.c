@@ -124,8 +124,8 @@ static void a_neutralized_number_tells_its_end_to_who_asks(void **state)
 	                 0); /* the kernel's */
 	assert_int_equal(UNTOUCHED(epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL)), 0);
 	assert_int_equal(count_events(set), 0);
-	FAILS_AS(SL_SYS4(SYS_epoll_ctl, set, EPOLL_CTL_DEL, fd, NULL),
-	         epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL));
+	/* Whatever set it is: the program may have been in it with the connection. */
+	assert_int_equal(UNTOUCHED(epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL)), 0);
 	assert_int_equal(close(fd) + close(set) + sl_sys_close(dead), 0);
 }
 
