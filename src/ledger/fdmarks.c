@@ -65,9 +65,9 @@ int sl_fdtable_hold(int fd, uint32_t generation, uint32_t last_io)
 		return -ESTALE;
 	}
 	/* A guarded call counts itself first and then looks at the mark; here it is the other way round. */
-	if (last_io == SL_IO_ANY ||
-	    (sl_fdtable_writers(slot, generation) == 0 && atomic_load(&slot->last_io) == last_io &&
-	     !(atomic_load(&slot->head) & SL_MARK_BUSY)))
+	bool is_same = last_io == SL_IO_IDLE || (atomic_load(&slot->last_io) == last_io &&
+	                                         !(atomic_load(&slot->head) & SL_MARK_BUSY));
+	if (last_io == SL_IO_ANY || (sl_fdtable_writers(slot, generation) == 0 && is_same))
 		return 0;
 	sl_fdtable_release(fd, generation);
 	return -EBUSY;

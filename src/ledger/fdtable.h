@@ -83,7 +83,8 @@ enum sl_io {
 	SL_IO_WRITE,
 };
 #define SL_IO_BITS 2
-#define SL_IO_ANY UINT32_MAX /* no last_io is this */
+#define SL_IO_ANY UINT32_MAX         /* no last_io is this */
+#define SL_IO_IDLE (UINT32_MAX - 4u) /* nor this: any will do, if no call is under way */
 
 #define SL_WRITER_BITS 16
 
@@ -233,7 +234,8 @@ void sl_fdtable_write_end(struct sl_fd_slot *slot, uint64_t head);
 uint32_t sl_fdtable_writers(const struct sl_fd_slot *slot, uint32_t generation);
 
 /* Worker: hold the record: until the release nobody ends it, and no guarded call is under way. 0, -ESTALE: another generation;
- * -EBUSY: a call is under way, or the last one was not `last_io`, or SL_MARK_BUSY (SL_IO_ANY: all that does not matter). At most SL_HELD_MAX at a time.
+ * -EBUSY: a call is under way, or the last one was not `last_io`, or SL_MARK_BUSY (SL_IO_ANY: all that does not matter; SL_IO_IDLE: only what
+ * is under way does). At most SL_HELD_MAX at a time.
  * The program waits in sl_fdtable_forget() meanwhile: hold for a few system calls only. */
 #define SL_HELD_MAX 16
 int sl_fdtable_hold(int fd, uint32_t generation, uint32_t last_io);

@@ -311,7 +311,8 @@ int sl_act_end(const struct sl_target *target, bool *is_dead)
 int sl_act_close(const struct sl_number *number)
 {
 	sl_lock_take(SL_LOCK_ACTION);
-	int error = sl_fdtable_hold(number->fd, number->generation, SL_IO_ANY);
+	/* A call that is under way may be about to give the number a dead socket of its own. */
+	int error = sl_fdtable_hold(number->fd, number->generation, SL_IO_IDLE);
 	if (error == 0 && !sl_dead_is_dead(number->fd)) {
 		error = -ESTALE;
 		sl_fdtable_release(number->fd, number->generation);

@@ -24,7 +24,7 @@ void sl_dead_close(void);
 bool sl_dead_is_dead(int fd);
 
 /* From a hook, before the real call: give the neutralized number fd a dead socket of its own. 0 or -errno. Takes the lowest free
- * number for a moment. */
+ * number for a moment. The call is counted in the slot (sl_fdtable_write_begin()): the worker does not close the number meanwhile. */
 int sl_dead_become_own(int fd);
 
 #endif
