@@ -78,6 +78,11 @@ bool sl_fdtable_mark_held(int fd, uint32_t generation, uint32_t marks)
 	return change_marks(fd, generation, marks, 0);
 }
 
+void sl_fdtable_clear_held(int fd, uint32_t generation, uint32_t marks)
+{
+	(void)change_marks(fd, generation, 0, marks);
+}
+
 void sl_fdtable_unmark(int fd, uint32_t generation)
 {
 	(void)change_marks(fd, generation, 0,

@@ -241,6 +241,7 @@ uint32_t sl_fdtable_writers(const struct sl_fd_slot *slot, uint32_t generation);
 int sl_fdtable_hold(int fd, uint32_t generation, uint32_t last_io);
 /* Worker: set marks on a record that is held. False: it was recorded anew all the same, by a close past the hooks. */
 bool sl_fdtable_mark_held(int fd, uint32_t generation, uint32_t marks);
+void sl_fdtable_clear_held(int fd, uint32_t generation, uint32_t marks);
 void sl_fdtable_release(int fd, uint32_t generation);
 /* Worker: end a held record whose number we have closed: a late close() of it is absorbed. */
 void sl_fdtable_release_closed(int fd, uint32_t generation);

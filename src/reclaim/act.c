@@ -94,6 +94,7 @@ int sl_act_on_copy(const struct sl_target *target, sl_act_fn *act, void *context
 struct probing {
 	const struct sl_target *target;
 	struct sl_probe_saved *saved;
+	bool is_answered;
 };
 
 /* Has the program set keepalive itself? Its own call says so first, and then waits while the record is held. */
@@ -134,7 +135,7 @@ static int probe_copy(int copy, void *context)
 
 int sl_act_probe(const struct sl_target *target, struct sl_probe_saved *saved)
 {
-	struct probing probing = {target, saved};
+	struct probing probing = {target, saved, false};
 	return sl_act_on_copy(target, probe_copy, &probing, SL_MARK_PROBED);
 }
 
@@ -150,13 +151,17 @@ static int end_probe_copy(int copy, void *context)
 		(void)sl_act_set_int(copy, IPPROTO_TCP, TCP_KEEPIDLE, saved->idle_s);
 	if (saved->was_own)
 		mark_own(probing->target, true);
+	for (uint32_t i = 0; probing->is_answered && i < probing->target->count; i++)
+		sl_fdtable_clear_held(probing->target->numbers[i].fd,
+		                      probing->target->numbers[i].generation, SL_MARK_PROBED);
 	return 0;
 }
 
-int sl_act_probe_end(const struct sl_target *target, const struct sl_probe_saved *saved)
+int sl_act_probe_end(const struct sl_target *target, const struct sl_probe_saved *saved,
+                     bool is_answered)
 {
 	struct sl_probe_saved before = *saved;
-	struct probing probing = {target, &before};
+	struct probing probing = {target, &before, is_answered};
 	return sl_act_on_copy(target, end_probe_copy, &probing, 0);
 }
 

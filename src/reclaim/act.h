@@ -61,8 +61,10 @@ struct sl_probe_saved {
 /* One keepalive probe, at once (tcp_keepalive_timer() in net/ipv4/tcp_timer.c). A peer that has forgotten the connection answers
  * RST, one that waits acknowledges. */
 int sl_act_probe(const struct sl_target *target, struct sl_probe_saved *saved);
-/* Put the settings back, but for what the program has set meanwhile. */
-int sl_act_probe_end(const struct sl_target *target, const struct sl_probe_saved *saved);
+/* Put the settings back, but for what the program has set meanwhile. is_answered: the peer knows the connection: what ends it from
+ * now on is not our doing, and the mark goes. */
+int sl_act_probe_end(const struct sl_target *target, const struct sl_probe_saved *saved,
+                     bool is_answered);
 
 /* shutdown(SHUT_RDWR): sends our FIN, frees the port once that is acknowledged, wakes a healthy program. Only in CLOSE_WAIT with
  * nothing unsent, else -EBUSY. */

@@ -118,7 +118,7 @@ static void note_death(const struct sl_suspect_view *view)
 	}
 }
 
-static void end_probe(const struct sl_suspect_view *view)
+static void end_probe(const struct sl_suspect_view *view, bool is_answered)
 {
 	struct sl_suspect_rungs *rungs = view->rungs;
 	const struct sl_due due = {.view = *view};
@@ -131,19 +131,23 @@ static void end_probe(const struct sl_suspect_view *view)
 	for (uint32_t i = 0; i < target.count; i++)
 		target.numbers[i].last_io = SL_IO_ANY;
 	/* Else tried again, as long as the connection has a number. */
-	rungs->is_probing = sl_act_probe_end(&target, &saved) != 0;
+	rungs->is_probing = sl_act_probe_end(&target, &saved, is_answered) != 0;
 }
 
 /* The program has used it: what was asked or pretended before is old. */
 static void start_anew(const struct sl_suspect_view *view)
 {
 	struct sl_suspect_rungs *rungs = view->rungs;
-	if (rungs->is_probing)
-		end_probe(view);
+	struct sl_case known;
+	if (rungs->is_probing) {
+		sl_due_look(view, &known);
+		end_probe(view, known.probe_answered);
+	}
 	if (rungs->is_probing || (rungs->reached >= SL_RUNG_SHUTDOWN && !rungs->is_pretended))
 		return;
 	rungs->probed_at_ms = 0;
 	rungs->probes_lost = 0;
+	rungs->is_error_ours = false;
 	rungs->reached = SL_RUNG_NONE;
 }
 
@@ -223,7 +227,10 @@ static void collect(void *context, const struct sl_suspect_view *view)
 		start_anew(view);
 	sl_due_look(view, &known);
 	if (rungs->is_probing && !known.is_probe_pending)
-		end_probe(view);
+		end_probe(view, known.probe_answered);
+	if (known.probe_answered && known.reached < SL_RUNG_SHUTDOWN)
+		rungs->is_error_ours =
+			false; /* the probe did no harm: an error is the peer's doing */
 	turn->has_probe |= known.is_probe_pending;
 	renew_probe(rungs, &known, turn->now_ms);
 	probe_again(rungs, &known);
@@ -247,7 +254,7 @@ static void gone(void *unused, const struct sl_suspect_view *view)
 	}
 	/* It may be open still, with another peer (connect() to AF_UNSPEC). */
 	if (rungs->is_probing)
-		end_probe(view);
+		end_probe(view, false);
 }
 
 /* ---- the rungs ---- */

@@ -170,7 +170,7 @@ static void the_number_was_reused(void **state)
 	tcp_record(pair.client, SUSPECTED_OUT, SL_SITE_NO_STACK);
 	assert_int_equal(sl_act_shutdown(&target), -ESTALE);
 	assert_int_equal(sl_act_probe(&target, &saved), -ESTALE);
-	assert_int_equal(sl_act_probe_end(&target, &saved), -ESTALE);
+	assert_int_equal(sl_act_probe_end(&target, &saved, false), -ESTALE);
 	assert_int_equal(sl_act_neutralize(&target, true, false), -ESTALE);
 	assert_int_equal(sl_act_close(&target.numbers[0]), -ESTALE);
 	assert_int_equal(suspected_marks(pair.client), 0);
@@ -192,7 +192,7 @@ static void reused_past_the_hooks(void **state)
 	assert_int_equal(dup2(other.client, pair.client), pair.client);
 	assert_int_equal(sl_act_shutdown(&target), -ESTALE);
 	assert_int_equal(sl_act_probe(&target, &saved), -ESTALE);
-	assert_int_equal(sl_act_probe_end(&target, &saved), -ESTALE);
+	assert_int_equal(sl_act_probe_end(&target, &saved, false), -ESTALE);
 	assert_int_equal(sl_act_neutralize(&target, true, true), -ESTALE);
 	assert_int_equal(sl_act_close(&target.numbers[0]), -ESTALE);
 	assert_int_equal(suspected_marks(pair.client), 0);

@@ -67,7 +67,7 @@ static void a_peer_that_waits_acknowledges(void **state)
 	assert_int_equal(suspected_marks(pair.client), SL_MARK_PROBED);
 	await(is_acked, &pair.client, "the answer to a probe");
 	assert_int_equal(tcp_state(pair.client), TCP_CLOSE_WAIT);
-	assert_int_equal(sl_act_probe_end(&target, &saved), 0);
+	assert_int_equal(sl_act_probe_end(&target, &saved, false), 0);
 	assert_int_equal(tcp_option(pair.client, SOL_SOCKET, SO_KEEPALIVE), 0);
 	assert_int_equal(tcp_option(pair.client, IPPROTO_TCP, TCP_KEEPIDLE), saved.idle_s);
 	/* Nothing was cut: the other half still works. */
@@ -86,7 +86,7 @@ static void a_peer_that_forgot_resets(void **state)
 	assert_int_equal(sl_act_probe(&target, &saved), 0);
 	tcp_await_state(pair.client, TCP_CLOSE);
 	/* Of a dead one too. */
-	assert_int_equal(sl_act_probe_end(&target, &saved), 0);
+	assert_int_equal(sl_act_probe_end(&target, &saved, false), 0);
 	assert_int_equal(tcp_option(pair.client, SOL_SOCKET, SO_KEEPALIVE), 0);
 	assert_int_equal(tcp_option(pair.client, IPPROTO_TCP, TCP_KEEPIDLE), saved.idle_s);
 	assert_false(suspected_marks(pair.client) & SL_MARK_ENDED);
@@ -114,7 +114,7 @@ static void set_by_the_program_before(void **state)
 	assert_int_equal(sl_act_probe(&target, &saved), 0);
 	assert_true(saved.was_own && saved.is_on && saved.idle_s == 77);
 	assert_int_equal(tcp_option(pair.client, IPPROTO_TCP, TCP_KEEPIDLE), 1);
-	assert_int_equal(sl_act_probe_end(&target, &saved), 0);
+	assert_int_equal(sl_act_probe_end(&target, &saved, false), 0);
 	assert_int_equal(tcp_option(pair.client, SOL_SOCKET, SO_KEEPALIVE), 1);
 	assert_int_equal(tcp_option(pair.client, IPPROTO_TCP, TCP_KEEPIDLE), 77);
 	assert_true(is_marked_own());
@@ -128,7 +128,7 @@ static void set_by_the_program_meanwhile(void **state)
 	assert_int_equal(sl_act_probe(&target, &saved), 0);
 	set_own(SOL_SOCKET, SO_KEEPALIVE, 1);
 	set_own(IPPROTO_TCP, TCP_KEEPIDLE, 77);
-	assert_int_equal(sl_act_probe_end(&target, &saved), 0);
+	assert_int_equal(sl_act_probe_end(&target, &saved, false), 0);
 	assert_int_equal(tcp_option(pair.client, SOL_SOCKET, SO_KEEPALIVE), 1);
 	assert_int_equal(tcp_option(pair.client, IPPROTO_TCP, TCP_KEEPIDLE), 77);
 	assert_true(is_marked_own());
@@ -144,7 +144,7 @@ static void set_by_the_program_before_and_meanwhile(void **state)
 	assert_int_equal(sl_act_probe(&target, &saved), 0);
 	assert_true(saved.was_own && !saved.is_on);
 	set_own(SOL_SOCKET, SO_KEEPALIVE, 1);
-	assert_int_equal(sl_act_probe_end(&target, &saved), 0);
+	assert_int_equal(sl_act_probe_end(&target, &saved, false), 0);
 	assert_int_equal(tcp_option(pair.client, SOL_SOCKET, SO_KEEPALIVE), 1);
 	assert_int_equal(tcp_option(pair.client, IPPROTO_TCP, TCP_KEEPIDLE), 77);
 	assert_true(is_marked_own());
@@ -158,7 +158,7 @@ static void times_set_by_the_program_before(void **state)
 	struct sl_probe_saved saved;
 	set_own(IPPROTO_TCP, TCP_KEEPIDLE, 77);
 	assert_int_equal(sl_act_probe(&target, &saved), 0);
-	assert_int_equal(sl_act_probe_end(&target, &saved), 0);
+	assert_int_equal(sl_act_probe_end(&target, &saved, false), 0);
 	assert_int_equal(tcp_option(pair.client, SOL_SOCKET, SO_KEEPALIVE), 0);
 	assert_int_equal(tcp_option(pair.client, IPPROTO_TCP, TCP_KEEPIDLE), 77);
 	assert_true(is_marked_own());
@@ -172,7 +172,7 @@ static void switched_off_by_the_program_meanwhile(void **state)
 	set_own(SOL_SOCKET, SO_KEEPALIVE, 1);
 	assert_int_equal(sl_act_probe(&target, &saved), 0);
 	set_own(SOL_SOCKET, SO_KEEPALIVE, 0);
-	assert_int_equal(sl_act_probe_end(&target, &saved), 0);
+	assert_int_equal(sl_act_probe_end(&target, &saved, false), 0);
 	assert_int_equal(tcp_option(pair.client, SOL_SOCKET, SO_KEEPALIVE), 0);
 	assert_int_equal(tcp_option(pair.client, IPPROTO_TCP, TCP_KEEPIDLE), saved.idle_s);
 }

@@ -1,5 +1,6 @@
 /* test_reclaim_probe.c - the ladder at work: probes and their answers, keepalive=, regrets. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <setjmp.h>
@@ -88,8 +89,29 @@ static void inbound_and_waiting(void **state)
 	CHECK_TOLD(SL_EVENT_PROBED); /* that it waits is known */
 	assert_int_equal(counts.shutdown, 0);
 	assert_int_equal(tcp_state(pair.server), TCP_CLOSE_WAIT);
+	/* It has answered: an end that comes later is not our doing, and raises its signal as ever. */
+	assert_false(suspected_marks(pair.server) & SL_MARK_PROBED);
 	assert_int_equal(write(pair.server, "the answer", 10), 10);
 	tcp_await_unread(pair.client, 10);
+}
+
+/* It waited, and then gave up: that is for the program to see. */
+static void inbound_and_reset_later(void **state)
+{
+	(void)state;
+	set_options("action=close side=both");
+	suspected_open_inbound(&pair);
+	let_it_age();
+	(void)turn_until(SL_EVENT_PROBED);
+	await_end_of_probe(pair.server);
+	turns(1);
+	assert_int_equal(told_last(SL_EVENT_SKIPPED)->spared, SL_SPARED_PEER_WAITS);
+	tcp_reset(pair.client);
+	tcp_await_state(pair.server, TCP_CLOSE);
+	turns(9);
+	assert_int_equal(told_last(SL_EVENT_SKIPPED)->spared, SL_SPARED_ERROR_PENDING);
+	assert_int_equal(told_of(SL_EVENT_NEUTRALIZED), 0);
+	assert_int_equal(tcp_option(pair.server, SOL_SOCKET, SO_ERROR), EPIPE);
 }
 
 static void inbound_and_forgotten(void **state)
@@ -277,10 +299,15 @@ static void regrets(void **state)
 static int run_all(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(outbound_after_a_read), TEST(inbound_and_waiting),
-		TEST(inbound_and_forgotten), TEST(inbound_and_silent),
-		TEST(used_after_a_probe),    TEST(disconnected_while_probed),
-		TEST(ended_by_keepalive),    TEST(regrets),
+		TEST(outbound_after_a_read),
+		TEST(inbound_and_waiting),
+		TEST(inbound_and_forgotten),
+		TEST(inbound_and_silent),
+		TEST(inbound_and_reset_later),
+		TEST(used_after_a_probe),
+		TEST(disconnected_while_probed),
+		TEST(ended_by_keepalive),
+		TEST(regrets),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }
