@@ -228,9 +228,9 @@ static void collect(void *context, const struct sl_suspect_view *view)
 	sl_due_look(view, &known);
 	if (rungs->is_probing && !known.is_probe_pending)
 		end_probe(view, known.probe_answered);
+	/* The probe did no harm then: an error is the peer's doing. */
 	if (known.probe_answered && known.reached < SL_RUNG_SHUTDOWN)
-		rungs->is_error_ours =
-			false; /* the probe did no harm: an error is the peer's doing */
+		rungs->is_error_ours = false;
 	turn->has_probe |= known.is_probe_pending;
 	renew_probe(rungs, &known, turn->now_ms);
 	probe_again(rungs, &known);

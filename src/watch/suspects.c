@@ -168,6 +168,14 @@ static void run_action_clock(struct sl_suspect *suspect, bool is_new, bool is_ac
 	suspect->action_quiet_ms = is_active ? 0 : suspect->action_quiet_ms + elapsed_ms;
 }
 
+/* Of one that we ended, whatever state it is in by now. */
+static uint64_t quiet_since_ms(const struct sl_suspect *suspect, uint64_t now_ms)
+{
+	uint64_t since_ms = suspect->fin_at_ms > suspect->activity_at_ms ? suspect->fin_at_ms
+	                                                                 : suspect->activity_at_ms;
+	return now_ms > since_ms ? now_ms - since_ms : 0;
+}
+
 static void judge(struct sl_suspect *suspect, const struct sl_fd_record *record,
                   const struct sl_kernel_tcp *tcp, uint64_t deadline_ms, uint64_t now_ms,
                   struct sl_suspicion *suspicion)
@@ -237,7 +245,7 @@ bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_
 		/* Our doing: neither stuck nor dead-but-open. What is left of it is the fd. */
 		suspicion->judgement = (struct sl_judgement){
 			.is_close_wait = suspicion->judgement.is_close_wait,
-			.quiet_ms = suspicion->judgement.quiet_ms,
+			.quiet_ms = quiet_since_ms(suspect, now_ms),
 		};
 	}
 	bool is_active = suspect->activity_at_ms > active_at_ms ||
@@ -266,7 +274,7 @@ void sl_suspects_meet_dead(const struct sl_fd_record *record, uint64_t now_ms)
 	suspect->record = *record;
 	suspect->descriptors = 1;
 	suspect->is_stuck = suspect->is_close_wait = false;
-	suspect->judgement = (struct sl_judgement){0};
+	suspect->judgement = (struct sl_judgement){.quiet_ms = quiet_since_ms(suspect, now_ms)};
 }
 
 static void view_of(struct sl_suspect *suspect, struct sl_suspect_view *view)

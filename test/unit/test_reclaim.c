@@ -53,10 +53,12 @@ static void the_whole_ladder(void **state)
 	assert_int_equal(told_count, 2); /* within the grace */
 	(void)turn();
 	CHECK_TOLD(SL_EVENT_STUCK, SL_EVENT_SHUTDOWN, SL_EVENT_NEUTRALIZED);
+	assert_true(told[2].quiet_ms >= told[1].quiet_ms + 2000);
 	assert_true(sl_dead_is_dead(pair.client));
 	turns(2);
 	CHECK_TOLD(SL_EVENT_STUCK, SL_EVENT_SHUTDOWN, SL_EVENT_NEUTRALIZED, SL_EVENT_CLOSED);
 	assert_true(told[3].cookie == cookie && told[3].fd == pair.client);
+	assert_true(told[3].quiet_ms >= told[2].quiet_ms + 2000);
 	assert_int_equal(fcntl(pair.client, F_GETFD), -1);
 	turns(3);
 	assert_int_equal(told_count, 4);
@@ -96,6 +98,18 @@ static void what_the_peer_sees(void **state)
 	turns(8);
 	assert_int_equal(counts.neutralized, 1);
 	tcp_check_fin(pair.server);
+}
+
+/* Its FIN is not acknowledged: how long it has been quiet is known all the same. */
+static void a_silent_peer(void **state)
+{
+	(void)state;
+	set_options("action=neutralize");
+	suspected_open(&pair);
+	tcp_await_state(pair.server, TCP_FIN_WAIT2);
+	tcp_deafen(pair.server);
+	const struct sl_event *event = turn_until(SL_EVENT_NEUTRALIZED);
+	assert_true(event->quiet_ms >= 6000);
 }
 
 static void two_numbers(void **state)
@@ -416,23 +430,15 @@ static void a_child_starts_anew(void **state)
 static int run_all(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_whole_ladder),
-		TEST(no_further_than_action),
-		TEST(what_the_peer_sees),
-		TEST(two_numbers),
-		TEST(the_longest_quiet_first),
-		TEST(no_more_than_max_rate),
-		TEST(no_limit),
-		TEST(shares_of_a_second),
-		TEST(in_words_only),
-		TEST(no_probe_ended_it),
-		TEST(the_program_reacts),
-		TEST(closed_later),
-		TEST(retracted),
-		TEST(in_a_sandbox),
-		TEST(no_number_of_our_own),
-		TEST(out_of_numbers),
-		TEST(a_child_starts_anew),
+		TEST(the_whole_ladder),      TEST(no_further_than_action),
+		TEST(what_the_peer_sees),    TEST(a_silent_peer),
+		TEST(two_numbers),           TEST(the_longest_quiet_first),
+		TEST(no_more_than_max_rate), TEST(no_limit),
+		TEST(shares_of_a_second),    TEST(in_words_only),
+		TEST(no_probe_ended_it),     TEST(the_program_reacts),
+		TEST(closed_later),          TEST(retracted),
+		TEST(in_a_sandbox),          TEST(no_number_of_our_own),
+		TEST(out_of_numbers),        TEST(a_child_starts_anew),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }
