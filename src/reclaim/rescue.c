@@ -30,14 +30,16 @@
 #define SL_WHAT_FDS (1u << 31) /* no peer id */
 #define SL_WHAT_LIMIT 1u       /* ... and the limit is the process's own: EMFILE */
 
-/* Those who want the same. Threads ask by counting up `asked`; the worker answers up to the count that it saw. */
+/* Those who want the same. Threads ask by counting up; the worker answers up to the count that it saw. What is wanted and how often it
+ * was asked for are one word: who asks has asked for what he read there. */
 struct place {
-	_Atomic uint32_t
-		what; /* peer id + 1, or SL_WHAT_FDS, with SL_WHAT_LIMIT or not; 0: empty */
-	_Atomic uint32_t asked;
+	_Atomic uint64_t
+		wanted; /* what << 32 | times asked. What: peer id + 1, or SL_WHAT_FDS, with SL_WHAT_LIMIT or not; 0: empty */
 	_Atomic uint32_t answered; /* futex word */
-	_Atomic uint32_t freed;    /* by the last answer */
-	_Atomic uint64_t not_before_ms;
+	_Atomic uint32_t
+		helped; /* the last one for whom something was freed: a later answer does not take that back */
+	_Atomic uint32_t resting;       /* what nothing was found for, */
+	_Atomic uint64_t not_before_ms; /* ... and when it may be asked for again */
 };
 
 static struct place places[SL_RESCUE_PLACES];
@@ -45,26 +47,45 @@ static _Atomic uint64_t rescued;
 static bool has_freed_fds; /* the worker's */
 static bool is_raised;     /* the worker's: the limit was raised once */
 
-static bool is_waited_for(struct place *place)
+static uint32_t what_of(uint64_t wanted)
 {
-	return atomic_load(&place->asked) != atomic_load(&place->answered);
+	return (uint32_t)(wanted >> 32);
+}
+
+static uint32_t asked_of(uint64_t wanted)
+{
+	return (uint32_t)wanted;
+}
+
+/* Ask at this place. 0: others wait there for something else. */
+static uint32_t join(struct place *place, uint32_t what)
+{
+	uint64_t wanted = atomic_load(&place->wanted);
+	uint32_t ticket;
+	do {
+		if (what_of(wanted) != what && asked_of(wanted) != atomic_load(&place->answered))
+			return 0;
+		ticket = asked_of(wanted) + 1;
+	} while (!atomic_compare_exchange_weak(&place->wanted, &wanted,
+	                                       (uint64_t)what << 32 | ticket));
+	return ticket;
+}
+
+static bool is_resting(uint32_t what, uint64_t now_ms)
+{
+	for (unsigned i = 0; i < SL_RESCUE_PLACES; i++)
+		if (atomic_load(&places[i].resting) == what &&
+		    now_ms < atomic_load(&places[i].not_before_ms))
+			return true;
+	return false;
 }
 
 /* NULL: too many different ones at once. */
-static struct place *place_for(uint32_t what)
+static struct place *ask_for(uint32_t what, uint32_t *ticket)
 {
 	for (unsigned i = 0; i < SL_RESCUE_PLACES; i++) {
 		struct place *place = &places[(what + i) % SL_RESCUE_PLACES];
-		uint32_t there = atomic_load(&place->what);
-		if (there == what)
-			return place;
-		if (is_waited_for(place))
-			continue;
-		if (atomic_compare_exchange_strong(&place->what, &there, what)) {
-			atomic_store(&place->not_before_ms, 0);
-			return place;
-		}
-		if (there == what)
+		if ((*ticket = join(place, what)) != 0)
 			return place;
 	}
 	return NULL;
@@ -74,20 +95,19 @@ static struct place *place_for(uint32_t what)
 static bool ask(uint32_t what, uint64_t *until_ms)
 {
 	struct place *place;
+	uint32_t ticket;
 	uint64_t now = sl_clock_ms();
 	if (*until_ms == 0)
 		*until_ms = now + SL_RESCUE_WAIT_MS;
 	uint64_t until = *until_ms;
 	if (sl_guard_is_held() || !sl_worker_is_running() || !sl_process_may_act() ||
-	    !sl_process_is_ours() || !(place = place_for(what)) ||
-	    now < atomic_load(&place->not_before_ms))
+	    !sl_process_is_ours() || is_resting(what, now) || !(place = ask_for(what, &ticket)))
 		return false;
-	uint32_t ticket = atomic_fetch_add(&place->asked, 1) + 1;
 	sl_worker_want(0);
 	for (; now < until; now = sl_clock_ms()) {
 		uint32_t answered = atomic_load(&place->answered);
 		if ((int32_t)(answered - ticket) >= 0)
-			return atomic_load(&place->freed) > 0;
+			return (int32_t)(atomic_load(&place->helped) - ticket) >= 0;
 		sl_sys_futex_wait(&place->answered, answered, (until - now) * 1000000u);
 	}
 	return false;
@@ -276,17 +296,19 @@ bool sl_rescue_has_freed_fds(void)
 	return has_freed_fds;
 }
 
-static void answer(struct place *place, uint32_t asked)
+static void answer(struct place *place, uint64_t wanted)
 {
-	uint32_t what = atomic_load(&place->what);
+	uint32_t what = what_of(wanted), asked = asked_of(wanted);
 	uint32_t freed = what & SL_WHAT_FDS
 	                         ? rescue_fds(what)
 	                         : rescue_ports(what - 1, asked - atomic_load(&place->answered));
 	if (what & SL_WHAT_FDS)
 		has_freed_fds = freed > 0;
-	atomic_store(&place->freed, freed);
+	if (freed > 0)
+		atomic_store(&place->helped, asked);
 	/* A program that goes on trying must not keep the worker busy. */
 	atomic_store(&place->not_before_ms, freed ? 0 : sl_clock_ms() + SL_RESCUE_REST_MS);
+	atomic_store(&place->resting, what);
 	atomic_store(&place->answered, asked);
 	sl_sys_futex_wake(&place->answered);
 }
@@ -295,13 +317,13 @@ bool sl_rescue_turn(uint64_t now_ms)
 {
 	bool has_swept = false;
 	for (unsigned i = 0; i < SL_RESCUE_PLACES; i++) {
-		uint32_t asked = atomic_load(&places[i].asked);
-		if (asked == atomic_load(&places[i].answered))
+		uint64_t wanted = atomic_load(&places[i].wanted);
+		if (asked_of(wanted) == atomic_load(&places[i].answered))
 			continue;
 		if (!has_swept)
 			sl_sweep((uint64_t)sl_options.deadline_ms, now_ms);
 		has_swept = true;
-		answer(&places[i], asked);
+		answer(&places[i], wanted);
 	}
 	return has_swept;
 }

@@ -716,6 +716,44 @@ static void the_same_at_once(void **state)
 	in_child(the_same_at_once_child);
 }
 
+/* Whoever something was freed for is told so, whatever those who come later are told. */
+struct late_asker {
+	uint32_t peer;
+	_Atomic unsigned helped;
+};
+
+static void ask_in_turn(unsigned index, void *context)
+{
+	struct late_asker *asker = context;
+	usleep(index * 40);
+	if (ask_for_ports(asker->peer))
+		atomic_fetch_add(&asker->helped, 1);
+}
+
+static void each_keeps_its_answer_child(void)
+{
+	struct place here = new_place();
+	start_worker("action=shutdown");
+	for (unsigned round = 0; round < RACE_ROUNDS(16); round++) {
+		struct late_asker asker = {.peer = here.peer};
+		int fd = open_to(here.listener, here.port);
+		uint64_t begin_ms = sl_clock_ms();
+		while (sl_clock_ms() < begin_ms + 220)
+			await_turns(); /* guarded, quiet, and the rest of the last round is over */
+		begin_ms = sl_clock_ms();
+		race(12, ask_in_turn, &asker);
+		/* Slower than that, and a thread may have given up before. */
+		if (is_shut(fd) && sl_clock_ms() < begin_ms + 150)
+			CHECK(atomic_load(&asker.helped) > 0);
+	}
+}
+
+static void each_keeps_its_answer(void **state)
+{
+	(void)state;
+	in_child(each_keeps_its_answer_child);
+}
+
 /* More destinations than there are places: whoever finds none fails as it would have without us, and nobody waits for ever. */
 static void ask_for_one_each(unsigned index, void *context)
 {
@@ -756,7 +794,7 @@ static int run_all(void)
 		TEST(counted),           TEST(the_limit_is_raised),
 		TEST(to_the_hard_limit), TEST(no_lower),
 		TEST(numbers_are_freed), TEST(the_same_at_once),
-		TEST(many_destinations),
+		TEST(many_destinations), TEST(each_keeps_its_answer),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }
