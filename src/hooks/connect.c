@@ -217,8 +217,13 @@ int sl_hook_bind(int fd, const struct sockaddr *address, socklen_t length)
 		return -1;
 	}
 	int result = sl_real.bind(fd, address, length);
-	if (!is_tcp(fd) || (result < 0 && errno != EADDRINUSE) || !is_any_port(address, length))
+	if (!is_tcp(fd) || (result < 0 && errno != EADDRINUSE))
 		return result;
+	if (!is_any_port(address, length)) {
+		if (result == 0)
+			(void)sl_fdtable_mark_now(fd, SL_FD_FIXED_PORT, 0);
+		return result;
+	}
 	uint64_t until_ms = 0;
 	if (result < 0)
 		sl_entry_failed(EADDRINUSE, fd);

@@ -54,7 +54,10 @@ enum sl_fd_flag {
 	SL_FD_PASSED = 1 << 13,        /* was sent to somebody with SCM_RIGHTS */
 	SL_FD_KEEPALIVE = 1 << 14,     /* keepalive= is set on it */
 	SL_FD_OWN_KEEPALIVE = 1 << 15, /* the program sets keepalive itself */
-	SL_FD_OWN_DEAD = 1 << 16,      /* was neutralized, and has a dead socket of its own */
+	SL_FD_FIXED_PORT =
+		1
+		<< 17, /* bind() gave it the port that the program wants: it keeps that until it is closed */
+	SL_FD_OWN_DEAD = 1 << 16, /* was neutralized, and has a dead socket of its own */
 };
 
 /* What the worker has done about the socket: the third byte of the head, so that the data path sees it in the line that it

@@ -157,6 +157,9 @@ static void look_at(void *context, const struct sl_suspect_view *view)
 	struct sl_case known;
 	if (search->dest && view->record.peer != search->dest)
 		return;
+	/* A shutdown does not free the port that the program has chosen itself (tcp_set_state() in net/ipv4/tcp.c). */
+	if (view->record.flags & SL_FD_FIXED_PORT)
+		return;
 	sl_due_look(view, &known);
 	/* The costly facts come later: none of them stands against it yet. */
 	known.is_covered = true;

@@ -541,7 +541,7 @@ static void test_hook_bind(void **state)
 	int option = 1; /* and now to a port of the program's choice: no rescue helps there */
 	assert_int_equal(setsockopt(other, SOL_SOCKET, SO_REUSEADDR, &option, sizeof(option)), 0);
 	assert_int_equal(UNTOUCHED(bind(other, (struct sockaddr *)&bound, n)), 0);
-	assert_int_equal(record_of(other).flags, 0);
+	assert_int_equal(record_of(other).flags, SL_FD_FIXED_PORT);
 	assert_int_equal(close(other), 0);
 }
 

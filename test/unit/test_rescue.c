@@ -324,7 +324,7 @@ static void spared_child(void)
 	struct epoll_event event = {.events = EPOLLIN};
 	int set = epoll_create1(EPOLL_CLOEXEC);
 	start_worker("action=neutralize probe=on");
-	enum { UNREAD, UNSENT, LEVEL, STDIO, PASSED, REGRET, USED, SPARED };
+	enum { UNREAD, UNSENT, LEVEL, STDIO, PASSED, REGRET, USED, FIXED, SPARED };
 	int fds[SPARED];
 	for (int i = 0; i < SPARED; i++) {
 		fds[i] = tcp_connect(false, here.port);
@@ -342,6 +342,7 @@ static void spared_child(void)
 	CHECK(epoll_ctl(set, EPOLL_CTL_ADD, fds[LEVEL], &event) == 0);
 	CHECK(sl_fdtable_mark_now(fds[STDIO], SL_FD_STDIO, 0));
 	CHECK(sl_fdtable_mark_now(fds[PASSED], SL_FD_PASSED, 0));
+	CHECK(sl_fdtable_mark_now(fds[FIXED], SL_FD_FIXED_PORT, 0));
 	hold_up();
 	sl_site_get(SL_SITE_ADOPTED)->regretted = 1;
 	let_go();
