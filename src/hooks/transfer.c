@@ -12,6 +12,7 @@
 #include "base/ownfd.h"
 #include "hooks/entry.h"
 #include "hooks/guarded.h"
+#include "hooks/passing.h"
 #include "hooks/real.h"
 #include "hooks/walker.h"
 
@@ -247,42 +248,58 @@ ssize_t sl_hook_sendto(int fd, const void *bytes, size_t n, int flags, const str
 	return sl_real.sendto(fd, bytes, n, flags, to, length);
 }
 
-/* A socket that is sent to somebody is shared from then on, for all that we can know. Read after the real call: the kernel has
- * read it then, and so may we. */
-__attribute__((noinline, cold)) static void note_passed(const struct msghdr *message)
+/* Only through such a socket others are sent; and before anything is guarded nothing can come between the call and the note of it. */
+static inline bool may_pass(int fd)
 {
-	struct msghdr copy = *message;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&copy); c; c = CMSG_NXTHDR(&copy, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		/* Not every kind of socket looks at what it is given: the length may be any. */
-		size_t left = copy.msg_controllen -
-		              (size_t)((const char *)c - (const char *)copy.msg_control);
-		size_t end = c->cmsg_len < left ? c->cmsg_len : left;
-		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= end; at += sizeof(int)) {
-			int fd;
-			memcpy(&fd, (const char *)c + at, sizeof(fd));
-			sl_fdtable_mark_all_of(fd, SL_FD_PASSED);
-		}
-	}
+	struct sl_fd_slot *slot = open_slot(fd);
+	return slot && sl_fd_kind_of(SL_PLAIN(uint64_t, slot->head)) == SL_KIND_UNIX &&
+	       atomic_load_explicit(&sl_fd_is_guarding, memory_order_relaxed);
+}
+
+__attribute__((noinline, cold)) static ssize_t pass_message(int fd, const struct msghdr *message,
+                                                            int flags)
+{
+	const struct sl_messages messages = {message, sizeof(*message), 1};
+	struct sl_passing passing;
+	sl_passing_begin(&passing, &messages);
+	ssize_t result = sl_real.sendmsg(fd, message, flags);
+	sl_passing_end(&passing, &messages, result < 0 ? -1 : 1);
+	return result;
 }
 
 ssize_t sl_hook_sendmsg(int fd, const struct msghdr *message, int flags)
 {
-	ssize_t result = look_out(fd) ? sl_guarded_sendmsg(fd, message, flags)
-	                              : sl_real.sendmsg(fd, message, flags);
+	bool is_guarded = look_out(fd);
+	if (!is_guarded && may_pass(fd))
+		return pass_message(fd, message, flags);
+	ssize_t result = is_guarded ? sl_guarded_sendmsg(fd, message, flags)
+	                            : sl_real.sendmsg(fd, message, flags);
 	if (result >= 0 && message->msg_controllen > 0)
-		note_passed(message);
+		sl_passing_note(message);
+	return result;
+}
+
+__attribute__((noinline, cold)) static int pass_messages(int fd, struct mmsghdr *of,
+                                                         unsigned int count, int flags)
+{
+	const struct sl_messages messages = {of, sizeof(*of), count};
+	struct sl_passing passing;
+	sl_passing_begin(&passing, &messages);
+	int result = sl_real.sendmmsg(fd, of, count, flags);
+	sl_passing_end(&passing, &messages, result);
 	return result;
 }
 
 int sl_hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
 {
-	int result = look_out(fd) ? sl_guarded_sendmmsg(fd, messages, count, flags)
-	                          : sl_real.sendmmsg(fd, messages, count, flags);
+	bool is_guarded = look_out(fd);
+	if (!is_guarded && may_pass(fd))
+		return pass_messages(fd, messages, count, flags);
+	int result = is_guarded ? sl_guarded_sendmmsg(fd, messages, count, flags)
+	                        : sl_real.sendmmsg(fd, messages, count, flags);
 	for (int i = 0; i < result; i++)
 		if (messages[i].msg_hdr.msg_controllen > 0)
-			note_passed(&messages[i].msg_hdr);
+			sl_passing_note(&messages[i].msg_hdr);
 	return result;
 }
 

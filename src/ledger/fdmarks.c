@@ -26,8 +26,11 @@ static bool change_marks(int fd, uint32_t generation, uint64_t set, uint64_t cle
 	return true;
 }
 
+_Atomic bool sl_fd_is_guarding;
+
 bool sl_fdtable_guard(int fd, uint32_t generation)
 {
+	atomic_store_explicit(&sl_fd_is_guarding, true, memory_order_relaxed);
 	return change_marks(fd, generation, SL_MARK_GUARDED, 0);
 }
 
@@ -219,19 +222,19 @@ void sl_fdtable_copying(int fd)
 	sl_fdtable_await_release(slot);
 }
 
-void sl_fdtable_mark_all_of(int fd, uint32_t flags)
+void sl_fdtable_mark_all_of(int fd, uint32_t set, uint32_t clear)
 {
 	struct sl_fd_record of, record;
 	if (!sl_fdtable_get(fd, &of))
 		return;
-	sl_fdtable_mark(fd, of.generation, flags, 0);
+	sl_fdtable_mark(fd, of.generation, set, clear);
 	if (!(of.flags & SL_FD_DUPED))
 		return;
 	/* A copy has what its original had. */
 	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1)
 		if (record.kind == of.kind && (record.flags & SL_FD_DUPED) &&
 		    record.opened_at_ms == of.opened_at_ms && record.site == of.site)
-			sl_fdtable_mark(record.fd, record.generation, flags, 0);
+			sl_fdtable_mark(record.fd, record.generation, set, clear);
 }
 
 bool sl_fdtable_absorb(int fd)

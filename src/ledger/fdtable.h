@@ -145,6 +145,9 @@ extern _Atomic(struct sl_fd_slot *) sl_fd_chunks[SL_FD_CHUNKS]
 /* Advanced by the worker once a sweep: the data path's only clock. Never 0. */
 extern _Atomic uint32_t sl_fd_tick __attribute__((visibility("hidden")));
 
+/* Has any record been guarded yet? Before that no action comes. */
+extern _Atomic bool sl_fd_is_guarding __attribute__((visibility("hidden")));
+
 /* The slot of this number, or NULL where no socket was ever seen near it. Any int will do. */
 static inline struct sl_fd_slot *sl_fdtable_slot(int fd)
 {
@@ -266,8 +269,8 @@ void sl_fdtable_become_own(int fd, uint32_t generation);
  * the copy can be known of. */
 void sl_fdtable_copying(int fd);
 
-/* From a hook: set flags on every record of the same description as fd, and perhaps a few more. */
-void sl_fdtable_mark_all_of(int fd, uint32_t flags);
+/* From a hook: set flags on every record of the same description as fd, and perhaps a few more; clear some. */
+void sl_fdtable_mark_all_of(int fd, uint32_t set, uint32_t clear);
 
 /* Wait while the record is held: as long as the action's few system calls take. False: it still is, in memory that is not ours. Not
  * after the program's real call. */

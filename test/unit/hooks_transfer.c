@@ -13,6 +13,7 @@
 
 #include "base/sys.h"
 #include "outs.h"
+#include "racers.h"
 #include "tcp.h"
 
 #define TEXT "hello"
@@ -594,6 +595,95 @@ static void what_is_not_passed_on_is_not_noted(void **state)
 	tcp_close(&pair);
 }
 
+struct passer {
+	int through;
+	struct msghdr message;
+	_Atomic int tid;
+	_Atomic bool is_over;
+	ssize_t result;
+};
+
+static void *pass_on(void *context)
+{
+	struct passer *passer = context;
+	atomic_store(&passer->tid, sl_sys_gettid());
+	passer->result = sendmsg(passer->through, &passer->message, 0);
+	atomic_store(&passer->is_over, true);
+	return NULL;
+}
+
+static bool has_passers_tid(void *context)
+{
+	return atomic_load(&((struct passer *)context)->tid) != 0;
+}
+
+/* It is noted before it has gone: no action comes in between. And it waits for one that is under way. */
+static void a_passing_comes_before_an_action_or_after_it(void **state)
+{
+	(void)state;
+	struct tcp_pair pair;
+	_Alignas(struct cmsghdr) char control[256] = {0};
+	int ends[2];
+	struct iovec part;
+	pthread_t thread;
+	char bytes[4096] = {0};
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	tcp_open(&pair);
+	uint32_t generation = record_of(pair.client).generation;
+	assert_true(sl_fdtable_guard(pair.client, generation));
+	uint32_t last_io = record_of(pair.client).last_io;
+	while (send(ends[0], bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+	struct passer passer = {.through = ends[0],
+	                        .message = message_with(&pair.client, 1, control, &part)};
+	assert_int_equal(sl_fdtable_hold(pair.client, generation, last_io), 0);
+	assert_int_equal(pthread_create(&thread, NULL, pass_on, &passer), 0);
+	await(has_passers_tid, &passer, "a thread to start");
+	give_way();
+	assert_passed(pair.client, true);
+	sl_fdtable_release(pair.client, generation);
+	await_asleep(atomic_load(&passer.tid)); /* there is no room for it yet */
+	assert_int_equal(sl_fdtable_hold(pair.client, generation, record_of(pair.client).last_io),
+	                 -EBUSY);
+	assert_false(atomic_load(&passer.is_over));
+	while (recv(ends[1], bytes, sizeof(bytes), MSG_DONTWAIT) > 1)
+		;
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(passer.result, 1);
+	assert_passed(pair.client, true);
+	assert_int_equal(close(ends[0]) + close(ends[1]), 0);
+	tcp_close(&pair);
+}
+
+/* Once anything is guarded the message is looked at before the call: where that is wrong the kernel says so. */
+static void what_cannot_be_passed_on_is_the_kernels_to_say(void **state)
+{
+	(void)state;
+	_Alignas(struct cmsghdr) char control[256] = {0};
+	int ends[2], passed = 0;
+	struct iovec part;
+	char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_int_equal(mprotect(page + 4096, 4096, PROT_NONE), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	atomic_store(&sl_fd_is_guarding, true);
+	struct msghdr *const wild[] = {NULL, (struct msghdr *)8, (struct msghdr *)(page + 4090),
+	                               (struct msghdr *)-8};
+	for (size_t i = 0; i < sizeof(wild) / sizeof(wild[0]); i++) {
+		FAILS_AS(SL_SYS3(SYS_sendmsg, ends[0], wild[i], 0), sendmsg(ends[0], wild[i], 0));
+		FAILS_AS(SL_SYS4(SYS_sendmmsg, ends[0], wild[i], 1, 0),
+		         sendmmsg(ends[0], (struct mmsghdr *)wild[i], 1, 0));
+	}
+	struct msghdr message = message_with(&passed, 1, control, &part);
+	message.msg_control = page + 4096 - 8;
+	FAILS_AS(SL_SYS3(SYS_sendmsg, ends[0], &message, 0), sendmsg(ends[0], &message, 0));
+	message.msg_controllen = 1u << 30;
+	FAILS_AS(SL_SYS3(SYS_sendmsg, ends[0], &message, 0), sendmsg(ends[0], &message, 0));
+	a_socket_that_is_passed_on_is_noted(NULL);
+	a_copy_of_what_is_passed_on_is_noted_too(NULL);
+	what_is_not_passed_on_is_not_noted(NULL);
+	assert_int_equal(close(ends[0]) + close(ends[1]) + munmap(page, 8192), 0);
+}
+
 /* An end of file that comes when the number is another socket's */
 
 struct late {
@@ -715,6 +805,8 @@ int main(void)
 		cmocka_unit_test(a_socket_that_is_passed_on_is_noted),
 		cmocka_unit_test(a_copy_of_what_is_passed_on_is_noted_too),
 		cmocka_unit_test(what_is_not_passed_on_is_not_noted),
+		cmocka_unit_test(a_passing_comes_before_an_action_or_after_it),
+		cmocka_unit_test(what_cannot_be_passed_on_is_the_kernels_to_say),
 		cmocka_unit_test(a_late_end_of_file_leaves_the_next_record_alone),
 		cmocka_unit_test(a_thread_cancelled_in_a_transfer_leaves_nothing_behind),
 	};

@@ -373,7 +373,7 @@ static void flags_reach_all_copies(void **state)
 	(void)state;
 	int fd = CHUNK(4) + 20;
 	(void)open_at(fd);
-	sl_fdtable_mark_all_of(fd, SL_FD_STDIO);
+	sl_fdtable_mark_all_of(fd, SL_FD_STDIO, 0);
 	struct sl_fd_opening other = tcp;
 	other.site = 18;
 	assert_true(sl_fdtable_open(fd + 1, &other));
@@ -381,7 +381,7 @@ static void flags_reach_all_copies(void **state)
 	(void)open_at(fd + 3); /* of the same site and time, but no copy */
 	assert_true(sl_fdtable_dup(fd, CHUNK(5) + 900));
 	assert_true(sl_fdtable_dup(CHUNK(5) + 900, fd + 4));
-	sl_fdtable_mark_all_of(fd + 4, SL_FD_PASSED);
+	sl_fdtable_mark_all_of(fd + 4, SL_FD_PASSED, 0);
 	static const struct {
 		int fd;
 		bool is_of_it;
@@ -394,8 +394,8 @@ static void flags_reach_all_copies(void **state)
 		                 numbers[i].is_of_it ? SL_FD_PASSED | SL_FD_STDIO : 0);
 		assert_int_equal(record.marks, 0);
 	}
-	sl_fdtable_mark_all_of(fd + 9, SL_FD_PASSED);
-	sl_fdtable_mark_all_of(-1, SL_FD_PASSED);
+	sl_fdtable_mark_all_of(fd + 9, SL_FD_PASSED, 0);
+	sl_fdtable_mark_all_of(-1, SL_FD_PASSED, 0);
 }
 
 /* ---- a number that we closed ---- */
