@@ -36,6 +36,7 @@ struct sl_target {
 	uint64_t bytes_sent; /* as it was looked at */
 	uint32_t
 		forks; /* sl_process_forks() as sharing was looked at; SL_FORKS_ANY: it does not matter */
+	bool is_cut; /* there are more numbers than can be held: nothing can be done */
 	uint32_t count;
 	struct sl_number numbers[SL_HELD_MAX];
 	uint8_t registrations;

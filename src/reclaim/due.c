@@ -253,7 +253,8 @@ bool sl_due_target(const struct sl_due *due, struct sl_target *target)
 		if (record.kind != SL_KIND_TCP || record.fd == view->record.fd ||
 		    !is_copy_of(&record, view))
 			continue;
-		if (target->count == SL_HELD_MAX)
+		target->is_cut = target->count == SL_HELD_MAX;
+		if (target->is_cut)
 			return false;
 		put_number(target, &record);
 		are_guarded &= is_guarded(&record) && !is_used(&record);

@@ -41,6 +41,7 @@ enum sl_spared {
 	SL_SPARED_EPOLL,           /* a registration would be left spinning */
 	SL_SPARED_PEER_WAITS,      /* the probe was acknowledged by an inbound peer */
 	SL_SPARED_STDIO, /* a FILE writes to it past the hooks, and SIGPIPE would end the program */
+	SL_SPARED_NUMBERS, /* it has more numbers in this process than can be held at once */
 	SL_SPARED_BUSY, /* the program is in a call on it, or used it a moment ago: looked at again */
 	SL_SPARED_COUNT,
 };

@@ -186,10 +186,10 @@ static void probe_again(struct sl_suspect_rungs *rungs, struct sl_case *known)
 
 static void tell_skipped(const struct sl_suspect_view *view, const struct sl_decision *decision)
 {
-	if (decision->spared == SL_SPARED_NOT_DUE ||
-	    view->rungs->spared_said == (uint8_t)decision->spared)
+	uint32_t reason = 1u << decision->spared;
+	if (decision->spared == SL_SPARED_NOT_DUE || (view->rungs->spared_said & reason))
 		return;
-	view->rungs->spared_said = (uint8_t)decision->spared;
+	view->rungs->spared_said |= reason;
 	struct sl_event event = sl_due_event(view, SL_EVENT_SKIPPED);
 	event.spared = decision->spared;
 	event.rung = decision->due;
@@ -366,8 +366,12 @@ static int act(const struct sl_due *due, enum sl_rung rung)
 	struct sl_target target;
 	if (rung == SL_RUNG_CLOSE)
 		return sl_reclaim_close(&due->view) ? 0 : -ESTALE;
-	if (!sl_due_target(due, &target))
+	if (!sl_due_target(due, &target)) {
+		const struct sl_decision spared = {.due = rung, .spared = SL_SPARED_NUMBERS};
+		if (target.is_cut)
+			tell_skipped(&due->view, &spared);
 		return -EBUSY;
+	}
 	switch (rung) {
 	case SL_RUNG_PROBE:
 		return probe(due, &target);

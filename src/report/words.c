@@ -178,6 +178,7 @@ const char *sl_words_spared(enum sl_spared spared)
 		[SL_SPARED_EPOLL] = "epoll",
 		[SL_SPARED_PEER_WAITS] = "peer-waits",
 		[SL_SPARED_STDIO] = "stdio",
+		[SL_SPARED_NUMBERS] = "numbers",
 	};
 	return WORD(words, spared);
 }

@@ -22,9 +22,9 @@ struct sl_suspect_rungs {
 	uint64_t probed_at_ms;  /* 0: not, or the answer has been used */
 	int32_t keepalive_on;   /* the program's own settings while a probe is under way */
 	int32_t keepalive_idle_s;
-	uint8_t reached;     /* enum sl_rung */
-	uint8_t probes_lost; /* without any answer, one after the other */
-	uint8_t spared_said; /* enum sl_spared of the last event "skipped" */
+	uint32_t spared_said; /* a bit for each enum sl_spared that an event "skipped" has named */
+	uint8_t reached;      /* enum sl_rung */
+	uint8_t probes_lost;  /* without any answer, one after the other */
 	bool was_own_keepalive;
 	bool is_probing;
 	bool is_error_ours; /* no error was pending when we acted: one that is comes of that */

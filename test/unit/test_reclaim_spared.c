@@ -247,6 +247,43 @@ static void spared_as_adopted(void **state)
 	check_spared_after_shutdown(SL_SPARED_ADOPTED);
 }
 
+/* They cannot all be held. */
+static void spared_with_many_numbers(void **state)
+{
+	(void)state;
+	suspected_open(&pair);
+	for (int i = 0; i < SL_HELD_MAX; i++) {
+		int copy = fcntl(pair.client, F_DUPFD_CLOEXEC, 50);
+		assert_true(copy >= 0 && sl_fdtable_dup(pair.client, copy));
+	}
+	set_options("action=neutralize");
+	turns(9);
+	CHECK_TOLD(SL_EVENT_STUCK, SL_EVENT_SKIPPED);
+	assert_int_equal(told[1].spared, SL_SPARED_NUMBERS);
+	assert_int_equal(told[1].rung, SL_RUNG_SHUTDOWN);
+	assert_int_equal(tcp_state(pair.client), TCP_CLOSE_WAIT);
+	/* One less can. */
+	tcp_close_recorded(50);
+	turns(3);
+	assert_int_equal(told_of(SL_EVENT_SHUTDOWN), 1);
+}
+
+/* One reason and another, by turns: each is told once. */
+static void each_reason_is_told_once(void **state)
+{
+	(void)state;
+	suspected_open(&pair);
+	for (int i = 0; i < 3; i++) {
+		set_options("action=shutdown side=in");
+		turns(9);
+		set_options("action=shutdown never=127.0.0.1");
+		turns(2);
+	}
+	CHECK_TOLD(SL_EVENT_STUCK, SL_EVENT_SKIPPED, SL_EVENT_SKIPPED);
+	assert_int_equal(told[1].spared, SL_SPARED_SIDE);
+	assert_int_equal(told[2].spared, SL_SPARED_RULE);
+}
+
 /* What needs nobody's help to be known costs no look at every process: here nobody could look. */
 static void cheap_reasons_in_child(void)
 {
@@ -445,6 +482,8 @@ static int run_all(void)
 		TEST(spared_in_epoll),
 		TEST(spared_with_unread_data),
 		TEST(spared_as_adopted),
+		TEST(spared_with_many_numbers),
+		TEST(each_reason_is_told_once),
 		TEST(cheap_reasons),
 		TEST(shared_for_a_while),
 		TEST(a_shared_one_is_let_go),
