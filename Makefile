@@ -198,7 +198,7 @@ tsan: ## run the tests of what threads share under TSan
 e2e: ## run real programs under the library
 	@scripts/check-all e2e
 
-stress: build-e2e ## the torture test for STRESS_SECONDS (120) at each action
+stress: build-e2e ## long runs of real programs; the torture test for STRESS_SECONDS (120) at each action
 	@scripts/stress
 
 fuzz: ## run the fuzzers with libFuzzer for FUZZ_SECONDS (60) each; needs clang

@@ -8,6 +8,7 @@ import time
 import harness
 import ladder
 import pytest
+import services
 
 ACTIONS = {"shutdown", "neutralized", "closed"}
 SHORT = {"side": "both", "deadline": "600ms", "deadline_in": "600ms"}
@@ -92,9 +93,12 @@ def test_an_answer_that_is_computed_first(start, peer, how, sigpipe):
 
 
 def test_an_answer_computed_for_long_without_a_byte(start, peer):
-    """Nothing is read, nothing sent, from the first sweep to the last."""
+    """Nothing is read, nothing sent, from the first sweep to the last: for a minute and more under stress, which is longer
+    than a peer that only closed would wait (tcp_fin_timeout)."""
     exchange = Exchange(start, peer, "in", deadline="200ms", deadline_in="200ms", grace="100ms")
-    exchange.program.tell("drip 1 8000")
+    computed_ms = 70_000 if services.IS_STRESS else 8_000
+    exchange.far.settimeout(harness.PATIENCE_S + computed_ms / 1000)
+    exchange.program.tell(f"drip 1 {computed_ms}")
     exchange.receive(1)
     assert exchange.program.line() == "ok"
     exchange.finish()
