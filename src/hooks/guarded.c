@@ -19,6 +19,7 @@ struct passage {
 	struct sl_fd_slot *slot;
 	uint64_t head; /* as it was when the call was counted: not worse before leave() */
 	int fd;
+	bool is_late; /* we had closed the number: that it is not open is a regret */
 };
 
 static void enter(struct passage *passage, int fd)
@@ -26,12 +27,24 @@ static void enter(struct passage *passage, int fd)
 	passage->slot = sl_fdtable_slot(fd);
 	passage->head = passage->slot ? sl_fdtable_write_begin(passage->slot) : 0;
 	passage->fd = fd;
+	passage->is_late = false;
 	if (sl_fd_state_of(passage->head) == SL_FD_OPEN)
 		sl_fd_touch(passage->slot, SL_IO_WRITE);
 }
 
-static void leave(struct passage *passage)
+/* Its EBADF was our doing. */
+static void regret_close(const struct passage *passage)
 {
+	int error = errno;
+	if (error == EBADF)
+		sl_regret_note_closed(passage->fd, passage->head);
+	errno = error;
+}
+
+static void leave(struct passage *passage, ssize_t result)
+{
+	if (result < 0 && passage->is_late)
+		regret_close(passage);
 	if (passage->slot)
 		sl_fdtable_write_end(passage->slot, passage->head);
 }
@@ -60,6 +73,33 @@ static bool is_goodbye(const uint8_t *bytes, size_t n)
 	/* An alert, in the clear (2 bytes) or with what its cipher adds: 16 or 24 bytes for AEAD, blocks and a MAC for CBC. */
 	return n >= 7 && n <= 5 + 96 && bytes[0] == 0x15 && bytes[1] == 0x03 && bytes[3] == 0 &&
 	       bytes[4] == n - 5;
+}
+
+/* A number that we closed, and that nobody has yet. What is to be sent is looked at before the call, while something can be asked: the kernel
+ * reads none of it before it says EBADF. */
+static void look_at_closed(struct passage *passage, const void *bytes, size_t n)
+{
+	const size_t most = 5 + 96;
+	if (!sl_fd_is_closed_by_us(passage->head) || sl_process_is_sandboxed())
+		return;
+	passage->is_late = n > most || !sl_sys_is_readable(bytes, n) || !is_goodbye(bytes, n);
+}
+
+static void look_at_closed_parts(struct passage *passage, const struct iovec *iov, size_t count)
+{
+	if (!sl_fd_is_closed_by_us(passage->head) || sl_process_is_sandboxed())
+		return;
+	bool is_plain = count == 1 && sl_sys_is_readable(iov, sizeof(*iov));
+	look_at_closed(passage, is_plain ? iov->iov_base : NULL, is_plain ? iov->iov_len : 0);
+}
+
+static void look_at_closed_message(struct passage *passage, const struct msghdr *message)
+{
+	if (!sl_fd_is_closed_by_us(passage->head) || sl_process_is_sandboxed())
+		return;
+	bool is_readable = sl_sys_is_readable(message, sizeof(*message));
+	look_at_closed_parts(passage, is_readable ? message->msg_iov : NULL,
+	                     is_readable ? message->msg_iovlen : 0);
 }
 
 static ssize_t judge(const struct passage *passage, ssize_t result, const void *bytes, size_t n)
@@ -116,9 +156,10 @@ ssize_t sl_guarded_write(int fd, const void *bytes, size_t n)
 {
 	struct passage passage;
 	enter(&passage, fd);
+	look_at_closed(&passage, bytes, n);
 	ssize_t result = is_silent(&passage) ? write_silently(&passage, bytes, n)
 	                                     : sl_real.write(fd, bytes, n);
-	leave(&passage);
+	leave(&passage, result);
 	return result;
 }
 
@@ -147,10 +188,11 @@ ssize_t sl_guarded_writev(int fd, const struct iovec *iov, int count)
 {
 	struct passage passage;
 	enter(&passage, fd);
+	look_at_closed_parts(&passage, iov, (size_t)count);
 	bool is_possible = count > 0 && count <= IOV_MAX;
 	ssize_t result = is_possible && is_silent(&passage) ? writev_silently(&passage, iov, count)
 	                                                    : sl_real.writev(fd, iov, count);
-	leave(&passage);
+	leave(&passage, result);
 	return result;
 }
 
@@ -165,6 +207,7 @@ ssize_t sl_guarded_sendmsg(int fd, const struct msghdr *message, int flags)
 	struct passage passage;
 	ssize_t result;
 	enter(&passage, fd);
+	look_at_closed_message(&passage, message);
 	if (is_silent(&passage)) {
 		result = sl_real.sendmsg(fd, message, silent(flags));
 		result = result < 0 && errno == EPIPE
@@ -174,7 +217,7 @@ ssize_t sl_guarded_sendmsg(int fd, const struct msghdr *message, int flags)
 	} else {
 		result = sl_real.sendmsg(fd, message, flags);
 	}
-	leave(&passage);
+	leave(&passage, result);
 	return result;
 }
 
@@ -182,11 +225,12 @@ ssize_t sl_guarded_send(int fd, const void *bytes, size_t n, int flags)
 {
 	struct passage passage;
 	enter(&passage, fd);
+	look_at_closed(&passage, bytes, n);
 	ssize_t result =
 		is_silent(&passage)
 			? judge(&passage, sl_real.send(fd, bytes, n, silent(flags)), bytes, n)
 			: sl_real.send(fd, bytes, n, flags);
-	leave(&passage);
+	leave(&passage, result);
 	return result;
 }
 
@@ -195,12 +239,13 @@ ssize_t sl_guarded_sendto(int fd, const void *bytes, size_t n, int flags, const 
 {
 	struct passage passage;
 	enter(&passage, fd);
+	look_at_closed(&passage, bytes, n);
 	ssize_t result =
 		is_silent(&passage)
 			? judge(&passage, sl_real.sendto(fd, bytes, n, silent(flags), to, length),
 	                        bytes, n)
 			: sl_real.sendto(fd, bytes, n, flags, to, length);
-	leave(&passage);
+	leave(&passage, result);
 	return result;
 }
 
@@ -208,12 +253,13 @@ int sl_guarded_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int fl
 {
 	struct passage passage;
 	enter(&passage, fd);
+	look_at_closed(&passage, NULL, 0);
 	int result =
 		is_silent(&passage)
 			? (int)judge(&passage, sl_real.sendmmsg(fd, messages, count, silent(flags)),
 	                             NULL, 0)
 			: sl_real.sendmmsg(fd, messages, count, flags);
-	leave(&passage);
+	leave(&passage, result);
 	return result;
 }
 
@@ -221,9 +267,10 @@ ssize_t sl_guarded_sendfile(int to, int from, off_t *offset, size_t n)
 {
 	struct passage passage;
 	enter(&passage, to);
+	look_at_closed(&passage, NULL, 0);
 	ssize_t result = has_met_the_end(&passage) ? judge(&passage, -1, NULL, 0)
 	                                           : sl_real.sendfile(to, from, offset, n);
-	leave(&passage);
+	leave(&passage, result);
 	return result;
 }
 
@@ -232,10 +279,11 @@ ssize_t sl_guarded_splice(int from, off64_t *from_offset, int to, off64_t *to_of
 {
 	struct passage passage;
 	enter(&passage, to);
+	look_at_closed(&passage, NULL, 0);
 	ssize_t result = has_met_the_end(&passage)
 	                         ? judge(&passage, -1, NULL, 0)
 	                         : sl_real.splice(from, from_offset, to, to_offset, n, flags);
-	leave(&passage);
+	leave(&passage, result);
 	return result;
 }
 
@@ -249,7 +297,7 @@ bool sl_guarded_may_print(int fd)
 	bool is_over = has_met_the_end(&passage);
 	if (is_over)
 		(void)judge(&passage, -1, NULL, 0);
-	leave(&passage);
+	leave(&passage, 0);
 	return !is_over;
 }
 

@@ -82,13 +82,14 @@ static inline ssize_t came_in(const volatile struct before *before, ssize_t resu
 /* Before bytes out: true where the call must take the guarded way. */
 static inline bool look_out(int fd)
 {
-	struct sl_fd_slot *slot = open_slot(fd);
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
 	if (!slot)
 		return false;
-	/* The marks are the head's third byte. */
+	/* The marks are the head's third byte. A free number has some as well where we have closed it. */
 	if (SL_PLAIN(uint8_t, ((const uint8_t *)&slot->head)[2]))
 		return true;
-	touch(slot, SL_IO_WRITE);
+	if (SL_PLAIN(uint8_t, slot->head) == SL_FD_OPEN)
+		touch(slot, SL_IO_WRITE);
 	return false;
 }
 
@@ -323,7 +324,7 @@ ssize_t sl_hook_splice(int from, off64_t *from_offset, int to, off64_t *to_offse
 	volatile struct before in;
 	bool has_in = look_in(&in, from, n);
 	/* It may wait for the pipe as long as it likes: always announced. */
-	ssize_t result = open_slot(to)
+	ssize_t result = open_slot(to) || look_out(to)
 	                         ? sl_guarded_splice(from, from_offset, to, to_offset, n, flags)
 	                         : sl_real.splice(from, from_offset, to, to_offset, n, flags);
 	if (has_in)

@@ -104,7 +104,8 @@ void sl_fdtable_release_closed(int fd, uint32_t generation)
 	uint64_t head = atomic_load(&slot->head);
 	while (sl_fd_state_of(head) == SL_FD_OPEN && sl_fd_generation_of(head) == generation &&
 	       !atomic_compare_exchange_weak(&slot->head, &head,
-	                                     (uint64_t)generation << 32 | SL_MARK_LATE))
+	                                     (uint64_t)generation << 32 | SL_MARK_LATE |
+	                                             SL_MARK_DEAD))
 		;
 	note_held(NULL, slot);
 	atomic_fetch_add(&releases, 1);
@@ -240,8 +241,24 @@ void sl_fdtable_mark_all_of(int fd, uint32_t set, uint32_t clear)
 bool sl_fdtable_absorb(int fd)
 {
 	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
-	return slot && (atomic_load(&slot->head) & SL_MARK_LATE) &&
-	       (atomic_fetch_and(&slot->head, ~(uint64_t)SL_MARK_LATE) & SL_MARK_LATE);
+	uint64_t head = slot ? atomic_load(&slot->head) : 0;
+	uint64_t late;
+	do {
+		late = SL_MARK_LATE;
+		if (!(head & SL_MARK_LATE))
+			return false;
+		/* Of a number that is in use it is the only mark of ours. */
+		if (sl_fd_state_of(head) == SL_FD_FREE)
+			late |= SL_MARK_DEAD | SL_MARK_REGRETTED;
+	} while (!atomic_compare_exchange_weak(&slot->head, &head, head & ~late));
+	return true;
+}
+
+bool sl_fdtable_regret_closed(int fd, uint64_t head)
+{
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	return slot && sl_fd_is_closed_by_us(head) && !(head & SL_MARK_REGRETTED) &&
+	       atomic_compare_exchange_strong(&slot->head, &head, head | SL_MARK_REGRETTED);
 }
 
 bool sl_fdtable_regret(int fd, uint64_t head)

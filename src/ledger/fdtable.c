@@ -449,6 +449,13 @@ bool sl_fdtable_get(int fd, struct sl_fd_record *record)
 	return slot && slot_read(slot, fd, record);
 }
 
+bool sl_fdtable_get_closed(int fd, uint64_t head, struct sl_fd_record *record)
+{
+	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	record->fd = fd;
+	return slot && slot_copy(slot, head, record) && atomic_load(&slot->head) == head;
+}
+
 bool sl_fdtable_next(int fd, struct sl_fd_record *record)
 {
 	unsigned at = (unsigned)fd;

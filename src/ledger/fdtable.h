@@ -71,7 +71,8 @@ enum sl_fd_mark {
 	SL_MARK_REGRETTED = 1 << 21, /* the program tried to send after we ended it */
 	SL_MARK_LATE =
 		1
-		<< 22, /* of the number: we closed it once, and the program's own close() is still to come */
+		<< 22, /* of the number: we closed it once, and the program's own close() is still to come. With
+		       * SL_MARK_DEAD: nothing was there since */
 	SL_MARK_BUSY =
 		1
 		<< 23, /* since the last sweep a call began that no action may overtake: it copies the number, passes it
@@ -276,6 +277,15 @@ void sl_fdtable_mark_all_of(int fd, uint32_t set, uint32_t clear);
  * after the program's real call. */
 bool sl_fdtable_await_release(const struct sl_fd_slot *slot);
 
+/* Is this a number that we closed, and that was not given out since? Then the slot still says what was there. */
+static inline bool sl_fd_is_closed_by_us(uint64_t head)
+{
+	const uint64_t marks = SL_MARK_LATE | SL_MARK_DEAD;
+	return sl_fd_state_of(head) == SL_FD_FREE && (head & marks) == marks;
+}
+/* From a hook: the program tried to send there. True the first time. */
+bool sl_fdtable_regret_closed(int fd, uint64_t head);
+
 /* From a hook, after a close() of this number that found nothing: true, once, if we had closed it. */
 bool sl_fdtable_absorb(int fd);
 
@@ -287,6 +297,9 @@ void sl_fdtable_forked(void);
 
 /* A consistent copy. False: nothing is open there. */
 bool sl_fdtable_get(int fd, struct sl_fd_record *record);
+
+/* The same of what was at a free number whose head still is this one. */
+bool sl_fdtable_get_closed(int fd, uint64_t head, struct sl_fd_record *record);
 
 /* The first open record at `fd` or above; false: no more. For walks: start at 0, go on at record->fd + 1. */
 bool sl_fdtable_next(int fd, struct sl_fd_record *record);

@@ -32,25 +32,43 @@ static uint64_t count;
 static uint64_t at_ms[SL_REGRETS_MAX]; /* the last ones, oldest first */
 static bool is_stopped;
 
-void sl_regret_note(int fd, uint64_t head)
+static void place(int fd, const struct sl_fd_record *record)
 {
-	struct sl_fd_record record;
-	if (!sl_fdtable_get(fd, &record) || !sl_fdtable_regret(fd, head))
-		return;
 	for (unsigned i = 0; i < SL_REGRET_RING; i++) {
 		uint32_t empty = SL_REGRET_EMPTY;
 		struct regret *regret = &ring[i];
 		if (!atomic_compare_exchange_strong(&regret->state, &empty, SL_REGRET_FILLING))
 			continue;
 		regret->fd = fd;
-		regret->site = record.site;
-		regret->peer = record.peer;
-		regret->marks = record.marks;
-		regret->cookie = record.cookie;
+		regret->site = record->site;
+		regret->peer = record->peer;
+		regret->marks = record->marks;
+		regret->cookie = record->cookie;
 		atomic_store(&regret->state, SL_REGRET_FULL);
 		return;
 	}
 	atomic_fetch_add(&unplaced, 1);
+}
+
+void sl_regret_note(int fd, uint64_t head)
+{
+	struct sl_fd_record record;
+	if (sl_fdtable_get(fd, &record) && sl_fdtable_regret(fd, head))
+		place(fd, &record);
+}
+
+void sl_regret_note_closed(int fd, uint64_t head)
+{
+	struct sl_fd_record record;
+	if (sl_fdtable_get_closed(fd, head, &record) && sl_fdtable_regret_closed(fd, head))
+		place(fd, &record);
+}
+
+static enum sl_rung rung_of(uint32_t marks)
+{
+	if (marks & SL_MARK_LATE)
+		return SL_RUNG_CLOSE;
+	return marks & SL_MARK_DEAD ? SL_RUNG_NEUTRALIZE : SL_RUNG_SHUTDOWN;
 }
 
 static void count_one(uint64_t now_ms, sl_event_fn *tell, struct sl_event *event)
@@ -79,7 +97,7 @@ static void take(struct regret *regret, uint64_t now_ms, sl_event_fn *tell)
 		.peer = regret->peer,
 		.cookie = regret->cookie,
 		.quiet_ms = -1,
-		.rung = regret->marks & SL_MARK_DEAD ? SL_RUNG_NEUTRALIZE : SL_RUNG_SHUTDOWN,
+		.rung = rung_of(regret->marks),
 	};
 	atomic_store(&regret->state, SL_REGRET_EMPTY);
 	if (site)

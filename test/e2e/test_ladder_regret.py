@@ -69,6 +69,25 @@ def test_one_connection_is_regretted_once(puppet, peer):
     assert snapshot["reclaim"]["stopped"] is False
 
 
+def test_to_send_on_what_was_closed_is_a_regret(puppet, peer):
+    """As long as nobody has the number: then it says EBADF, and that is our doing."""
+    program = puppet(options=ladder.options("close"))
+    first, second = ladder.leak(program, peer), ladder.leak(program, peer)
+    for leak in (first, second):
+        program.event("closed", fd=leak.fd)
+    goodbye = ladder.TLS12_CLOSE_NOTIFY.hex()
+    assert program.ask_error(f"writehex {second.fd} {goodbye}") == ["EBADF"]
+    assert program.ask_error(f"write {first.fd} 10") == ["EBADF"]
+    event = program.event("regretted")
+    assert (event["fd"], event["rung"], event["peer"]["port"]) == (first.fd, "close", peer.port)
+    for leak in (first, second):
+        assert program.number(f"close {leak.fd}") == 0
+    snapshot = program.report()
+    assert snapshot["totals"]["regretted"] == 1
+    assert [site["regretted"] for site in snapshot["sites"]] == [1]
+    assert snapshot["totals"]["reclaimed"]["absorbed"] == 2
+
+
 @pytest.mark.parametrize("action", ["shutdown", "neutralize"])
 @pytest.mark.parametrize("goodbye", [ladder.TLS12_CLOSE_NOTIFY, ladder.TLS13_CLOSE_NOTIFY], ids=["1.2", "1.3"])
 def test_a_goodbye_before_a_late_close_is_no_regret(puppet, peer, action, goodbye):

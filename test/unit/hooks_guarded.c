@@ -369,6 +369,49 @@ static void a_regret_is_noted_once_for_each_socket(void **state)
 		tcp_close(&pairs[i]);
 }
 
+/* action=close: the number was given back, and nothing is there yet. */
+static void to_send_on_what_we_closed_is_a_regret(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < out_count; i++) {
+		struct tcp_pair pair;
+		if (outs[i].is_printing)
+			continue;
+		pair_at(STAGE_DEAD, &pair);
+		/* Some of the calls here open others. */
+		int fd = dup2(pair.client, HIGH);
+		assert_int_equal(close(pair.client), 0);
+		uint32_t generation = record_of(fd).generation, site = record_of(fd).site;
+		sl_fdtable_identify(fd, generation, 4712, 3);
+		assert_int_equal(sl_fdtable_hold(fd, generation, SL_IO_ANY), 0);
+		assert_int_equal(sl_sys_close(fd), 0);
+		sl_fdtable_release_closed(fd, generation);
+		/* What a TLS library says before its late close() is none. */
+		bool is_seen_through = outs[i].is_cancellable && strcmp(outs[i].name, "sendmmsg");
+		if (is_seen_through) {
+			assert_int_equal(outs[i].call(fd, "\x15\x03\x03\x00\x02\x01\x00", 7), -1);
+			assert_int_equal(drain_regrets(), 0);
+		}
+		for (int times = 0; times < 2; times++) {
+			errno = 0;
+			assert_int_equal(outs[i].call(fd, TEXT, TEXT_BYTES), -1);
+			assert_int_equal(errno, EBADF);
+		}
+		assert_int_equal(drain_regrets(), 1);
+		assert_int_equal(regrets[0].fd, fd);
+		assert_int_equal(regrets[0].cookie, 4712);
+		assert_int_equal(regrets[0].peer, 3);
+		assert_int_equal(regrets[0].site, site);
+		assert_int_equal(regrets[0].rung, SL_RUNG_CLOSE);
+		/* The late close() is absorbed, and then it is a number like any other. */
+		assert_int_equal(UNTOUCHED(close(fd)), 0);
+		assert_int_equal(outs[i].call(fd, TEXT, 1), -1);
+		assert_int_equal(drain_regrets(), 0);
+		pair.client = -1;
+		tcp_close(&pair);
+	}
+}
+
 /* ---- a number that is something else by now ---- */
 
 static void a_number_that_is_not_open_says_so(void **state)
@@ -858,6 +901,7 @@ int main(void)
 		cmocka_unit_test(a_tls_goodbye_is_no_regret),
 		cmocka_unit_test(what_follows_a_goodbye_is),
 		cmocka_unit_test(a_regret_is_noted_once_for_each_socket),
+		cmocka_unit_test(to_send_on_what_we_closed_is_a_regret),
 		cmocka_unit_test(a_number_that_is_not_open_says_so),
 		cmocka_unit_test(a_number_that_is_no_socket_is_written_to),
 		cmocka_unit_test(bad_arguments_fail_as_they_did),

@@ -411,7 +411,7 @@ static void a_late_close_is_absorbed_once(void **state)
 	assert_int_equal(sl_fdtable_hold(fd, generation, SL_IO_ANY), 0);
 	sl_fdtable_release_closed(fd, generation);
 	assert_false(sl_fdtable_get(fd, &record));
-	assert_int_equal(head_at(fd) & SL_MARKS, SL_MARK_LATE);
+	assert_int_equal(head_at(fd) & SL_MARKS, SL_MARK_LATE | SL_MARK_DEAD);
 	assert_int_equal(sl_fdtable_forget(fd).fd, -1);
 	assert_true(sl_fdtable_absorb(fd));
 	assert_false(sl_fdtable_absorb(fd));
