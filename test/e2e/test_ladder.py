@@ -5,6 +5,7 @@ import socket
 import harness
 import ladder
 import pytest
+import services
 
 
 @pytest.mark.parametrize("action", ["shutdown", "neutralize", "close"])
@@ -72,6 +73,25 @@ def test_the_port_is_good_for_another_connection(puppet, start, networks):
     far.ask("close 0 1")
     program.event("shutdown", fd=fd)
     assert program.number(f"connect 127.0.0.1 {port}") != fd
+
+
+@pytest.mark.parametrize("action", ["shutdown", "neutralize", "close"])
+def test_the_network_sees_no_reset(puppet, start, networks, action):
+    """As the kernel counts them, on both sides, from the leak to the program's late close."""
+    network = networks()
+    far = start([harness.victim("peer"), "127.0.0.1"], library=False, network=network)
+    (port,) = far.ready()
+    program = puppet(options=ladder.options(action), network=network)
+    before = services.resets(network)
+    fds = [program.number(f"connect 127.0.0.1 {port}") for _ in range(4)]
+    harness.wait_until(lambda: far.ask("count") == ["4"], "the connections")
+    far.ask("close 0 4")
+    for fd in fds:
+        program.event(ladder.TOP[action], fd=fd)
+    for fd in fds:
+        assert program.number(f"close {fd}") == 0
+    assert program.report()["totals"]["regretted"] == 0
+    assert services.resets(network) == before
 
 
 @pytest.mark.parametrize("action", ["shutdown", "neutralize", "close"])

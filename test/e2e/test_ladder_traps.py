@@ -26,6 +26,7 @@ OTHERS = {
     "select": "ok 2",
     "ioctl": "ok 0",
     "getpeername": "error ENOTCONN",
+    "shutdown": "error ENOTCONN",
     "getsockname": "ok 0",
     "connect": "error EISCONN",
     "listen": "error EINVAL",
@@ -265,13 +266,14 @@ def test_a_stream_past_the_hooks_is_spared_where_sigpipe_would_kill(puppet, peer
     assert leak.far.recv(100) == b"printed\n"
 
 
-def test_a_stream_past_the_hooks_where_sigpipe_is_ignored(puppet, peer):
-    program = puppet(options=ladder.options("neutralize"))
+@pytest.mark.parametrize("action", ["shutdown", "neutralize"])
+def test_a_stream_past_the_hooks_where_sigpipe_is_ignored(puppet, peer, action):
+    program = puppet(options=ladder.options(action))
     program.ask("sigpipe ignored")
     leak = ladder.connect(program, peer)
     program.ask(f"stream {leak.fd}")
     leak.far.shutdown(socket.SHUT_WR)
-    program.event("neutralized", fd=leak.fd)
+    program.event(ladder.TOP[action], fd=leak.fd)
     assert leak.sees_fin()
     assert program.ask_error("print") == ["EPIPE"]
 
