@@ -5,10 +5,11 @@
  * Stop: there is none. The object is never unloaded (-z nodelete), hooks go on working in destructors and atexit
  * handlers; only an exit report is written, if it was asked for.
  */
-#include <pthread.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <unistd.h>
 
 #include "base/clerk.h"
 #include "base/clock.h"
@@ -48,6 +49,21 @@
 
 #define SL_EXIT_WAIT_MS 5000
 #define SL_PARKED_MS 3600000 /* between two looks, unless something is asked */
+
+/* pthread_atfork(), as it is in the part of glibc that is linked into each object: the one thing of ours that musl lacks. Weak, so
+ * that the object loads there too: a program, and first of all the shell of an image, must not die of it. */
+int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
+                      void *dso_handle) __attribute__((weak));
+extern char __dso_handle __attribute__((visibility("hidden")));
+
+/* With any other libc every door only passes through. What an emulation of glibc for musl would claim as well is not asked. */
+static bool is_glibc(void)
+{
+	int saved_errno = errno;
+	bool is_known = confstr(_CS_GNU_LIBC_VERSION, NULL, 0) > 0;
+	errno = saved_errno;
+	return is_known && __register_atfork;
+}
 
 static void complain(const char *line)
 {
@@ -157,9 +173,9 @@ static void fork_child(void)
 __attribute__((constructor)) static void start(void)
 {
 	sl_real_start();
-	sl_log_start();
-	if (getauxval(AT_SECURE))
+	if (getauxval(AT_SECURE) || !is_glibc())
 		return; /* set-user-ID: the environment is not the owner's */
+	sl_log_start();
 	(void)sl_options_start(getenv("SOCKLEAK_OPTIONS"), complain);
 	if (!sl_options.enabled || !sl_scope_is_ours())
 		return;
@@ -173,7 +189,7 @@ __attribute__((constructor)) static void start(void)
 	sl_sites_start();
 	sl_process_start(in_child);
 	sl_worker_prepare(&duties);
-	(void)pthread_atfork(fork_prepare, fork_parent, fork_child);
+	(void)__register_atfork(fork_prepare, fork_parent, fork_child, &__dso_handle);
 	sl_signal_start(sl_real.sigaction);
 	sl_place_start(getenv("XDG_RUNTIME_DIR"));
 	sl_power_start();

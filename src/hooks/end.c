@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include "base/ownfd.h"
 #include "base/sys.h"
@@ -17,6 +18,7 @@
 #include "base/poison.h"
 
 #define SL_CLOSE_RANGE_UNSHARE 2u /* linux/close_range.h */
+#define SL_NOFILE_LOOKED_AT (1u << 20)
 
 /* Before the real close(). That is a cancellation point, and a thread that was cancelled ends in it with the fd still
  * open: so it ends here, while the record is. */
@@ -135,6 +137,26 @@ static void close_each(unsigned first, unsigned end)
 		(void)sl_sys_close((int)fd);
 		sl_fdtable_commit(&forgotten);
 	}
+}
+
+int sl_close_some(unsigned first, unsigned last, int flags)
+{
+	long result = SL_SYS3(SYS_close_range, first, last, flags);
+	if (result >= 0)
+		return 0;
+	errno = (int)-result;
+	return -1;
+}
+
+void sl_close_from(int first)
+{
+	struct rlimit limit = {.rlim_cur = SL_NOFILE_LOOKED_AT};
+	unsigned from = first < 0 ? 0 : (unsigned)first;
+	if (SL_SYS3(SYS_close_range, from, ~0u, 0) >= 0)
+		return;
+	(void)SL_SYS4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
+	close_each(from, limit.rlim_cur < SL_NOFILE_LOOKED_AT ? (unsigned)limit.rlim_cur
+	                                                      : SL_NOFILE_LOOKED_AT);
 }
 
 void sl_hook_closefrom(int first)
