@@ -142,11 +142,16 @@ static void in_child(void)
 		sl_power_off_in_child();
 }
 
+static __thread bool is_bare_fork __attribute__((tls_model("initial-exec")));
 static uint64_t signals_before_fork; /* of the forking thread, which holds all locks */
 
 /* A handler that ran while the locks are held could wait for one of them for ever. */
 static void fork_prepare(void)
 {
+	/* The child of a sandbox is nothing to us, and takes no lock. */
+	is_bare_fork = sl_process_is_sandboxed();
+	if (is_bare_fork)
+		return;
 	uint64_t signals = sl_sys_block_signals();
 	sl_locks_fork_prepare();
 	sl_process_count_fork();
@@ -156,6 +161,8 @@ static void fork_prepare(void)
 
 static void fork_parent(void)
 {
+	if (is_bare_fork)
+		return;
 	uint64_t signals = signals_before_fork;
 	sl_loader_fork_parent();
 	sl_locks_fork_done();
@@ -164,6 +171,8 @@ static void fork_parent(void)
 
 static void fork_child(void)
 {
+	if (is_bare_fork)
+		return;
 	uint64_t signals = signals_before_fork;
 	sl_locks_fork_done();
 	sl_process_forked();
@@ -204,7 +213,8 @@ __attribute__((constructor)) static void start(void)
 
 static void write_exit_report(void)
 {
-	if (!sl_options.exit_report || !atomic_load(&sl_hooks_are_live) || !sl_worker_is_running())
+	if (!sl_options.exit_report || !atomic_load(&sl_hooks_are_live) ||
+	    !sl_worker_is_running() || sl_process_is_sandboxed())
 		return;
 	sl_worker_want(SL_WANTED_BY_EXIT);
 	sl_worker_wait(SL_WANTED_BY_EXIT, SL_EXIT_WAIT_MS);

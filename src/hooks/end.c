@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "base/ownfd.h"
+#include "base/process.h"
 #include "base/sys.h"
 #include "hooks/alone.h"
 #include "hooks/entry.h"
@@ -28,6 +29,12 @@ static struct sl_fd_forgotten closing(int fd)
 	if (slot && sl_fd_state_of(atomic_load(&slot->head)) == SL_FD_OPEN)
 		pthread_testcancel();
 	return sl_entry_closing(fd);
+}
+
+/* The number of one of ours. What is there now is asked for only where that is allowed. */
+static bool is_own(int fd)
+{
+	return sl_ownfd_is(fd) && (sl_process_is_sandboxed() || sl_ownfd_is_true(fd));
 }
 
 /* close() of a number of ours: the program believes it to be free. Only the stack walker closes a pipe of its own. */
@@ -58,7 +65,7 @@ static int closed(int fd, int result, const struct sl_fd_forgotten *forgotten, i
 
 int sl_hook_close(int fd)
 {
-	if (sl_ownfd_is(fd) && sl_ownfd_is_true(fd))
+	if (is_own(fd))
 		return close_own(fd);
 	int before = errno;
 	struct sl_fd_forgotten forgotten = closing(fd);
@@ -67,7 +74,7 @@ int sl_hook_close(int fd)
 
 int sl_hook___close(int fd)
 {
-	if (sl_ownfd_is(fd) && sl_ownfd_is_true(fd))
+	if (is_own(fd))
 		return close_own(fd);
 	int before = errno;
 	struct sl_fd_forgotten forgotten = closing(fd);

@@ -62,7 +62,7 @@ long sl_hook_syscall(long number, long a, long b, long c, long d, long e, long f
 /* A process lives as long as its last thread: the worker must learn that main()'s is gone. */
 void sl_hook_pthread_exit(void *value)
 {
-	if (sl_entry_is_ours() && sl_sys_gettid() == sl_sys_getpid())
+	if (sl_entry_is_ours() && sl_process_is_first_thread())
 		sl_worker_main_is_gone();
 	sl_real.pthread_exit(value);
 }
