@@ -126,6 +126,26 @@ static void threads(void)
 	talk();
 }
 
+/* One filter more: it allows everything. */
+static void filters_again(void)
+{
+	struct sock_filter code = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = {1, &code};
+	tell("no_new_privs", prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	tell("prctl", prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+	tell("tsync",
+	     syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program));
+	talk();
+}
+
+/* Until its input ends, or a signal ends it. */
+static void waits(void)
+{
+	char byte;
+	tell("ready", 0);
+	tell("read", read(0, &byte, 1));
+}
+
 static void *last_thread(void *unused)
 {
 	(void)pthread_join(*(pthread_t *)unused, NULL);
@@ -205,6 +225,8 @@ static const struct work {
 	{"returns", talk},
 	{"earlier", talk},
 	{"main_exits", main_exits},
+	{"filters_again", filters_again},
+	{"waits", waits},
 };
 
 static scmp_filter_ctx filter_of(const char *action, char **names, int n)
