@@ -184,6 +184,7 @@ __attribute__((constructor)) static void start(void)
 	sl_real_start();
 	if (getauxval(AT_SECURE) || !is_glibc())
 		return; /* set-user-ID: the environment is not the owner's */
+	sl_clock_start();
 	sl_log_start();
 	(void)sl_options_start(getenv("SOCKLEAK_OPTIONS"), complain);
 	if (!sl_options.enabled || !sl_scope_is_ours())

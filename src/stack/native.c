@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/log.h"
+#include "base/options.h"
 #include "ledger/sites.h"
 #include "stack/loader.h"
 
@@ -32,8 +33,26 @@ static int walk_with(walk_fn *walker, void **frames, int size)
 	return found;
 }
 
+/* What libunwind keeps for each thread does not go with them: LeakSanitizer takes its thread-local data for something else and ends
+ * the program with a fatal error; a thread's end takes libunwind's lock when ThreadSanitizer has let go of that thread, and crashes. */
+static bool has_sanitizer(void)
+{
+	static const char *const names[] = {"__asan_init", "__lsan_do_leak_check", "__tsan_init",
+	                                    "__msan_init", "__hwasan_init"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (dlsym(RTLD_DEFAULT, names[i]))
+			return true;
+	return false;
+}
+
 static void open_walker(void)
 {
+	if (sl_options.stacks == SL_STACKS_AUTO && has_sanitizer()) {
+		sl_log("this program has a sanitizer's runtime: going on without native stacks; "
+		       "stacks=native takes them all the same",
+		       NULL);
+		return;
+	}
 	void *libunwind = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
 	walk_fn *found = libunwind ? (walk_fn *)dlsym(libunwind, "unw_backtrace") : NULL;
 	if (!found) {

@@ -23,6 +23,7 @@ import threading
 import time
 
 import jsonschema
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIBRARY = pathlib.Path(os.environ.get("SOCKLEAK_LIB", ROOT / "build" / "libsockleak.so")).resolve()
@@ -267,6 +268,7 @@ def start(
     nofile=None,
     stderr="file",
     beside=(),
+    ahead=(),
     env=None,
     **popen_args,
 ):
@@ -274,7 +276,7 @@ def start(
 
     options: a dict, see options_text(). network: a PrivateNetwork. wrap: words in front. nofile:
     soft limit of open files. stderr: "file", None (closed) or a descriptor. beside: more objects
-    to preload.
+    to preload; ahead: in front of the library.
     """
     directory.mkdir(parents=True, exist_ok=True)
     words = list(wrap)
@@ -284,7 +286,7 @@ def start(
         words += ["prlimit", f"--nofile={nofile}:"]
     if library:
         settings = options_text(directory, options or {})
-        preload = ":".join(map(str, [LIBRARY, *beside]))
+        preload = ":".join(map(str, [*ahead, LIBRARY, *beside]))
         words += ["env", f"LD_PRELOAD={preload}", f"SOCKLEAK_OPTIONS={settings}"]
     words += [str(word) for word in argv]
     stderr_path = None
@@ -305,8 +307,11 @@ def start(
     return Program(popen, directory, stderr_path)
 
 
-class Forbidden(Exception):
-    """The machine does not allow what a test needs; the text says what."""
+class Forbidden(pytest.skip.Exception):
+    """The machine does not allow what a test needs; the text says what. Wherever in a test it comes up, the test is skipped."""
+
+    def __init__(self, what):
+        super().__init__(f"forbidden here: {what}")
 
 
 class PrivateNetwork:

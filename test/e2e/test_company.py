@@ -1,0 +1,171 @@
+"""Together with other preloaded libraries, before and behind, and with what compilers put into a program."""
+
+import functools
+import glob
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+import harness
+import pytest
+
+SCRIPT = harness.ROOT / "test" / "victims" / "company.py"
+CLOSED, FORGOTTEN = 30, 12
+ORDERS = ["before", "behind"]
+
+# What is preloaded beside the library: a pattern of its file, and what it wants in its environment.
+OTHERS = {
+    "jemalloc": ("/usr/lib/*/libjemalloc.so.2", {}),
+    "tcmalloc-minimal": ("/usr/lib/*/libtcmalloc_minimal.so.4", {}),
+    "tcmalloc-sampling": ("/usr/lib/*/libtcmalloc.so.4", {"TCMALLOC_SAMPLE_PARAMETER": "4096"}),
+    "tcmalloc-heap-profile": ("/usr/lib/*/libtcmalloc.so.4", {"HEAPPROFILE": "{0}/heap"}),
+    "tcmalloc-debug": ("/usr/lib/*/libtcmalloc_debug.so.4", {}),
+    "cpu-profile": ("/usr/lib/*/libprofiler.so.0", {"CPUPROFILE": "{0}/cpu"}),
+    "keepalive": ("/usr/lib/libkeepalive.so*", {}),
+    "faketime-shifted": ("/usr/lib/*/faketime/libfaketimeMT.so.1", {"FAKETIME": "+400d"}),
+    "faketime-still": ("/usr/lib/*/faketime/libfaketimeMT.so.1", {"FAKETIME": "2020-01-01 00:00:00"}),
+    "eatmydata": ("/usr/lib/*/libeatmydata.so.1", {}),
+    "fakeroot": ("/usr/lib/*/libfakeroot/libfakeroot-sysv.so", {}),
+    "lazy": (harness.victim("so_lazy.so"), {"SO_LAZY": "{0}/counts"}),
+    "early": (harness.victim("so_early.so"), {}),
+    "opening-malloc": (harness.victim("so_opening_malloc.so"), {}),
+}
+# These take libc's functions from libc itself, not from the next library in line: who stands behind them sees nothing.
+PAST_US = {
+    "torsocks": ("/usr/lib/*/torsocks/libtorsocks.so", {"TORSOCKS_CONF_FILE": "{0}/torsocks.conf"}),
+    "socket-wrapper": ("/usr/lib/*/libsocket_wrapper.so", {"SOCKET_WRAPPER_DIR": "{0}"}),
+}
+OTHERS.update(PAST_US)
+TORSOCKS = "TorAddress 127.0.0.1\nTorPort 9\nAllowInbound 1\nAllowOutboundLocalhost 1\n"
+
+
+def other(name, directory):
+    """Its file and environment; what it needs lies in the directory."""
+    pattern, environment = OTHERS[name]
+    found = glob.glob(pattern)
+    if not found:
+        raise harness.Forbidden(pattern)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "torsocks.conf").write_text(TORSOCKS)
+    return found[0], {key: value.format(directory) for key, value in environment.items()}
+
+
+def facts(snapshot):
+    """What the company must not change."""
+    totals = snapshot["totals"]
+    counts = {key: totals[key] for key in ("opened", "closed", "open", "close_wait", "adopted", "dropped")}
+    blames = sorted((site["blame"] or "", site["open"], site["opened"]) for site in snapshot["sites"])
+    return counts, [blame for blame in blames if blame[1]]
+
+
+def run_script(start, directory, name=None, order=None, **more):
+    """The script, its connections all forgotten and stuck; its words and its report."""
+    places = {"before": "ahead", "behind": "beside"}
+    if name:
+        path, environment = other(name, directory)
+        more = {places[order]: [path], "env": environment, **more}
+    program = start([sys.executable, SCRIPT], options={"deadline": "300ms", "interval": "100ms"}, **more)
+    words = program.ready()
+    is_stuck = lambda s: s["totals"]["stuck"] >= FORGOTTEN and s["totals"]["closed"] >= 2 * CLOSED + FORGOTTEN
+    snapshot = program.report_until(is_stuck, "all forgotten connections are stuck")
+    return program, words, snapshot
+
+
+@functools.lru_cache(maxsize=None)
+def alone():
+    """The same with our library alone."""
+    programs = []
+
+    def start(argv, **more):
+        programs.append(harness.start(argv, directory / "alone", **more))
+        return programs[-1]
+
+    with tempfile.TemporaryDirectory() as path:
+        directory = harness.pathlib.Path(path)
+        try:
+            program, words, snapshot = run_script(start, directory)
+            assert program.end() == 0
+            assert program.stderr() == ""
+        finally:
+            for program in programs:
+                program.kill()
+    return words, facts(snapshot)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", [name for name in OTHERS if name not in PAST_US])
+def test_http_in_company(start, tmp_path, name, order):
+    program, words, snapshot = run_script(start, tmp_path / "other", name, order)
+    counts, blames = facts(snapshot)
+    assert words == alone()[0]
+    if name == "opening-malloc":  # how often it was called nobody knows
+        surplus = counts["opened"] - alone()[1][0]["opened"]
+        assert surplus > 10
+        counts["opened"] -= surplus
+        counts["closed"] -= surplus
+    elif name == "early":
+        # Behind us its constructor runs before ours: what it left open is adopted.
+        assert counts["adopted"] == (order == "behind")
+        assert counts["opened"] == alone()[1][0]["opened"] + (1 if order == "behind" else 5)
+        assert order == "behind" or any("so_early" in blame for blame, _, _ in blames), blames
+    if name != "early":
+        assert counts == alone()[1][0]
+        assert [blame[:2] for blame in blames] == [blame[:2] for blame in alone()[1][1]]
+    assert program.end() == 0, program.stderr()
+    if name == "lazy":
+        text = (tmp_path / "other" / "counts").read_text()
+        seen = dict(line.split() for line in text.splitlines())
+        assert int(seen["socket"]) >= CLOSED + FORGOTTEN and int(seen["close"]) >= CLOSED, seen
+    # The profilers say where they write.
+    assert name.endswith("profile") or program.stderr() == ""
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", PAST_US)
+def test_a_library_that_goes_past_us(start, tmp_path, name, order):
+    """Nothing is noticed either way. Preloaded first, ours sees all; socket_wrapper's sockets are none of TCP in truth."""
+    path, environment = other(name, tmp_path / "other")
+    places = {"before": "ahead", "behind": "beside"}
+    program = start([sys.executable, SCRIPT], env=environment, **{places[order]: [path]})
+    assert program.ready() == alone()[0]
+    if order == "behind":
+        left = FORGOTTEN + 1 if name == "torsocks" else 0
+        snapshot = program.report_until(lambda s: s["totals"]["open"] == left, f"{left} open")
+        assert snapshot["totals"]["opened"] == alone()[1][0]["opened"]
+    else:
+        program.send_signal()
+        harness.wait_until(lambda: program.stderr(), "a word about the signal")
+        (line,) = program.stderr().splitlines()
+        assert "no TCP socket" in line
+    assert program.end() == 0
+
+
+def redis(start, network, directory, name=None, order=None):
+    """A redis that has had a benchmark, and has one idle client: its facts, and what the client was told."""
+    more = {}
+    if name:
+        path, environment = other(name, directory)
+        more = {{"before": "ahead", "behind": "beside"}[order]: [path], "env": environment}
+    argv = [harness.need_tool("redis-server"), "--port", 6379, "--bind", "127.0.0.1", "--save", ""]
+    server = start(argv, network=network, cwd=directory, **more)
+    is_listening = lambda: "127.0.0.1:6379" in network.run("ss", "-tlnH") or not server.is_alive()
+    harness.wait_until(is_listening, "redis to listen")
+    benchmark = [harness.need_tool("redis-benchmark"), "-q", "-n", "500", "-c", "10", "-t", "set"]
+    assert "requests per second" in network.run(*benchmark)
+    said = network.run(harness.need_tool("redis-cli"), "GET", "key:__rand_int__")
+    done = lambda s: s["totals"]["open"] == 1
+    snapshot = server.report_until(done, "all clients are gone")
+    server.send_signal(15)
+    assert server.wait() == 0
+    return said, facts(snapshot)
+
+
+def test_redis_in_company(start, networks, tmp_path):
+    network = networks()
+    alone_saw = redis(start, network, tmp_path)
+    for name in ("tcmalloc-minimal", "keepalive", "lazy"):
+        for order in ORDERS:
+            saw = redis(start, network, tmp_path, name, order)
+            assert saw == alone_saw, (name, order)
