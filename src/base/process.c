@@ -54,7 +54,8 @@ void sl_process_forked(void)
 	is_first_thread = true;
 	atomic_store(&forked_at_ms, sl_clock_ms());
 	/* Its one thread's table is the child's. */
-	is_separate_thread = has_separate_thread = false;
+	is_separate_thread = false;
+	has_separate_thread = false;
 	if (child_fn)
 		child_fn();
 	own_pid = pid;

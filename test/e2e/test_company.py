@@ -169,3 +169,127 @@ def test_redis_in_company(start, networks, tmp_path):
         for order in ORDERS:
             saw = redis(start, network, tmp_path, name, order)
             assert saw == alone_saw, (name, order)
+
+
+# ---- what a compiler puts into a program, or leaves out ----
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """A function that builds a victim's source in another way; the program's path."""
+    directory = tmp_path_factory.mktemp("built")
+
+    def build(compiler, flags, source="puppet.c"):
+        path = directory / re.sub(r"\W", "", f"{compiler}{flags}{source}")
+        source = harness.ROOT / "test" / "victims" / source
+        words = [harness.need_tool(compiler), "-O1", "-g", "-std=gnu11", *flags.split(), "-o", str(path)]
+        if not path.exists():
+            done = subprocess.run([*words, str(source)], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise harness.Forbidden(f"{compiler} {flags}: {done.stderr[-200:]}")
+        return str(path)
+
+    return build
+
+
+def ask_around(program, peer):
+    """Connections, a fork and a signal's disposition; what the program said."""
+    said = [program.ready()]
+    for command in (f"connect 127.0.0.1 {peer.port} 3", "kind udp", "disposition USR1"):
+        said.append(program.ask(command))
+    for _ in range(3):
+        peer.accept()[0].close()
+    child = program.number("fork USR1")
+    said.append(program.ask(f"wait {child}"))
+    return said
+
+
+def works_as_without(start, peer, argv, *, is_ours, said=(), **more):
+    """The same with the library and without; where it is there it reports."""
+    without = start(argv, library=False, env=more.get("env"))
+    expected = ask_around(without, peer)
+    assert without.end() == 0, without.stderr()
+    program = start(argv, options={"deadline": "300ms", "interval": "100ms"}, **more)
+    assert ask_around(program, peer) == expected
+    if is_ours:
+        snapshot = program.report_until(lambda s: s["totals"]["stuck"] == 3, "three stuck")
+        assert snapshot["totals"]["adopted"] == snapshot["totals"]["dropped"] == 0
+    assert program.end() == 0, program.stderr()
+    lines = program.stderr().splitlines()
+    assert len(lines) == len(said) and all(word in line for word, line in zip(said, lines)), lines
+
+
+RUNTIME = ["sanitizer's runtime"]
+
+
+@pytest.mark.parametrize("flags", ["-Wl,-z,now -fno-plt", "-Wl,-z,lazy", "-no-pie", "-fsanitize=undefined"])
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_linked_in_other_ways(start, peer, built, compiler, flags):
+    works_as_without(start, peer, [built(compiler, flags)], is_ours=True)
+
+
+@pytest.mark.parametrize("flags", ["-static", "-static-pie"])
+def test_a_static_program(start, peer, built, flags):
+    works_as_without(start, peer, [built("gcc", flags)], is_ours=False)
+
+
+def test_a_program_without_libc(built):
+    path = built("gcc", "-static -nostdlib -ffreestanding -fno-stack-protector", "no_libc.c")
+    done = subprocess.run(["env", f"LD_PRELOAD={harness.LIBRARY}", path], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"socket\n", b"")
+
+
+@pytest.mark.parametrize("sanitizer", ["address", "thread", "leak"])
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_a_sanitizer(start, peer, built, compiler, sanitizer):
+    """With its runtime in the program itself, or in front of us; that there are no native stacks is said."""
+    path = built(compiler, f"-fsanitize={sanitizer}")
+    linked = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+    runtime = re.findall(rf"=> (\S*/lib{sanitizer[0]}san\.so\S*)", linked)
+    # TSan asks for its memory at fixed addresses, which some kernels put other things at.
+    wrap = ["setarch", "-R"] if sanitizer == "thread" else []
+    works_as_without(start, peer, [path], is_ours=True, said=RUNTIME, ahead=runtime, wrap=wrap)
+
+
+def test_asan_behind_us(start, peer, built):
+    """It refuses to start unless its own runtime is first, or it is told not to look."""
+    path = built("gcc", "-fsanitize=address")
+    program = start([path])
+    assert program.line() is None
+    assert program.wait() != 0 and "ASan runtime does not come first" in program.stderr()
+    environment = {"ASAN_OPTIONS": "verify_asan_link_order=0"}
+    works_as_without(start, peer, [path], is_ours=True, said=RUNTIME, env=environment)
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_tsan_sees_no_race_in_us(start, built, compiler):
+    """What is shared inside the library is shared by atomics, and by no function that it watches."""
+    path = built(compiler, "-fsanitize=thread", "storm.c")
+    linked = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+    runtime = re.findall(r"=> (\S*/libtsan\.so\S*)", linked)
+    program = start([path], ahead=runtime, wrap=["setarch", "-R"])
+    program.ready()
+    for _ in range(20):
+        program.report()
+    _, failures, _, _ = map(int, program.ask("stop"))
+    assert failures == 0
+    assert program.end() == 0
+    assert "WARNING" not in program.stderr(), program.stderr()
+
+
+@pytest.mark.parametrize("cgo", ["0", "1"])
+def test_go(tmp_path, cgo):
+    """Its sockets are raw system calls: nothing is seen, and nothing is harmed."""
+    go = harness.need_tool("go")
+    path, source = tmp_path / "forgetful", harness.ROOT / "test" / "victims" / "forgetful.go"
+    environment = {**os.environ, "CGO_ENABLED": cgo, "GOCACHE": str(tmp_path / "cache"), "GO111MODULE": "off"}
+    subprocess.run([go, "build", "-o", path, source], env=environment, check=True, timeout=120)
+    done = subprocess.run(
+        ["env", f"LD_PRELOAD={harness.LIBRARY}", "SOCKLEAK_OPTIONS=exit_report=1", path],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=harness.PATIENCE_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ready 12\n", "")
