@@ -66,7 +66,7 @@ static void open_walker(void)
 
 void sl_native_start(void)
 {
-	if (atomic_load(&walk) || !sl_loader_enter())
+	if (sl_options.stacks == SL_STACKS_NONE || atomic_load(&walk) || !sl_loader_enter())
 		return;
 	open_walker();
 	sl_loader_leave();

@@ -19,6 +19,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -357,6 +358,30 @@ class PrivateNetwork:
     def close(self):
         self.holder.stdin.close()
         self.holder.wait(PATIENCE_S)
+
+
+class OtherUser:
+    """A uid that nobody has, and a directory whose files it may read and execute; for a test that is root."""
+
+    def __init__(self):
+        if os.geteuid() != 0:
+            raise Forbidden("another uid: the tests do not run as root")
+        self.uid = 60000 + os.getpid() % 5000
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="sockleak-test-"))
+        self.directory.chmod(0o755)
+
+    def prefix(self):
+        """Words that run a command as this user."""
+        return [need_tool("setpriv"), f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups"]
+
+    def copy(self, path, name=None):
+        target = self.directory / (name or pathlib.Path(path).name)
+        shutil.copy(path, target)
+        target.chmod(0o755)
+        return target
+
+    def close(self):
+        shutil.rmtree(self.directory)
 
 
 def can_mount():
