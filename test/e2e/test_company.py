@@ -10,6 +10,8 @@ import tempfile
 
 import harness
 import pytest
+import test_java
+from test_java import web  # noqa: F401 a fixture
 
 SCRIPT = harness.ROOT / "test" / "victims" / "company.py"
 CLOSED, FORGOTTEN = 30, 12
@@ -310,3 +312,18 @@ def test_go(tmp_path, cgo):
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "ready 12\n", "")
+
+
+@pytest.mark.parametrize("name, order", [("jemalloc", "before"), ("tcmalloc-minimal", "behind"), ("keepalive", "before")])
+def test_java_in_company(start, web, tmp_path, name, order):
+    """The line of Java that leaks is found as ever."""
+    path, environment = other(name, tmp_path / "other")
+    places = {"before": "ahead", "behind": "beside"}
+    more = {places[order]: [path], "env": environment}
+    program = test_java.run_client(start, web, "socket", **more)
+    stuck = lambda s: s["totals"]["stuck"] == test_java.REQUESTS
+    snapshot = program.report_until(stuck, "all connections stuck")
+    assert snapshot["sites"][0]["opened"] == snapshot["sites"][0]["stuck"] == test_java.REQUESTS
+    line = test_java.leaking_line("socket")
+    assert f"(LeakyClient.java:{line})" in snapshot["sites"][0]["blame"]
+    assert program.stderr_lines("sockleak") == []

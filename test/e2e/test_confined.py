@@ -262,12 +262,28 @@ def test_the_processor_time_runs_out(tmp_path):
     assert ends[0] == ends[1] == (-signal.SIGXCPU, b"")
 
 
-@pytest.mark.parametrize("n", [3, 4, 6, 8, 20])
+@pytest.mark.parametrize("n", [4, 6, 8, 20])
 def test_few_descriptors(tmp_path, n):
     """The hard limit too: numbers of our own are not to be had, or lie among those few."""
     script = [*SCRIPT, "kind pair", *["kind tcp"] * n, "close 3", "kind udp", "fork USR1"]
     said = same(tmp_path, wrap=prlimit(f"nofile={n}:{n}"), script=script, options="warn_at=off")
     assert len(said) <= 1
+
+
+@pytest.mark.parametrize("when", ["first", "later"])
+def test_no_descriptor_at_all(puppet, peer, when):
+    """The limit is lowered to what is in use while the program runs: it can open nothing, and neither can we."""
+    program = puppet(options={"warn_at": "off"})
+    if when == "later":
+        program.ask(f"connect 127.0.0.1 {peer.port}")
+    resource.prlimit(program.pid, resource.RLIMIT_NOFILE, (3, 3))
+    for _ in range(3):
+        assert program.ask_error("kind tcp")[0] == "EMFILE"
+        assert program.ask_error("open /dev/null")[0] == "EMFILE"
+        program.send_signal()
+    assert program.ask("nop") == []
+    assert program.report()["totals"]["open"] == (when == "later")
+    assert program.end() == 0
 
 
 @pytest.fixture
