@@ -95,7 +95,7 @@ static void worker_start(void)
 	sl_clerk_start();
 	sl_sinks_start();
 	sl_reclaim_start(sl_events_tell);
-	sl_native_start();
+	sl_native_say();
 	sl_java_look();
 }
 
@@ -196,6 +196,7 @@ __attribute__((constructor)) static void start(void)
 	                                               .turn = worker_turn,
 	                                               .end = sl_server_end,
 	                                               .threads = sl_server_threads};
+	sl_native_start();
 	sl_sites_start();
 	sl_process_start(in_child);
 	sl_worker_prepare(&duties);

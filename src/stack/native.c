@@ -45,31 +45,32 @@ static bool has_sanitizer(void)
 	return false;
 }
 
-static void open_walker(void)
-{
-	if (sl_options.stacks == SL_STACKS_AUTO && has_sanitizer()) {
-		sl_log("this program has a sanitizer's runtime: going on without native stacks; "
-		       "stacks=native takes them all the same",
-		       NULL);
-		return;
-	}
-	void *libunwind = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
-	walk_fn *found = libunwind ? (walk_fn *)dlsym(libunwind, "unw_backtrace") : NULL;
-	if (!found) {
-		sl_log("libunwind.so.8 cannot be opened: going on without native stacks", NULL);
-		return;
-	}
-	void *frames[SL_OWN_FRAMES];
-	(void)walk_with(found, frames, SL_OWN_FRAMES);
-	atomic_store(&walk, found);
-}
+static const char *why_not; /* written at start; NULL: libunwind is there */
 
 void sl_native_start(void)
 {
-	if (sl_options.stacks == SL_STACKS_NONE || atomic_load(&walk) || !sl_loader_enter())
+	int saved_errno = errno;
+	why_not = NULL;
+	if (atomic_load(&walk))
 		return;
-	open_walker();
-	sl_loader_leave();
+	if (sl_options.stacks != SL_STACKS_NATIVE && has_sanitizer()) {
+		why_not = "this program has a sanitizer's runtime: going on without native "
+			  "stacks; stacks=native takes them all the same";
+		return;
+	}
+	/* Not walked with here: the pipe that it opens at its first walk takes, for a moment, the lowest free numbers. In a
+	 * hook they are those of the thread that is about to open something. */
+	void *libunwind = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
+	atomic_store(&walk, libunwind ? (walk_fn *)dlsym(libunwind, "unw_backtrace") : NULL);
+	if (!atomic_load(&walk))
+		why_not = "libunwind.so.8 cannot be opened: going on without native stacks";
+	errno = saved_errno;
+}
+
+void sl_native_say(void)
+{
+	if (why_not && sl_options.stacks != SL_STACKS_NONE)
+		sl_log(why_not, NULL);
 }
 
 uint32_t sl_native_capture(const struct sl_guard *g, const void *caller, uint64_t *words,

@@ -13,9 +13,12 @@
 
 #include "base/guard.h"
 
-/* Open libunwind and walk one stack, so that the first real one is quick. Says once if it is missing.
- * Context: the worker only: takes the loader's lock. */
+/* Open libunwind.
+ * Context: the constructor, before the program has threads and numbers of its own: the loader opens files, and takes its lock. */
 void sl_native_start(void);
+
+/* Say in a line if it is missing, or does not go with this program. Context: the worker's start: who opens no socket needs none. */
+void sl_native_say(void);
 
 /* Return addresses of this thread's stack, innermost first, beginning with `caller` (the address that the hook
  * returns to): at most `limit`, into words. Returns how many; 0: not to be had. More than limit: is_cut.

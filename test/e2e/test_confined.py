@@ -384,7 +384,8 @@ REPORT = (
     " rt_sigtimedwait rt_sigreturn fchmod flock ftruncate lseek newfstatat renameat2 unlinkat close kill tgkill"
 )
 ACTIONS = "socket shutdown setsockopt recvfrom epoll_ctl"
-NEEDS = " ".join((START, THREADS, STACKS, REPORT, ACTIONS)).split()
+CONTROL = "accept4 bind connect fchmodat listen mkdirat signalfd4"
+NEEDS = " ".join((START, THREADS, STACKS, REPORT, ACTIONS, CONTROL)).split()
 
 
 @functools.lru_cache(maxsize=None)

@@ -94,6 +94,7 @@ static void missing_libunwind_is_said(void **state)
 	capture_stderr();
 	is_libunwind_missing = true;
 	sl_native_start();
+	sl_native_say();
 	is_libunwind_missing = false;
 	outer(&walk);
 	const char *said = captured_stderr();

@@ -1,4 +1,4 @@
-/* so_opening_malloc - an allocator that opens a socket at each fiftieth call, and closes it. */
+/* so_opening_malloc - an allocator that opens a socket at each four hundredth call, and closes it. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -15,7 +15,7 @@ static __thread int is_inside;
 
 static void open_one(void)
 {
-	if (__atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED) % 50 != 0 || is_inside)
+	if (__atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED) % 400 != 0 || is_inside)
 		return;
 	is_inside = 1;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
