@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/options.h"
 #include "captured.h"
 #include "ledger/sites.h"
 #include "stack/native.h"
@@ -232,5 +233,6 @@ int main(void)
 		cmocka_unit_test(in_a_signal_handler),
 		cmocka_unit_test(on_a_small_stack),
 	};
+	sl_options.stacks = SL_STACKS_NATIVE; /* this program may be built with a sanitizer */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
