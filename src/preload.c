@@ -28,6 +28,7 @@
 #include "control/signal.h"
 #include "hooks/entry.h"
 #include "hooks/real.h"
+#include "hooks/walker.h"
 #include "ledger/fdtable.h"
 #include "ledger/sites.h"
 #include "reclaim/reclaim.h"
@@ -90,12 +91,21 @@ static void refuse_usr2_in_a_jvm(void)
 	sl_options.signal = SL_AUTO;
 }
 
+static void worker_ready(void)
+{
+	if (!atomic_load(&sl_power_is_on))
+		return;
+	sl_walker_reserve();
+	sl_reclaim_ready();
+}
+
 static void worker_start(void)
 {
 	sl_clerk_start();
 	sl_sinks_start();
+	sl_reclaim_ready(); /* again: it may have been switched off and on */
 	sl_reclaim_start(sl_events_tell);
-	sl_native_say();
+	sl_native_start();
 	sl_java_look();
 }
 
@@ -143,15 +153,21 @@ static void in_child(void)
 }
 
 static __thread bool is_bare_fork __attribute__((tls_model("initial-exec")));
-static uint64_t signals_before_fork; /* of the forking thread, which holds all locks */
+static uint64_t signals_before_fork;           /* of the forking thread, which holds all locks */
+static _Thread_local unsigned forks_under_way; /* a fork handler of the program may fork */
 
 /* A handler that ran while the locks are held could wait for one of them for ever. */
 static void fork_prepare(void)
 {
 	/* The child of a sandbox is nothing to us, and takes no lock. */
-	is_bare_fork = sl_process_is_sandboxed();
+	if (forks_under_way == 0)
+		is_bare_fork = sl_process_is_sandboxed();
 	if (is_bare_fork)
 		return;
+	if (forks_under_way++ > 0) {
+		sl_process_count_fork();
+		return;
+	}
 	uint64_t signals = sl_sys_block_signals();
 	sl_locks_fork_prepare();
 	sl_process_count_fork();
@@ -161,7 +177,7 @@ static void fork_prepare(void)
 
 static void fork_parent(void)
 {
-	if (is_bare_fork)
+	if (is_bare_fork || --forks_under_way > 0)
 		return;
 	uint64_t signals = signals_before_fork;
 	sl_loader_fork_parent();
@@ -173,6 +189,10 @@ static void fork_child(void)
 {
 	if (is_bare_fork)
 		return;
+	if (--forks_under_way > 0) {
+		sl_process_forked();
+		return;
+	}
 	uint64_t signals = signals_before_fork;
 	sl_locks_fork_done();
 	sl_process_forked();
@@ -192,11 +212,12 @@ __attribute__((constructor)) static void start(void)
 	if (sl_options.help)
 		print_help();
 	refuse_usr2_in_a_jvm();
-	static const struct sl_worker_duties duties = {.start = worker_begin,
+	static const struct sl_worker_duties duties = {.ready = worker_ready,
+	                                               .start = worker_begin,
 	                                               .turn = worker_turn,
 	                                               .end = sl_server_end,
 	                                               .threads = sl_server_threads};
-	sl_native_start();
+	sl_native_open();
 	sl_sites_start();
 	sl_process_start(in_child);
 	sl_worker_prepare(&duties);

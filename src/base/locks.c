@@ -12,6 +12,7 @@
 enum { SL_FREE, SL_HELD, SL_WAITED_FOR };
 
 static _Atomic uint32_t words[SL_LOCK_COUNT];
+static _Thread_local bool has_all; /* this thread is forking */
 
 bool sl_lock_try(enum sl_lock lock)
 {
@@ -21,7 +22,7 @@ bool sl_lock_try(enum sl_lock lock)
 
 void sl_lock_take(enum sl_lock lock)
 {
-	if (sl_lock_try(lock))
+	if (has_all || sl_lock_try(lock))
 		return;
 	while (atomic_exchange(&words[lock], SL_WAITED_FOR) != SL_FREE)
 		sl_sys_futex_wait(&words[lock], SL_WAITED_FOR, 0);
@@ -37,6 +38,8 @@ bool sl_lock_spin(enum sl_lock lock)
 
 void sl_lock_release(enum sl_lock lock)
 {
+	if (has_all)
+		return;
 	if (atomic_exchange(&words[lock], SL_FREE) == SL_WAITED_FOR)
 		sl_sys_futex_wake(&words[lock]);
 }
@@ -45,16 +48,18 @@ void sl_locks_fork_prepare(void)
 {
 	for (int lock = 0; lock < SL_LOCK_COUNT; lock++)
 		sl_lock_take((enum sl_lock)lock);
-}
-
-void sl_locks_forked(void)
-{
-	for (int lock = 0; lock < SL_LOCK_COUNT; lock++)
-		atomic_store(&words[lock], SL_FREE);
+	has_all = true;
 }
 
 void sl_locks_fork_done(void)
 {
+	has_all = false;
 	for (int lock = SL_LOCK_COUNT - 1; lock >= 0; lock--)
 		sl_lock_release((enum sl_lock)lock);
+}
+
+void sl_locks_forked(void)
+{
+	for (int lock = 0; lock < SL_LOCK_COUNT && !has_all; lock++)
+		atomic_store(&words[lock], SL_FREE);
 }

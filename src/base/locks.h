@@ -23,8 +23,10 @@ void sl_lock_take(enum sl_lock lock); /* Blocks: as long as another thread holds
 bool sl_lock_spin(enum sl_lock lock);
 void sl_lock_release(enum sl_lock lock);
 
-void sl_locks_fork_prepare(void); /* takes all, in order */
-void sl_locks_fork_done(void);    /* frees all: in the parent and in the child */
+/* Takes all, in order. Until they are done sl_lock_take() of this thread has what it asks for: a fork handler of the program
+ * may run then, and call us. */
+void sl_locks_fork_prepare(void);
+void sl_locks_fork_done(void); /* frees all: in the parent and in the child */
 
 /* In a child that no fork handler told us of (_Fork(), clone()): what another thread of the parent held is free. Its one thread holds
  * none: signals are blocked while one is held. */

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "base/process.h"
 #include "base/sys.h"
 
 #include "base/poison.h"
@@ -30,17 +31,21 @@ static uint64_t word_of(int fd)
 	return (uint64_t)what << 32 | ((uint32_t)fd + 1);
 }
 
-bool sl_ownfd_keep(int fd)
+static bool list(uint64_t word)
 {
-	uint64_t word = word_of(fd);
-	if (fd < atomic_load(&lowest))
-		atomic_store(&lowest, fd);
 	for (int i = 0; i < SL_OWN_FDS; i++) {
 		uint64_t none = 0;
 		if (atomic_compare_exchange_strong(&own[i], &none, word))
 			return true;
 	}
 	return false;
+}
+
+bool sl_ownfd_keep(int fd)
+{
+	if (fd < atomic_load(&lowest))
+		atomic_store(&lowest, fd);
+	return list(word_of(fd));
 }
 
 /* Raise the soft limit towards the hard one for a moment. False: there is no room. */
@@ -98,17 +103,24 @@ static uint64_t find(int fd, int *at)
 	return 0;
 }
 
-/* False: it was not ours, or not any more. */
-static bool unlist(int fd)
+/* 0: it was not ours, or not any more. */
+static uint64_t unlist(int fd)
 {
 	int at;
 	uint64_t word = find(fd, &at);
-	return word && atomic_compare_exchange_strong(&own[at], &word, 0);
+	return word && atomic_compare_exchange_strong(&own[at], &word, 0) ? word : 0;
 }
 
-void sl_ownfd_yield(int fd)
+uint64_t sl_ownfd_yield(int fd)
 {
-	(void)unlist(fd);
+	return unlist(fd);
+}
+
+/* Without a place left it stays where it is, as one that the program could close. */
+void sl_ownfd_put_back(uint64_t yielded)
+{
+	if (yielded)
+		(void)list(yielded);
 }
 
 void sl_ownfd_close(int fd)
@@ -127,9 +139,12 @@ bool sl_ownfd_is_true(int fd)
 {
 	int at;
 	uint64_t word = find(fd, &at);
-	if (word == 0 || word == word_of(fd) || fd == atomic_load(&sl_ownfd_lent))
+	if (word == 0 || fd == atomic_load(&sl_ownfd_lent) || sl_process_is_sandboxed() ||
+	    word == word_of(fd))
 		return word != 0;
-	(void)atomic_compare_exchange_strong(&own[at], &word, 0);
+	/* What a child of vfork() and a thread apart have at the number says nothing of ours: their tables are others. */
+	if (!sl_process_is_separate_thread() && sl_process_is_ours())
+		(void)atomic_compare_exchange_strong(&own[at], &word, 0);
 	return false;
 }
 
@@ -139,7 +154,7 @@ int sl_ownfd_first_in(unsigned first, unsigned last)
 	for (int i = 0; i < SL_OWN_FDS; i++) {
 		int fd = number_of(atomic_load(&own[i]));
 		if (fd >= 0 && (unsigned)fd >= first && (unsigned)fd <= last &&
-		    (first_own < 0 || fd < first_own))
+		    (first_own < 0 || fd < first_own) && sl_ownfd_is_true(fd))
 			first_own = fd;
 	}
 	return first_own;

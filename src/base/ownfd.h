@@ -15,6 +15,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #define SL_OWN_FD_FLOOR 1024
 #define SL_OWN_FDS 8
@@ -35,13 +36,15 @@ void sl_ownfd_close(int fd);
 bool sl_ownfd_is(int fd);
 
 /* ... and is it still what we put there? A raw system call of the program may have closed it, and something of its own may
- * be there now: then the number is ours no more. One system call. */
+ * be there now: then the number is ours no more. One system call, none once the process is sandboxed. */
 bool sl_ownfd_is_true(int fd);
 
-/* The program is about to put something of its own on this number: it is ours no more. */
-void sl_ownfd_yield(int fd);
+/* The program is about to put something of its own on this number: it is ours no more. If that fails, what this returned
+ * puts it back; 0: it was not ours. */
+uint64_t sl_ownfd_yield(int fd);
+void sl_ownfd_put_back(uint64_t yielded);
 
-/* The lowest number of ours in first..last; -1: none. */
+/* The lowest number in first..last that is truly ours; -1: none. */
 int sl_ownfd_first_in(unsigned first, unsigned last);
 
 #endif

@@ -17,7 +17,10 @@ enum { SL_WIPED, SL_CHILD_STARTING, SL_OURS };
 static _Atomic int own_pid; /* written at start and in a forked child */
 static _Atomic uint32_t forks = 1;
 static _Atomic uint64_t forked_at_ms;
-static _Atomic bool is_sandboxed;        /* only ever set */
+static _Atomic bool is_sandboxed; /* only ever set */
+static _Atomic bool
+	has_threads; /* the program has made one, here or before a fork; only ever set */
+static _Atomic bool is_hampered;         /* written in a forked child */
 static _Atomic bool has_separate_thread; /* only ever set; not in a forked child */
 static __thread bool is_separate_thread;
 static _Atomic uint32_t *wiped_at_fork; /* constant after start; NULL: the kernel cannot */
@@ -42,7 +45,7 @@ void sl_process_start(sl_process_child_fn *in_child)
 	wiped_at_fork = mark;
 }
 
-void sl_process_forked(void)
+static void find_forked(void)
 {
 	int pid = sl_sys_getpid();
 	uint32_t wiped = SL_WIPED;
@@ -63,18 +66,41 @@ void sl_process_forked(void)
 		*wiped_at_fork = SL_OURS;
 }
 
+void sl_process_forked(void)
+{
+	find_forked();
+	atomic_store(&is_hampered, false); /* libc has put its locks right */
+}
+
 bool sl_process_is_ours(void)
 {
 	uint32_t mark = wiped_at_fork ? *wiped_at_fork : SL_OURS;
 	if (is_sandboxed)
 		return mark == SL_OURS;
 	if (mark == SL_WIPED) {
-		sl_process_forked();
+		atomic_store(&is_hampered, atomic_load(&has_threads));
+		find_forked();
 		mark = *wiped_at_fork;
 	}
 	/* Starting: another thread is in the child function, or the code that this handler interrupted.
 	 * Another pid: the memory is the parent's, lent by vfork. */
 	return mark == SL_OURS && (own_pid == 0 || own_pid == sl_sys_getpid());
+}
+
+void sl_process_note_threads(void)
+{
+	if (!atomic_load_explicit(&has_threads, memory_order_relaxed))
+		atomic_store(&has_threads, true);
+}
+
+bool sl_process_has_threads(void)
+{
+	return atomic_load(&has_threads);
+}
+
+bool sl_process_may_make_threads(void)
+{
+	return !atomic_load(&is_hampered);
 }
 
 void sl_process_count_fork(void)

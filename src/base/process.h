@@ -28,8 +28,16 @@ bool sl_process_is_ours(void);
 /* For the fork handler: this is a forked child. The child function runs, once. */
 void sl_process_forked(void);
 
-/* How many times this process, and those it was forked from, have forked: through libc's fork(). Never 0. Counted with all locks
- * held (locks.h). */
+/* The program is about to make a thread; it has made one, here or in a process that this one was forked from. */
+void sl_process_note_threads(void);
+bool sl_process_has_threads(void);
+
+/* May a thread of ours be made? Not in a child of a process with threads that no fork handler told of: a lock of libc that
+ * pthread_create() wants may be held there for ever (fork(2)). */
+bool sl_process_may_make_threads(void);
+
+/* How many times this process, and those it was forked from, have forked: through libc's fork(), posix_spawn(), system() and popen().
+ * Never 0. Counted with SL_LOCK_ACTION held (locks.h), and once more after the last three. */
 void sl_process_count_fork(void);
 uint32_t sl_process_forks(void);
 

@@ -10,6 +10,7 @@
 #ifndef SL_BASE_SYS_H
 #define SL_BASE_SYS_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
@@ -154,6 +155,19 @@ static inline void sl_sys_futex_wait(const _Atomic uint32_t *word, uint32_t expe
 static inline void sl_sys_futex_wake(const _Atomic uint32_t *word)
 {
 	(void)SL_SYS3(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX);
+}
+
+/* Can these few bytes be read, by the program too? The kernel reads a set of signals before it finds that there is no such `how`
+ * (rt_sigprocmask(2)): nothing faults, and nothing is changed. An aligned word lies in one page. */
+static inline bool sl_sys_is_readable(const void *at, size_t n)
+{
+	const uintptr_t none = 0x7fffffff, page = 4096;
+	uintptr_t first = (uintptr_t)at, last = first + n - 1;
+	if (n == 0 || last < first || first < page || /* NULL would be no set at all */
+	    SL_SYS4(SYS_rt_sigprocmask, none, first & ~7UL, NULL, 8) == -EFAULT)
+		return false;
+	return first / page == last / page ||
+	       SL_SYS4(SYS_rt_sigprocmask, none, last & ~7UL, NULL, 8) != -EFAULT;
 }
 
 /* Block every signal for this thread, but for those that an instruction raises: blocked, they would end the process, and the

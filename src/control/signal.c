@@ -20,33 +20,69 @@
  * so that a reader's copy is overwritten only after that many more changes. */
 #define SL_DISPOSITIONS 64
 
+/* As the kernel takes it (rt_sigaction(2)); of x86-64 and aarch64. */
+struct kernel_action {
+	void (*handler)(int);
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
 static sl_sigaction_fn *real;      /* constant after start */
 static bool is_auto;               /* constant after start */
 static _Atomic int held;           /* signal number; 0: none */
 static _Atomic bool is_unsaid;     /* we stepped aside, and the worker has not said so */
 static _Atomic bool is_given_back; /* set in a forked child, under auto */
 static struct sigaction dispositions[SL_DISPOSITIONS];
-static _Atomic unsigned current; /* index of the program's disposition */
+/* The index of the program's disposition << 1 | it was reset as its handler was called (SA_RESETHAND): a handler takes no lock,
+ * so it changes this word and nothing else. */
+static _Atomic uint64_t current;
+#define SL_RESET 1u
+
+/* What the kernel adds to each disposition that libc sets: constant after start. */
+static int added_flags;
+static void (*added_restorer)(void);
 
 /* A copy, whole: made again where so many changes came meanwhile that its place was written anew. */
-static struct sigaction programs_disposition(void)
+static struct sigaction disposition_at(uint64_t *at)
 {
 	struct sigaction copy;
-	unsigned at;
 	do {
-		at = atomic_load(&current);
-		copy = dispositions[at % SL_DISPOSITIONS];
+		*at = atomic_load(&current);
+		copy = dispositions[(*at >> 1) % SL_DISPOSITIONS];
 		/* The addition is a barrier: the copy is finished before `current` is looked at again. */
-	} while (atomic_fetch_add(&current, 0) - at >= SL_DISPOSITIONS - 1);
+	} while ((atomic_fetch_add(&current, 0) >> 1) - (*at >> 1) >= SL_DISPOSITIONS - 1);
+	if (*at & SL_RESET)
+		copy.sa_handler = SIG_DFL; /* flags and mask stay (kernel/signal.c, get_signal()) */
 	return copy;
+}
+
+static struct sigaction programs_disposition(void)
+{
+	uint64_t at;
+	return disposition_at(&at);
 }
 
 /* The lock is held, or no other thread runs yet. */
 static void remember_locked(const struct sigaction *action)
 {
-	unsigned next = atomic_load(&current) + 1;
+	uint64_t next = (atomic_load(&current) >> 1) + 1;
 	dispositions[next % SL_DISPOSITIONS] = *action;
-	atomic_store(&current, next);
+	atomic_store(&current, next << 1);
+}
+
+/* What a later call would be told of this one: flags that the kernel knows, a mask without what cannot be blocked
+ * (do_sigaction(), kernel/signal.c). */
+static struct sigaction as_kept(const struct sigaction *action)
+{
+	const int known = SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART |
+	                  SA_NODEFER | (int)SA_RESETHAND | 0x800 /* SA_EXPOSE_TAGBITS */;
+	struct sigaction kept = *action;
+	kept.sa_flags = (action->sa_flags & known) | added_flags;
+	kept.sa_restorer = added_restorer;
+	(void)sigdelset(&kept.sa_mask, SIGKILL);
+	(void)sigdelset(&kept.sa_mask, SIGSTOP);
+	return kept;
 }
 
 static bool is_handler(const struct sigaction *action)
@@ -55,15 +91,22 @@ static bool is_handler(const struct sigaction *action)
 	return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
 }
 
-/* The program's own handler, as the kernel would have called it. */
-static void chain(int number, siginfo_t *info, void *context)
+/* The program's own handler, as the kernel would have called it. What is remembered in borrowed memory is the parent's. */
+static void chain(int number, siginfo_t *info, void *context, bool is_ours)
 {
-	struct sigaction action = programs_disposition();
-	if (!is_handler(&action))
-		return;
-	if (action.sa_flags & (int)SA_RESETHAND) {
-		struct sigaction reset = {.sa_handler = SIG_DFL};
-		remember_locked(&reset);
+	struct sigaction action;
+	uint64_t at;
+	do {
+		action = disposition_at(&at);
+		if (!is_handler(&action))
+			return;
+		/* Another thread may set it anew at this moment, or be in here too: once is once. */
+	} while ((action.sa_flags & (int)SA_RESETHAND) && is_ours &&
+	         !atomic_compare_exchange_strong(&current, &at, at | SL_RESET));
+	if ((action.sa_flags & (int)SA_RESETHAND) && !is_ours) {
+		struct sigaction reset = action;
+		reset.sa_handler = SIG_DFL;
+		(void)real(number, &reset, NULL);
 	}
 	if (action.sa_flags & SA_SIGINFO)
 		action.sa_sigaction(number, info, context);
@@ -102,7 +145,7 @@ static void handle_from_kernel(int number, siginfo_t *info, void *context)
 		ask_for_report();
 	errno = saved_errno;
 	if (!is_auto)
-		chain(number, info, context);
+		chain(number, info, context, is_ours);
 }
 
 /* Our handler, with what the program asked for as far as it concerns both. */
@@ -135,6 +178,11 @@ static void take_locked(int number)
 	}
 	remember_locked(&before);
 	atomic_store(&held, number);
+	struct sigaction ours;
+	if (real(number, NULL, &ours) == 0) {
+		added_flags = ours.sa_flags & 0x04000000 /* SA_RESTORER, sigaction(2) */;
+		added_restorer = ours.sa_restorer;
+	}
 }
 
 void sl_signal_start(sl_sigaction_fn *real_sigaction)
@@ -145,14 +193,23 @@ void sl_signal_start(sl_sigaction_fn *real_sigaction)
 		take_locked(is_auto ? SIGUSR1 : (int)sl_options.signal);
 }
 
+/* Not by libc: what the program never set would look as if it had. */
+static void give_back(int number)
+{
+	struct sigaction programs = programs_disposition();
+	struct kernel_action action = {programs.sa_handler, (unsigned long)programs.sa_flags,
+	                               programs.sa_restorer, 0};
+	memcpy(&action.mask, &programs.sa_mask, sizeof(action.mask));
+	(void)SL_SYS4(SYS_rt_sigaction, number, &action, NULL, sizeof(action.mask));
+}
+
 void sl_signal_release(void)
 {
 	uint64_t signals = sl_sys_block_signals();
 	sl_lock_take(SL_LOCK_DISPOSITION);
 	int number = atomic_exchange(&held, 0);
-	struct sigaction programs = programs_disposition();
 	if (number != 0)
-		(void)real(number, &programs, NULL);
+		give_back(number);
 	sl_lock_release(SL_LOCK_DISPOSITION);
 	sl_sys_unblock_signals(signals);
 }
@@ -188,7 +245,8 @@ static int change_locked(int number, const struct sigaction *action)
 {
 	if (is_auto && (is_handler(action) || action->sa_handler == SIG_IGN))
 		return step_aside_locked(number, action);
-	remember_locked(action);
+	struct sigaction kept = as_kept(action);
+	remember_locked(&kept);
 	return is_auto ? 0 : install(number, action, NULL);
 }
 
@@ -264,7 +322,6 @@ void sl_signal_forked(void)
 	if (number == 0 || !is_auto)
 		return;
 	atomic_store(&is_given_back, true);
-	struct sigaction programs = programs_disposition();
-	(void)real(number, &programs, NULL);
+	give_back(number);
 	atomic_store(&held, 0);
 }

@@ -4,7 +4,6 @@
 
 #include "base/ownfd.h"
 #include "base/process.h"
-#include "base/sys.h"
 #include "hooks/entry.h"
 #include "hooks/real.h"
 
@@ -38,55 +37,61 @@ int sl_hook_dup(int fd)
 	return to;
 }
 
-/* A number of ours is given up: the program believes it to be free. Not for a call that is about to fail: nobody would
- * close ours then. */
-static void give_up(int fd, int to, int flags)
-{
-	if (!sl_ownfd_is(to) || (flags & ~O_CLOEXEC))
-		return;
-	if (sl_process_is_sandboxed() || sl_sys_fcntl(fd, F_GETFD, 0) >= 0)
-		sl_ownfd_yield(to);
-}
+/* dup2() or dup3() on its way. */
+struct replacement {
+	bool is_ours;
+	struct sl_fd_forgotten forgotten; /* what was at the target */
+	uint64_t given_up; /* a number of ours: the program believes it to be free, and takes it */
+};
 
-/* Before dup2() and dup3(): whatever is at `to` ends there. */
-static struct sl_fd_forgotten replacing(int fd, int to, int flags, bool *is_ours)
+/* Before the real call: whatever is at `to` ends there. */
+static struct replacement replacing(int fd, int to)
 {
-	struct sl_fd_forgotten none = {.fd = -1};
-	*is_ours = fd != to && sl_entry_is_ours();
-	if (!*is_ours)
-		return none;
-	give_up(fd, to, flags);
+	struct replacement replacement = {.is_ours = fd != to && sl_entry_is_ours()};
+	replacement.forgotten.fd = -1;
+	if (!replacement.is_ours)
+		return replacement;
+	replacement.given_up = sl_ownfd_yield(to);
 	sl_fdtable_copying(fd);
 	if (!sl_process_is_sandboxed())
 		sl_fdtable_prepare();
-	return sl_fdtable_forget(to);
+	replacement.forgotten = sl_fdtable_forget(to);
+	return replacement;
 }
 
-static void replaced(int fd, int to, bool is_ours, const struct sl_fd_forgotten *forgotten)
+static void replaced(int fd, int to, const struct replacement *replacement)
 {
-	if (!is_ours)
+	if (!replacement->is_ours)
 		return;
-	if (to < 0)
-		sl_fdtable_put_back(forgotten); /* a failed dup2() leaves `to` as it was (dup(2)) */
-	else if (!sl_fdtable_dup(fd, to))
-		sl_fdtable_commit(forgotten);
+	if (to < 0) { /* a failed dup2() leaves the target as it was (dup(2)) */
+		sl_fdtable_put_back(&replacement->forgotten);
+		sl_ownfd_put_back(replacement->given_up);
+	} else if (!sl_fdtable_dup(fd, to)) {
+		sl_fdtable_commit(&replacement->forgotten);
+	}
 }
 
 int sl_hook_dup2(int fd, int to)
 {
-	bool is_ours;
-	struct sl_fd_forgotten forgotten = replacing(fd, to, 0, &is_ours);
+	struct replacement replacement = replacing(fd, to);
 	int result = sl_real.dup2(fd, to);
-	replaced(fd, result, is_ours, &forgotten);
+	replaced(fd, result, &replacement);
+	return result;
+}
+
+int sl_hook___dup2(int fd, int to)
+{
+	struct replacement replacement = replacing(fd, to);
+	int result = sl_real.__dup2(fd, to);
+	replaced(fd, result, &replacement);
 	return result;
 }
 
 int sl_hook_dup3(int fd, int to, int flags)
 {
-	bool is_ours;
-	struct sl_fd_forgotten forgotten = replacing(fd, to, flags, &is_ours);
+	struct replacement replacement = replacing(fd, to);
 	int result = sl_real.dup3(fd, to, flags);
-	replaced(fd, result, is_ours, &forgotten);
+	replaced(fd, result, &replacement);
 	return result;
 }
 

@@ -12,14 +12,18 @@
 #include "base/sys.h"
 #include "hooks/alone.h"
 #include "hooks/entry.h"
+#include "hooks/range.h"
 #include "hooks/real.h"
+#include "hooks/walker.h"
 #include "reclaim/reclaim.h"
-#include "stack/native.h"
 
 #include "base/poison.h"
 
 #define SL_CLOSE_RANGE_UNSHARE 2u /* linux/close_range.h */
 #define SL_NOFILE_LOOKED_AT (1u << 20)
+
+/* The real call: libc's, or past it. */
+typedef int range_fn(unsigned first, unsigned last, int flags);
 
 /* Before the real close(). That is a cancellation point, and a thread that was cancelled ends in it with the fd still
  * open: so it ends here, while the record is. */
@@ -31,21 +35,18 @@ static struct sl_fd_forgotten closing(int fd)
 	return sl_entry_closing(fd);
 }
 
-/* The number of one of ours. What is there now is asked for only where that is allowed. */
-static bool is_own(int fd)
+/* close() of a number of ours: the program believes it to be free. Only the stack walker closes a pipe of its own. What is there now is
+ * asked for only where that is allowed. True: *result is the answer. */
+static bool is_answered(int fd, int *result)
 {
-	return sl_ownfd_is(fd) && (sl_process_is_sandboxed() || sl_ownfd_is_true(fd));
-}
-
-/* close() of a number of ours: the program believes it to be free. Only the stack walker closes a pipe of its own. */
-static int close_own(int fd)
-{
-	if (sl_native_is_walking()) {
-		sl_ownfd_close(fd);
-		return 0;
-	}
+	*result = 0;
+	if (sl_walker_closes(fd))
+		return true;
+	if (!sl_ownfd_is(fd) || (!sl_process_is_sandboxed() && !sl_ownfd_is_true(fd)))
+		return false;
 	errno = EBADF;
-	return -1;
+	*result = -1;
+	return true;
 }
 
 /* Whatever close() says, the number is gone: EINTR and EIO come after it was freed (close(2)). Where we had closed it before, and
@@ -65,49 +66,50 @@ static int closed(int fd, int result, const struct sl_fd_forgotten *forgotten, i
 
 int sl_hook_close(int fd)
 {
-	if (is_own(fd))
-		return close_own(fd);
-	int before = errno;
+	int result, before = errno;
+	if (is_answered(fd, &result))
+		return result;
 	struct sl_fd_forgotten forgotten = closing(fd);
 	return closed(fd, sl_real.close(fd), &forgotten, before);
 }
 
 int sl_hook___close(int fd)
 {
-	if (is_own(fd))
-		return close_own(fd);
-	int before = errno;
+	int result, before = errno;
+	if (is_answered(fd, &result))
+		return result;
 	struct sl_fd_forgotten forgotten = closing(fd);
 	return closed(fd, sl_real.__close(fd), &forgotten, before);
 }
 
 /* Close first..last, in which no number is ours. The whole range is forgotten before and settled after. */
-static int close_plain_range(unsigned first, unsigned last, int flags, bool is_ours)
+static int close_plain_range(range_fn *real, unsigned first, unsigned last, int flags, bool is_ours)
 {
 	if (first > last)
 		return 0;
 	if (is_ours)
 		sl_fdtable_forget_range(first, last);
-	int result = sl_real.close_range(first, last, flags);
+	int result = real(first, last, flags);
 	if (is_ours)
 		sl_fdtable_settle_range(first, last, result == 0);
 	return result;
 }
 
 /* Around the numbers of ours. */
-static int close_programs_range(unsigned first, unsigned last, int flags)
+static int close_programs_range(range_fn *real, unsigned first, unsigned last, int flags)
 {
 	bool is_ours = sl_entry_is_ours();
 	int own;
 	while ((own = sl_ownfd_first_in(first, last)) >= 0) {
-		int result = (unsigned)own == first
-		                     ? 0
-		                     : close_plain_range(first, (unsigned)own - 1, flags, is_ours);
+		int result =
+			(unsigned)own == first
+				? 0
+				: close_plain_range(real, first, (unsigned)own - 1, flags, is_ours);
 		if (result < 0 || (unsigned)own == last)
 			return result;
 		first = (unsigned)own + 1;
 	}
-	return close_plain_range(first, last, flags, is_ours);
+	return close_plain_range(real, first, last, flags, is_ours);
 }
 
 static bool closes(unsigned first, unsigned last, int flags)
@@ -116,23 +118,38 @@ static bool closes(unsigned first, unsigned last, int flags)
 }
 
 /* In a table of the caller's own: that of its only thread, or a new one, of which the ledger knows nothing. */
-static int close_range_unshared(unsigned first, unsigned last, int flags)
+static int close_range_unshared(range_fn *real, unsigned first, unsigned last, int flags)
 {
 	struct sl_alone alone;
 	sl_alone_begin(&alone);
 	int result = alone.is_single && closes(first, last, flags)
-	                     ? close_programs_range(first, last, flags)
-	                     : sl_real.close_range(first, last, flags);
+	                     ? close_programs_range(real, first, last, flags)
+	                     : real(first, last, flags);
 	sl_alone_end(&alone, result == 0);
 	return result;
 }
 
-int sl_hook_close_range(unsigned int first, unsigned int last, int flags)
+static int close_range_by(range_fn *real, unsigned first, unsigned last, int flags)
 {
 	if ((unsigned)flags & SL_CLOSE_RANGE_UNSHARE)
-		return close_range_unshared(first, last, flags);
-	return closes(first, last, flags) ? close_programs_range(first, last, flags)
-	                                  : sl_real.close_range(first, last, flags);
+		return close_range_unshared(real, first, last, flags);
+	return closes(first, last, flags) ? close_programs_range(real, first, last, flags)
+	                                  : real(first, last, flags);
+}
+
+int sl_hook_close_range(unsigned int first, unsigned int last, int flags)
+{
+	return close_range_by(sl_real.close_range, first, last, flags);
+}
+
+static int real_past_libc(unsigned first, unsigned last, int flags)
+{
+	return (int)sl_real.syscall(SYS_close_range, first, last, flags, 0, 0, 0);
+}
+
+int sl_close_range_past_libc(unsigned first, unsigned last, int flags)
+{
+	return close_range_by(real_past_libc, first, last, flags);
 }
 
 /* Number by number, up to `end`: for a kernel without close_range(). Not with close(): closefrom() is no cancellation
@@ -173,7 +190,7 @@ void sl_hook_closefrom(int first)
 	int own;
 	while ((own = sl_ownfd_first_in(from, INT32_MAX)) >= 0) {
 		if ((unsigned)own > from &&
-		    close_plain_range(from, (unsigned)own - 1, 0, is_ours) < 0)
+		    close_plain_range(sl_real.close_range, from, (unsigned)own - 1, 0, is_ours) < 0)
 			close_each(from, (unsigned)own);
 		from = (unsigned)own + 1;
 	}
@@ -186,8 +203,9 @@ void sl_hook_closefrom(int first)
 
 int sl_hook_shutdown(int fd, int how)
 {
+	bool is_ours = sl_entry_is_ours_at(fd);
 	int result = sl_real.shutdown(fd, how);
-	if (result == 0) {
+	if (result == 0 && is_ours) {
 		uint32_t flags = how == SHUT_RD   ? SL_FD_SHUT_READ
 		                 : how == SHUT_WR ? SL_FD_SHUT_WRITE
 		                                  : SL_FD_SHUT_READ | SL_FD_SHUT_WRITE;

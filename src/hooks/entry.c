@@ -23,6 +23,12 @@ bool sl_entry_is_watching(void)
 	return atomic_load_explicit(&sl_power_is_on, memory_order_relaxed) && sl_entry_is_ours();
 }
 
+bool sl_entry_is_ours_at(int fd)
+{
+	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	return slot && sl_fd_state_of(atomic_load(&slot->head)) == SL_FD_OPEN && sl_entry_is_ours();
+}
+
 void sl_entry_opening(const void *caller, bool is_tcp, struct sl_origin *origin)
 {
 	*origin = (struct sl_origin){.site = SL_SITE_NO_STACK};
@@ -55,11 +61,8 @@ void sl_entry_opened(int fd, enum sl_kind kind, uint32_t flags, const struct sl_
 struct sl_fd_forgotten sl_entry_closing(int fd)
 {
 	struct sl_fd_forgotten none = {.fd = -1};
-	const struct sl_fd_slot *slot = sl_fdtable_slot(fd);
 	/* The pid is asked for only where there is a record to lose. */
-	if (!slot || sl_fd_state_of(atomic_load(&slot->head)) != SL_FD_OPEN || !sl_entry_is_ours())
-		return none;
-	return sl_fdtable_forget(fd);
+	return sl_entry_is_ours_at(fd) ? sl_fdtable_forget(fd) : none;
 }
 
 void sl_entry_failed(int error, int fd)

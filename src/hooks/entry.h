@@ -22,6 +22,9 @@ extern _Atomic bool sl_hooks_are_live;
  * own. One system call. */
 bool sl_entry_is_ours(void);
 
+/* ... where something is recorded at fd: else no question, and no. */
+bool sl_entry_is_ours_at(int fd);
+
 /* May this call record a new socket? Not while the library is switched off either (control/power.h). */
 bool sl_entry_is_watching(void);
 

@@ -11,9 +11,10 @@
 #include "base/sys.h"
 #include "hooks/alone.h"
 #include "hooks/entry.h"
+#include "hooks/range.h"
 #include "hooks/real.h"
+#include "hooks/walker.h"
 #include "reclaim/dead.h"
-#include "stack/native.h"
 #include "watch/worker.h"
 
 #include "base/poison.h"
@@ -66,6 +67,8 @@ long sl_hook_syscall(long number, long a, long b, long c, long d, long e, long f
 {
 	if (number == SYS_close)
 		return close_past_libc((int)a);
+	if (number == SYS_close_range)
+		return sl_close_range_past_libc((unsigned)a, (unsigned)b, (int)c);
 	if (number != SYS_seccomp)
 		return sl_real.syscall(number, a, b, c, d, e, f);
 	/* Without a filter it is a question whether the kernel could. */
@@ -95,36 +98,20 @@ void sl_hook_pthread_exit(void *value)
 	sl_real.pthread_exit(value);
 }
 
-/* A pipe that the stack walker opens, to check addresses with, is one of our own fds. */
-static int hide_pipe(int fds[2])
-{
-	int in = sl_ownfd_take(fds[0]);
-	int out = sl_ownfd_take(fds[1]);
-	if (in >= 0 && out >= 0) {
-		fds[0] = in;
-		fds[1] = out;
-		return 0;
-	}
-	if (in >= 0)
-		sl_ownfd_close(in);
-	if (out >= 0)
-		sl_ownfd_close(out);
-	/* The walker looks at the numbers, not at the result: those it had are the program's next. */
-	fds[0] = fds[1] = -1;
-	errno = EMFILE;
-	return -1;
-}
-
 int sl_hook_pipe(int fds[2])
 {
+	if (sl_walker_gets(fds))
+		return 0;
 	int result = sl_real.pipe(fds);
-	return result == 0 && sl_native_is_walking() ? hide_pipe(fds) : result;
+	return result == 0 ? sl_walker_opened(fds) : result;
 }
 
 int sl_hook_pipe2(int fds[2], int flags)
 {
+	if (sl_walker_gets(fds))
+		return 0;
 	int result = sl_real.pipe2(fds, flags);
-	return result == 0 && sl_native_is_walking() ? hide_pipe(fds) : result;
+	return result == 0 ? sl_walker_opened(fds) : result;
 }
 
 int sl_hook_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)

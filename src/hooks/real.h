@@ -8,16 +8,20 @@
 #ifndef SL_HOOKS_REAL_H
 #define SL_HOOKS_REAL_H
 
+#include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <threads.h>
 #include <time.h>
 
 typedef void sl_signal_fn(int number);
+typedef void *sl_thread_start_fn(void *argument);
 
 struct sl_real {
 #define SL_HOOK(type, missing, name, parameters, arguments) type(*name) parameters;

@@ -9,9 +9,11 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "base/ownfd.h"
 #include "hooks/entry.h"
 #include "hooks/guarded.h"
 #include "hooks/real.h"
+#include "hooks/walker.h"
 
 #include "base/poison.h"
 
@@ -103,6 +105,8 @@ __attribute__((noinline, cold)) static size_t room_of(const struct iovec *iov, s
 ssize_t sl_hook_read(int fd, void *bytes, size_t n)
 {
 	volatile struct before before;
+	if (n == 1 && fd >= SL_OWN_FD_FLOOR && sl_walker_has_lost(fd))
+		return -1;
 	if (!look_in(&before, fd, n))
 		return sl_real.read(fd, bytes, n);
 	return came_in(&before, sl_real.read(fd, bytes, n));
@@ -251,7 +255,11 @@ __attribute__((noinline, cold)) static void note_passed(const struct msghdr *mes
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&copy); c; c = CMSG_NXTHDR(&copy, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
-		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
+		/* Not every kind of socket looks at what it is given: the length may be any. */
+		size_t left = copy.msg_controllen -
+		              (size_t)((const char *)c - (const char *)copy.msg_control);
+		size_t end = c->cmsg_len < left ? c->cmsg_len : left;
+		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= end; at += sizeof(int)) {
 			int fd;
 			memcpy(&fd, (const char *)c + at, sizeof(fd));
 			sl_fdtable_mark_all_of(fd, SL_FD_PASSED);

@@ -300,6 +300,14 @@ void sl_fdtable_put_back(const struct sl_fd_forgotten *forgotten)
 		forgotten_becomes(forgotten, SL_FD_OPEN);
 }
 
+void sl_fdtable_give_up(const struct sl_fd_forgotten *opening)
+{
+	struct sl_fd_slot *slot = sl_fdtable_slot(opening->fd);
+	uint64_t head = opening->head;
+	if (slot && sl_fd_state_of(head) == SL_FD_OPENING)
+		(void)atomic_compare_exchange_strong(&slot->head, &head, freed(head));
+}
+
 /* Calls `act` for each slot of first..last that exists. */
 static void for_each_slot(unsigned first, unsigned last, void (*act)(int fd, bool flag), bool flag)
 {

@@ -194,6 +194,8 @@ bool sl_fdtable_dup(int from, int to);
 struct sl_fd_forgotten sl_fdtable_forget(int fd);
 void sl_fdtable_commit(const struct sl_fd_forgotten *forgotten);
 void sl_fdtable_put_back(const struct sl_fd_forgotten *forgotten);
+/* A record that nobody goes on writing: its thread is in the process that this one was forked from. */
+void sl_fdtable_give_up(const struct sl_fd_forgotten *opening);
 
 /* The two phases for all of first..last at once. Settling commits what is between the phases there, or puts it back: another
  * thread's close of one of these numbers too, which the worker's next sweep sets right. */

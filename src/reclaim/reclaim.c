@@ -485,15 +485,19 @@ static void reserve_dead_sockets(void)
 		(void)sl_dead_socket(i & 1 ? AF_INET6 : AF_INET, i & 2);
 }
 
-void sl_reclaim_start(sl_event_fn *tell_event)
+void sl_reclaim_ready(void)
 {
-	tell_fn = tell_event;
-	sl_suspects_tell_gone(gone);
 	if (sl_options.action != SL_ACTION_REPORT || sl_options_want_rescue(&sl_options) ||
 	    sl_options.keepalive_s != SL_OFF)
 		(void)sl_act_start(); /* or at the first action */
 	if (sl_options.action >= SL_ACTION_NEUTRALIZE)
 		reserve_dead_sockets();
+}
+
+void sl_reclaim_start(sl_event_fn *tell_event)
+{
+	tell_fn = tell_event;
+	sl_suspects_tell_gone(gone);
 }
 
 void sl_reclaim_rest(void)

@@ -13,6 +13,9 @@
 #include "reclaim/event.h"
 #include "watch/suspects.h"
 
+/* Reserve what actions need among the program's numbers, where there may be some. Before the worker is started, in each process. */
+void sl_reclaim_ready(void);
+
 /* Where events go. Called once as the worker starts, in each process. */
 void sl_reclaim_start(sl_event_fn *tell);
 

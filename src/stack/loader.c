@@ -1,16 +1,20 @@
 #include "stack/loader.h"
 
+#include <link.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "base/process.h"
 #include "base/sys.h"
 
 #include "base/poison.h"
 
 #define SL_GATE_WAIT_MS 20
 
-enum { SL_GATE_OPEN, SL_GATE_FORKING, SL_GATE_CLOSED };
+/* Unsure: in a forked child, until the worker has been in. */
+enum { SL_GATE_OPEN, SL_GATE_FORKING, SL_GATE_UNSURE, SL_GATE_CLOSED };
 
 static _Atomic uint32_t gate;   /* futex word */
 static _Atomic uint32_t inside; /* futex word: threads that are */
@@ -34,7 +38,7 @@ bool sl_loader_enter(void)
 		if (now == SL_GATE_OPEN)
 			return true;
 		sl_loader_leave();
-		if (now == SL_GATE_CLOSED)
+		if (now != SL_GATE_FORKING)
 			return false;
 		wait_on(&gate, SL_GATE_FORKING, false);
 	}
@@ -64,6 +68,23 @@ void sl_loader_fork_parent(void)
 void sl_loader_forked(void)
 {
 	bool was_inside = atomic_exchange(&inside, 0) != 0;
-	atomic_store(&gate, was_inside || atomic_load(&gate) == SL_GATE_CLOSED ? SL_GATE_CLOSED
-	                                                                       : SL_GATE_OPEN);
+	if (was_inside || atomic_load(&gate) == SL_GATE_CLOSED || !sl_process_may_make_threads())
+		atomic_store(&gate, SL_GATE_CLOSED);
+	else
+		atomic_store(&gate, sl_process_has_threads() ? SL_GATE_UNSURE : SL_GATE_OPEN);
+}
+
+static int look_at_first(struct dl_phdr_info *info, size_t size, void *context)
+{
+	(void)info, (void)size, (void)context;
+	return 1;
+}
+
+void sl_loader_try(void)
+{
+	uint32_t unsure = SL_GATE_UNSURE;
+	if (atomic_load(&gate) != SL_GATE_UNSURE)
+		return;
+	(void)dl_iterate_phdr(look_at_first, NULL);
+	(void)atomic_compare_exchange_strong(&gate, &unsure, SL_GATE_OPEN);
 }

@@ -19,7 +19,12 @@ void sl_loader_leave(void);
 
 void sl_loader_fork_prepare(void);
 void sl_loader_fork_parent(void);
-/* In the child, whether a handler told of the fork or not. */
+/* In the child, whether a handler told of the fork or not. A thread of the program may have held the lock of the loader's list, which
+ * libc does not put right: then the gate stays closed, until a thread of ours has got through. */
 void sl_loader_forked(void);
+
+/* Get through, and open the gate.
+ * Context: the worker. Blocks: for ever, where the lock is lost. */
+void sl_loader_try(void);
 
 #endif

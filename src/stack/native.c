@@ -17,7 +17,9 @@
 
 typedef int walk_fn(void **frames, int size);
 
-static _Atomic(walk_fn *) walk; /* NULL until opened */
+static walk_fn *opened;         /* constant after start; NULL: no libunwind */
+static const char *why_not;     /* the same */
+static _Atomic(walk_fn *) walk; /* NULL until it has walked once */
 static __thread bool is_walking;
 
 bool sl_native_is_walking(void)
@@ -45,32 +47,35 @@ static bool has_sanitizer(void)
 	return false;
 }
 
-static const char *why_not; /* written at start; NULL: libunwind is there */
-
-void sl_native_start(void)
+void sl_native_open(void)
 {
 	int saved_errno = errno;
-	why_not = NULL;
-	if (atomic_load(&walk))
+	if (opened)
 		return;
+	why_not = NULL;
 	if (sl_options.stacks != SL_STACKS_NATIVE && has_sanitizer()) {
 		why_not = "this program has a sanitizer's runtime: going on without native "
 			  "stacks; stacks=native takes them all the same";
 		return;
 	}
-	/* Not walked with here: the pipe that it opens at its first walk takes, for a moment, the lowest free numbers. In a
-	 * hook they are those of the thread that is about to open something. */
 	void *libunwind = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
-	atomic_store(&walk, libunwind ? (walk_fn *)dlsym(libunwind, "unw_backtrace") : NULL);
-	if (!atomic_load(&walk))
+	opened = libunwind ? (walk_fn *)dlsym(libunwind, "unw_backtrace") : NULL;
+	if (!opened)
 		why_not = "libunwind.so.8 cannot be opened: going on without native stacks";
 	errno = saved_errno;
 }
 
-void sl_native_say(void)
+void sl_native_start(void)
 {
+	void *frames[SL_OWN_FRAMES];
+	sl_loader_try();
 	if (why_not && sl_options.stacks != SL_STACKS_NONE)
 		sl_log(why_not, NULL);
+	if (!opened || atomic_load(&walk) || !sl_loader_enter())
+		return;
+	(void)walk_with(opened, frames, SL_OWN_FRAMES);
+	atomic_store(&walk, opened);
+	sl_loader_leave();
 }
 
 uint32_t sl_native_capture(const struct sl_guard *g, const void *caller, uint64_t *words,

@@ -13,12 +13,14 @@
 
 #include "base/guard.h"
 
-/* Open libunwind.
- * Context: the constructor, before the program has threads and numbers of its own: the loader opens files, and takes its lock. */
-void sl_native_start(void);
+/* Open libunwind. Context: the constructor, before the program has threads and numbers of its own: the loader opens files, and takes its
+ * lock. Not a thread with an fd table of its own: the program's malloc() may walk stacks by libunwind as well, whose pipe would be
+ * one of that table, and its numbers those of the program's stdin and stdout. */
+void sl_native_open(void);
 
-/* Say in a line if it is missing, or does not go with this program. Context: the worker's start: who opens no socket needs none. */
-void sl_native_say(void);
+/* Walk one stack, so that the first real one is quick. Says so where libunwind is missing, or does not go with this program.
+ * Context: the worker. */
+void sl_native_start(void);
 
 /* Return addresses of this thread's stack, innermost first, beginning with `caller` (the address that the hook
  * returns to): at most `limit`, into words. Returns how many; 0: not to be had. More than limit: is_cut.

@@ -68,7 +68,7 @@ static bool is_recorded(int fd)
 	return sl_fd_state_of(head_at(fd)) != SL_FD_FREE;
 }
 
-/* Closes that had begun when they were met; the worker's. */
+/* Closes that had begun when they were met, and records that were being written; the worker's. */
 static struct {
 	int fd;
 	uint64_t head;
@@ -76,19 +76,24 @@ static struct {
 } closes[SL_CLOSES];
 
 /* A close that has begun, of a number that is open all the same. It is under way; or, if it stays so, it never came to the
- * kernel: the thread was cancelled on the way. Then the record comes back. */
-static void look_at_close(const struct scan *scan, int fd)
+ * kernel: the thread was cancelled on the way, or it is not in this process, which was forked then. Then the record comes back. The
+ * same of one that was being written: it is made anew. */
+static void look_at_unfinished(const struct scan *scan, int fd)
 {
 	const struct sl_fd_forgotten forgotten = {fd, head_at(fd)};
 	unsigned place = (unsigned)fd % SL_CLOSES;
-	if (sl_fd_state_of(forgotten.head) != SL_FD_CLOSING)
+	bool is_closing = sl_fd_state_of(forgotten.head) == SL_FD_CLOSING;
+	if (!is_closing && sl_fd_state_of(forgotten.head) != SL_FD_OPENING)
 		return;
 	if (closes[place].fd != fd || closes[place].head != forgotten.head) {
 		closes[place].fd = fd;
 		closes[place].head = forgotten.head;
 		closes[place].met_at_ms = scan->now_ms;
 	} else if (scan->now_ms - closes[place].met_at_ms >= SL_CLOSE_LOST_MS) {
-		sl_fdtable_put_back(&forgotten);
+		if (is_closing)
+			sl_fdtable_put_back(&forgotten);
+		else
+			sl_fdtable_give_up(&forgotten);
 	}
 }
 
@@ -139,12 +144,24 @@ static void settle(struct scan *scan)
 	scan->count = 0;
 }
 
+/* A number that was closed past the hooks, and is another socket by now: what is recorded there is over. */
+static bool is_replaced(int fd)
+{
+	struct sl_fd_record record;
+	if (!sl_fdtable_get(fd, &record) || !record.cookie || (record.marks & SL_MARK_DEAD))
+		return false;
+	uint64_t cookie = sl_kernel_cookie(fd);
+	if (cookie == record.cookie || cookie == 0)
+		return false; /* no socket at all is the sweep's to find */
+	sl_fdtable_drop(fd, record.generation);
+	return true;
+}
+
 static void look_at(struct scan *scan, int fd)
 {
-	if (is_recorded(fd)) {
-		look_at_close(scan, fd);
+	look_at_unfinished(scan, fd);
+	if (is_recorded(fd) && !is_replaced(fd))
 		return;
-	}
 	enum sl_kind kind = sl_kernel_kind(fd);
 	if (kind == SL_KIND_NONE)
 		return;

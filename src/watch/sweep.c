@@ -137,11 +137,12 @@ static bool is_dead(const struct sl_kernel_tcp *tcp, const struct sl_fd_record *
 /* Has this connection been met in this survey under another number? */
 static void note_sharing(struct sweep *sweep, struct sl_survey_row *row)
 {
+	struct seen_cookie *seen = NULL;
+	/* What was adopted may be a copy of any: it came past the hooks. */
+	if (!(row->record.flags & SL_FD_DUPED) && sl_fdtable_adopted() == 0)
+		return;
 	uint64_t cookie =
 		row->record.cookie ? row->record.cookie : sl_kernel_cookie(row->record.fd);
-	struct seen_cookie *seen = NULL;
-	if (!(row->record.flags & (SL_FD_DUPED | SL_FD_ADOPTED)))
-		return;
 	HASH_FIND(hh, sweep->seen, &cookie, sizeof(cookie), seen);
 	if (seen) {
 		row->is_shared = row->is_duplicate = true;

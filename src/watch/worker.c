@@ -126,9 +126,12 @@ static void start(void)
 		sl_sys_unblock_signals(signals);
 		return; /* another thread is at it, or forking */
 	}
-	if (atomic_load(&state) == SL_WORKER_NONE && atomic_load(&resters) == 0) {
+	if (atomic_load(&state) == SL_WORKER_NONE && atomic_load(&resters) == 0 &&
+	    sl_process_may_make_threads()) {
 		atomic_store(&started_at_ms, sl_clock_ms());
 		atomic_store(&state, SL_WORKER_STARTING);
+		if (duties.ready)
+			duties.ready();
 		if (!sl_thread_start("sockleak", work))
 			atomic_store(&state, SL_WORKER_NONE);
 	}

@@ -29,6 +29,9 @@ struct sl_pressure {
 };
 
 struct sl_worker_duties {
+	/* Before the thread is made, by the one of the program that makes it: what takes low numbers for a moment, which would be in
+	 * the way of a program that runs. NULL: nothing. */
+	void (*ready)(void);
 	void (*start)(void); /* once, before the first turn: what takes the loader's lock */
 	/* Each turn; returns how many ms the worker may sleep. */
 	uint64_t (*turn)(unsigned wanted, const struct sl_pressure *pressure);

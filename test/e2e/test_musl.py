@@ -154,7 +154,7 @@ def test_names_that_musl_lacks(victim):
 
 
 # The suites that need nothing of glibc's own, as far as they are there.
-SUITES = "exec forks passing past sockets".split()
+SUITES = "exec passing past sockets".split()
 CASES = [pair for pair in test_transparent.CASES if pair[0] in SUITES]
 
 

@@ -28,6 +28,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -145,7 +146,20 @@ static inline const char *kind_of(int fd)
 	return type == SOCK_STREAM ? "tcp" : "udp";
 }
 
-/* Which descriptors are open under 1,024, and which are sockets. */
+/* The first number at which the socket of fd lies. */
+static inline int first_of(int fd)
+{
+	struct stat socket, other;
+	int first = 0;
+	if (fstat(fd, &socket) != 0)
+		cases_die("fstat");
+	while (fstat(first, &other) != 0 || other.st_ino != socket.st_ino ||
+	       other.st_dev != socket.st_dev)
+		first++;
+	return first;
+}
+
+/* Which descriptors are open under 1,024, which are sockets, and which of these the same as one before: "7:tcp=3". */
 static inline void tell_fds(const char *when)
 {
 	char text[CASES_OBSERVED];
@@ -156,6 +170,8 @@ static inline void tell_fds(const char *when)
 			continue;
 		n += (size_t)snprintf(text + n, sizeof(text) - n, " %d%s%s", fd, kind ? ":" : "",
 		                      kind ? kind : "");
+		if (kind && first_of(fd) != fd)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "=%d", first_of(fd));
 	}
 	text[n] = 0;
 	tell("%s:%s", when, text);

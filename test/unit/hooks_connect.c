@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 
 int __connect(int fd, const struct sockaddr *address, socklen_t length);
 
+#define PAGE 4096
 #define IN_PROGRESS (SL_FD_OUT | SL_FD_CONNECTING)
 
 typedef int connect_fn(int fd, const struct sockaddr *address, socklen_t length);
@@ -68,7 +70,36 @@ static void check_connected(connect_fn *reach)
 	assert_dest(fd, port);
 	FAILS_AS(to_by_kernel(fd, port), to(reach, fd, port)); /* EISCONN */
 	assert_int_equal(record_of(fd).flags, SL_FD_OUT | SL_FD_CONNECTED);
+	FAILS_AS(to_by_kernel(fd, 1), to(reach, fd, 1)); /* it stays where it is */
+	assert_int_equal(record_of(fd).flags, SL_FD_OUT | SL_FD_CONNECTED);
+	assert_dest(fd, port);
 	assert_int_equal(close(fd) + close(listener), 0);
+}
+
+/* An address that lies wholly or in part where nothing can be read; and one at the very end of what can be. */
+static void check_wild(int fd, connect_fn *reach, uint16_t port)
+{
+	const struct sockaddr *wild[] = {(void *)8, (void *)-8, (void *)(UINTPTR_MAX / 2)};
+	struct sockaddr_in place = loopback(port);
+	char *pages =
+		mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(pages, MAP_FAILED);
+	assert_int_equal(mprotect(pages + PAGE, PAGE, PROT_NONE), 0);
+	for (unsigned i = 0; i < sizeof(wild) / sizeof(wild[0]); i++)
+		FAILS_AS(SL_SYS3(SYS_connect, fd, wild[i], 16), reach(fd, wild[i], 16));
+	for (unsigned before = 0; before < sizeof(place); before++) {
+		char *at = pages + PAGE - before;
+		memcpy(at, &place, before);
+		FAILS_AS(SL_SYS3(SYS_connect, fd, at, sizeof(place)),
+		         reach(fd, (struct sockaddr *)at, sizeof(place))); /* EFAULT */
+		assert_int_equal(record_of(fd).flags, SL_FD_OUT);
+	}
+	char *last = pages + PAGE - sizeof(place);
+	memcpy(last, &place, sizeof(place));
+	FAILS_AS(SL_SYS3(SYS_connect, fd, last, sizeof(place)),
+	         reach(fd, (struct sockaddr *)last, sizeof(place))); /* ECONNREFUSED */
+	assert_dest(fd, port);
+	assert_int_equal(munmap(pages, 2 * PAGE), 0);
 }
 
 static void check_refused(connect_fn *reach)
@@ -81,6 +112,7 @@ static void check_refused(connect_fn *reach)
 	assert_dest(fd, port);
 	FAILS_AS(to_by_kernel(-1, port), to(reach, -1, port));
 	FAILS_AS(SL_SYS3(SYS_connect, fd, NULL, 16), reach(fd, NULL, 16));
+	check_wild(fd, reach, port);
 	struct sockaddr_in place = loopback(port);
 	FAILS_AS(SL_SYS3(SYS_connect, fd, &place, 3),
 	         reach(fd, (const struct sockaddr *)&place, 3));

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #define FREE_NUMBER 700 /* nothing is there in these tests */
 
 int __fcntl(int fd, int command, ...);
+int __dup2(int fd, int to);
 
 static int tcp_socket(void)
 {
@@ -173,7 +175,15 @@ static void check_failure(put_fn *put, long (*by_kernel)(int fd, int to))
 static void check_onto_own(put_fn *put, long (*by_kernel)(int fd, int to))
 {
 	int own = own_fd_make(), fd = tcp_socket();
+	struct rlimit files, lower;
 	FAILS_AS(by_kernel(-1, own), put(-1, own));
+	assert_true(sl_ownfd_is(own) && is_open(own));
+	/* Beyond the limit: it fails, and a close() must not find what is there. */
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	lower = (struct rlimit){(rlim_t)own, files.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &lower), 0);
+	FAILS_AS(by_kernel(fd, own), put(fd, own));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
 	assert_true(sl_ownfd_is(own) && is_open(own));
 	assert_int_equal(UNTOUCHED(put(fd, own)), own);
 	assert_false(sl_ownfd_is(own));
@@ -196,20 +206,31 @@ static long dup2_by_kernel(int fd, int to)
 	return SL_SYS3(SYS_dup3, fd, to, 0);
 }
 
-static void test_hook_dup2(void **state)
+static void check_dup2(put_fn *put)
 {
-	(void)state;
-	check_put(dup2, dup2_by_kernel);
+	check_put(put, dup2_by_kernel);
 	struct tcp_pair pair;
 	tcp_open(&pair);
 	struct sl_fd_record before = record_of(pair.client);
-	assert_int_equal(UNTOUCHED(dup2(pair.client, pair.client)), pair.client);
+	assert_int_equal(UNTOUCHED(put(pair.client, pair.client)), pair.client);
 	assert_int_equal(record_of(pair.client).generation, before.generation);
 	assert_int_equal(record_of(pair.client).flags, before.flags);
 	errno = 0;
-	assert_int_equal(dup2(FREE_NUMBER, FREE_NUMBER), -1);
+	assert_int_equal(put(FREE_NUMBER, FREE_NUMBER), -1);
 	assert_int_equal(errno, EBADF);
 	tcp_close(&pair);
+}
+
+static void test_hook_dup2(void **state)
+{
+	(void)state;
+	check_dup2(dup2);
+}
+
+static void test_hook___dup2(void **state)
+{
+	(void)state;
+	check_dup2(__dup2);
 }
 
 static int by_dup3(int fd, int to)
@@ -365,7 +386,8 @@ static int arrange_numbers(void *context)
 {
 	const int *fds = context;
 	bool is_good = dup2(fds[0], fds[1]) == fds[1] && dup3(fds[0], fds[2], 0) == fds[2] &&
-	               dup(fds[0]) >= 0 && fcntl(fds[0], F_DUPFD, FREE_NUMBER) == FREE_NUMBER;
+	               dup(fds[0]) >= 0 && fcntl(fds[0], F_DUPFD, FREE_NUMBER) == FREE_NUMBER &&
+	               close(fds[2]) == 0; /* in its own table */
 	return is_good ? 0 : 1;
 }
 
@@ -393,6 +415,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hook_dup),
 		cmocka_unit_test(test_hook_dup2),
+		cmocka_unit_test(test_hook___dup2),
 		cmocka_unit_test(test_hook_dup3),
 		cmocka_unit_test(test_hook_fcntl),
 		cmocka_unit_test(test_hook_fcntl64),

@@ -381,6 +381,46 @@ static void a_vfork_childs_close_is_not_its_parents(void **state)
 	assert_int_equal(close(numbers.fd) + close(numbers.high), 0);
 }
 
+struct swapped {
+	int fd;
+	struct sockaddr_in place;
+};
+
+/* Something of the child's own, at a number of its parent's. */
+static int use_in_its_place(void *context)
+{
+	struct swapped *swapped = context;
+	int own = (int)SL_SYS3(SYS_socket, AF_INET, SOCK_STREAM, 0);
+	NEED(dup2(own, swapped->fd) == swapped->fd);
+	NEED(connect(swapped->fd, (struct sockaddr *)&swapped->place, sizeof(swapped->place)) == 0);
+	NEED(shutdown(swapped->fd, SHUT_RDWR) == 0);
+	own = (int)SL_SYS3(SYS_socket, AF_INET, SOCK_STREAM, 0);
+	NEED(dup2(own, swapped->fd) == swapped->fd);
+	NEED(listen(swapped->fd, 1) == 0);
+	return 0;
+}
+
+static void a_vfork_childs_socket_is_not_its_parents(void **state)
+{
+	(void)state;
+	struct swapped swapped = {.place = {.sin_family = AF_INET}};
+	socklen_t length = sizeof(swapped.place);
+	swapped.place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	int at = socket(AF_INET, SOCK_STREAM, 0), near = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(at, (struct sockaddr *)&swapped.place, length), 0);
+	assert_int_equal(listen(at, 8), 0);
+	assert_int_equal(getsockname(at, (struct sockaddr *)&swapped.place, &length), 0);
+	assert_int_equal(connect(near, (struct sockaddr *)&swapped.place, length), 0);
+	swapped.fd = accept(at, NULL, NULL);
+	struct sl_fd_record before = record_of(swapped.fd);
+	assert_int_equal(in_vfork(use_in_its_place, &swapped), 0);
+	struct sl_fd_record after = record_of(swapped.fd);
+	assert_int_equal(after.generation, before.generation);
+	assert_int_equal(after.flags, before.flags);
+	assert_int_equal(after.dest, before.dest);
+	assert_int_equal(close(at) + close(near) + close(swapped.fd), 0);
+}
+
 static int close_late(void *context)
 {
 	return close(*(int *)context) == -1 ? 0 : 1;
@@ -464,6 +504,7 @@ int main(void)
 		cmocka_unit_test(without_close_range_the_ledger_stays_true),
 		cmocka_unit_test(test_hook_shutdown),
 		cmocka_unit_test(a_vfork_childs_close_is_not_its_parents),
+		cmocka_unit_test(a_vfork_childs_socket_is_not_its_parents),
 		cmocka_unit_test(a_vfork_childs_late_close_is_not_its_parents),
 		cmocka_unit_test(a_forked_childs_late_close_is_its_own),
 		cmocka_unit_test(a_close_waits_for_an_action),

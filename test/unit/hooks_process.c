@@ -287,6 +287,21 @@ static void check_raw_close(void)
 	sl_ownfd_close(own);
 }
 
+static void check_raw_range(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0), own = own_fd_make();
+	assert_int_equal(dup2(fd, own + 1), own + 1);
+	FAILS_AS(SL_SYS3(SYS_close_range, 2, 1, 0), syscall(SYS_close_range, 2, 1, 0));
+	FAILS_AS(SL_SYS3(SYS_close_range, fd, fd, 0x40), syscall(SYS_close_range, fd, fd, 0x40));
+	assert_true(is_seen(fd) && is_seen(own + 1));
+	assert_int_equal(UNTOUCHED(syscall(SYS_close_range, fd, fd, 0)), 0);
+	assert_true(is_free(fd) && !is_open(fd));
+	assert_int_equal(UNTOUCHED(syscall(SYS_close_range, own, ~0U, 0)), 0);
+	assert_true(is_free(own + 1) && !is_open(own + 1));
+	assert_true(sl_ownfd_is(own) && is_open(own));
+	sl_ownfd_close(own);
+}
+
 static void *close_when_cancelled(void *fd)
 {
 	(void)pthread_cancel(pthread_self());
@@ -302,6 +317,7 @@ static void test_hook_syscall(void **state)
 	FAILS_AS(SL_SYS0(99999), syscall(99999));
 	check_arguments();
 	check_raw_close();
+	check_raw_range();
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	pthread_t thread;
 	void *end;
@@ -450,6 +466,7 @@ static int connect_and_end(const struct sockaddr_in *place, int listener)
 	NEED(fd >= 0 && is_seen(fd) && record_of(fd).site == SL_SITE_NO_STACK);
 	NEED(connect(fd, (const struct sockaddr *)place, sizeof(*place)) == 0);
 	NEED(record_of(fd).flags == (SL_FD_OUT | SL_FD_CONNECTED));
+	NEED(record_of(fd).dest != 0);
 	int server = accept(listener, NULL, NULL);
 	NEED(server >= 0 && is_seen(server));
 	NEED(send(fd, "x", 1, 0) == 1 && recv(server, &byte, 1, 0) == 1);

@@ -25,6 +25,7 @@
 #include "ledger/sites.h"
 #include "tcp.h"
 #include "watch/adopt.h"
+#include "watch/kernel.h"
 
 static uint64_t adopted_before, opened_before, of_site_before;
 
@@ -166,6 +167,30 @@ static void what_is_recorded_stays(void **state)
 	assert_true(is_recorded(pair.server));
 }
 
+/* A number that was closed and given out again past the hooks is another socket: what was known of the first is over. */
+static void a_number_that_is_another_socket_by_now(void **state)
+{
+	(void)state;
+	int kept = socket(AF_INET, SOCK_STREAM, 0), gone = socket(AF_INET, SOCK_STREAM, 0);
+	struct sl_fd_record record, after;
+	for (int i = 0; i < 2; i++) {
+		int fd = i ? gone : kept;
+		tcp_record(fd, SL_FD_OUT, SL_SITE_NO_STACK);
+		assert_true(sl_fdtable_get(fd, &record));
+		sl_fdtable_identify(fd, record.generation, sl_kernel_cookie(fd), 1);
+	}
+	opened_before = sl_fdtable_opened(SL_KIND_TCP);
+	assert_int_equal(close(gone), 0);
+	assert_int_equal(socket(AF_INET, SOCK_STREAM, 0), gone);
+	assert_true(sl_adopt_scan(sl_clock_ms()) > 0);
+	assert_adopted(1, 1);
+	assert_int_equal(flags_of(gone), SL_FD_ADOPTED);
+	assert_true(sl_fdtable_get(gone, &after));
+	assert_true(after.generation != record.generation && after.cookie == 0);
+	assert_true(sl_fdtable_get(kept, &record));
+	assert_int_equal(record.flags, SL_FD_OUT);
+}
+
 /* As inetd starts its servers: one connection as stdin, stdout and stderr. */
 static void one_socket_under_three_numbers(void **state)
 {
@@ -281,6 +306,34 @@ static void a_close_that_never_came(void **state)
 	assert_int_equal(sl_fdtable_adopted(), adopted_before);
 }
 
+/* A fork comes while another thread writes a record: in the child nobody goes on. */
+static void a_record_that_is_never_finished(void **state)
+{
+	(void)state;
+	struct sl_fd_record record;
+	struct sl_fd_opening opening = {.kind = SL_KIND_TCP, .site = 7};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), other = dup(0);
+	sl_fdtable_prepare();
+	assert_true(sl_fdtable_open(fd, &opening));
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	uint64_t head = atomic_load(&slot->head) - SL_FD_OPEN + SL_FD_OPENING;
+	atomic_store(&slot->head, head);
+	uint64_t now_ms = sl_clock_ms();
+	(void)sl_adopt_scan(now_ms);
+	(void)sl_adopt_scan(now_ms + 1000);
+	assert_int_equal(atomic_load(&slot->head), head); /* perhaps it goes on */
+	(void)sl_adopt_scan(now_ms + 10000);
+	assert_true(sl_fdtable_get(fd, &record));
+	assert_int_equal(record.site, SL_SITE_ADOPTED);
+	assert_int_equal(sl_fdtable_adopted(), adopted_before + 1);
+	/* What was finished meanwhile is not given up. */
+	sl_fdtable_give_up(&(struct sl_fd_forgotten){fd, atomic_load(&slot->head)});
+	sl_fdtable_give_up(&(struct sl_fd_forgotten){fd, head});
+	sl_fdtable_give_up(&(struct sl_fd_forgotten){other, head});
+	assert_true(is_recorded(fd));
+	close(other);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -289,6 +342,7 @@ int main(void)
 		TEST(every_state),
 		TEST(other_kinds_and_no_sockets),
 		TEST(what_is_recorded_stays),
+		TEST(a_number_that_is_another_socket_by_now),
 		TEST(one_socket_under_three_numbers),
 		TEST(many),
 		TEST(at_start),
@@ -296,6 +350,7 @@ int main(void)
 		TEST(out_of_fds),
 		TEST(a_child_looks_at_its_own),
 		TEST(a_close_that_never_came),
+		TEST(a_record_that_is_never_finished),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/process.h"
 #include "child.h"
 #include "stack/loader.h"
 
@@ -239,6 +240,46 @@ static void a_child_of_a_walk_has_it_closed_for_good(void **state)
 	in_child(caught_fork_child);
 }
 
+static void tries_in_child(void)
+{
+	sl_loader_forked();
+	CHECK(!sl_loader_enter());
+	sl_loader_forked(); /* found out twice */
+	CHECK(!sl_loader_enter());
+	sl_loader_try();
+	enter_and_leave();
+	sl_loader_try();
+	enter_and_leave();
+}
+
+static void does_not_try_in_child(void)
+{
+	CHECK(sl_process_is_ours()); /* finds out that it is a child */
+	sl_loader_forked();
+	sl_loader_try();
+	CHECK(!sl_loader_enter());
+}
+
+/* Any thread of the program may have held the lock of the loader's list. */
+static void threads_child(void)
+{
+	sl_process_start(NULL);
+	sl_process_note_threads();
+	sl_loader_try();
+	enter_and_leave();
+	sl_loader_fork_prepare();
+	CHECK(child_status(tries_in_child) == 0);
+	sl_loader_fork_parent();
+	CHECK(child_status(does_not_try_in_child) == 0);
+	enter_and_leave();
+}
+
+static void a_child_of_threads_has_it_closed_until_one_is_through(void **state)
+{
+	(void)state;
+	in_child(threads_child);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -249,6 +290,7 @@ int main(void)
 		cmocka_unit_test(who_waits_goes_in),
 		cmocka_unit_test(a_child_has_it_open),
 		cmocka_unit_test(a_child_of_a_walk_has_it_closed_for_good),
+		cmocka_unit_test(a_child_of_threads_has_it_closed_until_one_is_through),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

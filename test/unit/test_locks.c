@@ -128,6 +128,22 @@ static void fork_finds_all_locks_taken_and_leaves_them_free(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* A fork handler of the program that runs inside of ours may call what takes a lock. */
+static void the_thread_that_forks_has_all(void **state)
+{
+	(void)state;
+	sl_locks_fork_prepare();
+	for (int lock = 0; lock < SL_LOCK_COUNT; lock++) {
+		sl_lock_take((enum sl_lock)lock);
+		sl_lock_release((enum sl_lock)lock);
+	}
+	assert_int_equal(count_free(), 0);
+	sl_locks_forked(); /* a child that is found out between the two: its fork handler is still to come */
+	assert_int_equal(count_free(), 0);
+	sl_locks_fork_done();
+	assert_int_equal(count_free(), SL_LOCK_COUNT);
+}
+
 struct ordering {
 	int held; /* by racer 0 while racer 1 prepares to fork */
 	struct meeting meeting;
@@ -234,6 +250,7 @@ int main(void)
 		cmocka_unit_test(threads_exclude_each_other),
 		cmocka_unit_test(no_wake_is_lost),
 		cmocka_unit_test(fork_finds_all_locks_taken_and_leaves_them_free),
+		cmocka_unit_test(the_thread_that_forks_has_all),
 		cmocka_unit_test(fork_takes_the_locks_in_the_order_of_the_table),
 		cmocka_unit_test(fork_waits_for_holders),
 		cmocka_unit_test(a_child_without_a_handler_finds_them_free),

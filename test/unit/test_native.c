@@ -94,8 +94,8 @@ static void missing_libunwind_is_said(void **state)
 	struct walk walk = {.limit = 64};
 	capture_stderr();
 	is_libunwind_missing = true;
+	sl_native_open();
 	sl_native_start();
-	sl_native_say();
 	is_libunwind_missing = false;
 	outer(&walk);
 	const char *said = captured_stderr();
@@ -109,6 +109,7 @@ static void the_caller_comes_first(void **state)
 {
 	(void)state;
 	struct walk walk = {.limit = 64};
+	sl_native_open();
 	sl_native_start();
 	sl_native_start(); /* a second time does no harm */
 	outer(&walk);

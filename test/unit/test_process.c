@@ -251,6 +251,51 @@ static void an_equal_pid_does_not_hide_a_child(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* ---- threads ---- */
+
+static int may_make_threads(void)
+{
+	return sl_process_is_ours() && sl_process_may_make_threads() ? 0 : 1;
+}
+
+static int is_told_and_may_make_threads(void)
+{
+	sl_process_forked();
+	return may_make_threads();
+}
+
+static int may_not_make_threads(void)
+{
+	if (!sl_process_is_ours() || sl_process_may_make_threads())
+		return 1;
+	/* libc's fork() has put all right, if the program came so far. */
+	return status_in_child(fork_plain, is_told_and_may_make_threads);
+}
+
+static int of_a_process_with_threads(void)
+{
+	sl_process_forked();
+	sl_process_note_threads();
+	if (!sl_process_has_threads() || !sl_process_may_make_threads())
+		return 1;
+	for (unsigned way = 1; way < sizeof(ways) / sizeof(ways[0]); way++) {
+		if (status_in_child(ways[way], may_not_make_threads) != 0)
+			return 2;
+		/* A fork handler came late: of a fork() all the same. */
+		if (status_in_child(ways[way], is_told_and_may_make_threads) != 0)
+			return 3;
+	}
+	return may_make_threads();
+}
+
+static void a_child_of_threads_makes_none_unless_told(void **state)
+{
+	(void)state;
+	assert_false(sl_process_has_threads());
+	assert_in_each_child(may_make_threads);
+	assert_int_equal(status_in_child(fork_plain, of_a_process_with_threads), 0);
+}
+
 /* ---- sandboxes ---- */
 
 /* Strict: any system call but read, write and exit is the end. */
@@ -318,6 +363,7 @@ int main(void)
 		cmocka_unit_test(nobody_is_let_in_before_the_child_function_is_done),
 		cmocka_unit_test(threads_of_a_child_run_it_once),
 		cmocka_unit_test(an_equal_pid_does_not_hide_a_child),
+		cmocka_unit_test(a_child_of_threads_makes_none_unless_told),
 		cmocka_unit_test(a_sandboxed_process_is_asked_nothing),
 		cmocka_unit_test(what_a_sandbox_forks_is_not_ours),
 	};

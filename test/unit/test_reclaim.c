@@ -365,6 +365,7 @@ static void reserved_in_child(void)
 	sl_clerk_forked();
 	sl_clerk_start();
 	set_options("action=close");
+	sl_reclaim_ready();
 	sl_reclaim_start(told_note);
 	uint16_t port;
 	int listener = tcp_listen(true, 1, &port), client = tcp_connect(true, port);

@@ -101,7 +101,7 @@ static unsigned no_threads(void)
 
 static void start_worker(void)
 {
-	static const struct sl_worker_duties duties = {no_duty, count_turn, nothing_to_end,
+	static const struct sl_worker_duties duties = {NULL, no_duty, count_turn, nothing_to_end,
 	                                               no_threads};
 	struct sl_guard g;
 	sl_worker_prepare(&duties);
@@ -290,7 +290,11 @@ static void chained_child(void)
 	CHECK(old.sa_handler == SIG_DFL);
 	CHECK(sl_signal_is_held(NAMED));
 	CHECK(told(NAMED).sa_sigaction == handle_info);
-	CHECK(told(NAMED).sa_flags == SA_SIGINFO);
+	/* Word for word what the kernel would say: libc's restorer is among the flags. */
+	struct sigaction plain;
+	CHECK(sigaction(SIGUSR2, &mine, NULL) == 0 && sigaction(SIGUSR2, NULL, &plain) == 0);
+	CHECK(told(NAMED).sa_flags == plain.sa_flags);
+	CHECK(told(NAMED).sa_restorer == plain.sa_restorer);
 	union sigval value = {.sival_int = 4711};
 	CHECK(sigqueue(getpid(), NAMED, value) == 0);
 	CHECK(handled == 1);
@@ -343,6 +347,7 @@ static void reset_hand_child(void)
 	raise(NAMED);
 	CHECK(handled == 1);
 	CHECK(told(NAMED).sa_handler == SIG_DFL);
+	CHECK(told(NAMED).sa_flags & (int)SA_RESETHAND); /* only the handler goes */
 	await_turns(1);
 	raise(NAMED);
 	CHECK(handled == 1);
@@ -445,6 +450,7 @@ static void forked_auto_child(void)
 		sl_process_forked();
 		CHECK(!sl_signal_is_held(SIGUSR1));
 		CHECK(real_disposition(SIGUSR1).sa_handler == SIG_DFL);
+		CHECK(real_disposition(SIGUSR1).sa_flags == 0); /* nobody has set it */
 		raise(SIGUSR1);
 		_exit(98);
 	}
@@ -565,6 +571,31 @@ static void vforked(void **state)
 	in_child(vforked_child);
 }
 
+static int reset_there(void *unused)
+{
+	(void)unused;
+	syscall(SYS_tgkill, syscall(SYS_getpid), syscall(SYS_gettid), NAMED);
+	return handled == 1 && real_disposition(NAMED).sa_handler == SIG_DFL ? 0 : 1;
+}
+
+/* A handler that is called once, called in a child that shares our memory: ours is still to be called. */
+static void reset_while_vforked_child(void)
+{
+	start(NAMED);
+	CHECK(act(NAMED, handle, (int)SA_RESETHAND) == 0);
+	CHECK(in_shared_memory(reset_there) == 0);
+	CHECK(told(NAMED).sa_handler == handle);
+	raise(NAMED);
+	CHECK(handled == 2);
+	CHECK(told(NAMED).sa_handler == SIG_DFL);
+}
+
+static void reset_while_vforked(void **state)
+{
+	(void)state;
+	in_child(reset_while_vforked_child);
+}
+
 /* ---- threads ---- */
 
 static _Atomic bool is_over;
@@ -621,6 +652,44 @@ static void a_storm(void **state)
 {
 	(void)state;
 	in_child(storm_child);
+}
+
+static void *raise_all_the_time(void *unused)
+{
+	while (!atomic_load(&is_over)) {
+		raise(NAMED);
+		sched_yield();
+	}
+	return unused;
+}
+
+/* A handler that is called once is, however many threads get the signal at once; and what is set meanwhile stays set. */
+static void reset_storm_child(void)
+{
+	pthread_t threads[2];
+	start(NAMED);
+	for (int i = 0; i < 2; i++)
+		CHECK(pthread_create(&threads[i], NULL, raise_all_the_time, NULL) == 0);
+	uint64_t until_ms = sl_clock_ms() + 400;
+	for (int round = 1; sl_clock_ms() < until_ms || round < 200; round++) {
+		CHECK(sl_clock_ms() < until_ms + 5000);
+		CHECK(act(NAMED, handle, (int)SA_RESETHAND) == 0);
+		while (handled < round)
+			sched_yield();
+		CHECK(told(NAMED).sa_handler == SIG_DFL);
+		CHECK(act(NAMED, SIG_IGN, 0) == 0);
+		CHECK(told(NAMED).sa_handler == SIG_IGN);
+		CHECK(handled == round);
+	}
+	atomic_store(&is_over, true);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static void a_storm_and_a_reset(void **state)
+{
+	(void)state;
+	in_child(reset_storm_child);
 }
 
 static _Atomic unsigned interruptions;
@@ -734,7 +803,9 @@ int main(void)
 		cmocka_unit_test(forked_unawares),
 		cmocka_unit_test(forked_under_a_name),
 		cmocka_unit_test(vforked),
+		cmocka_unit_test(reset_while_vforked),
 		cmocka_unit_test(a_storm),
+		cmocka_unit_test(a_storm_and_a_reset),
 		cmocka_unit_test(changed_from_a_handler),
 		cmocka_unit_test(released_under_auto),
 		cmocka_unit_test(released_under_a_name),

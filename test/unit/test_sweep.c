@@ -308,10 +308,13 @@ static void duplicates_count_once(void **state)
 	assert_true(sl_fdtable_dup(pair.client, high));
 	/* One that nobody saw being made. */
 	int unseen = fcntl(pair.server, F_DUPFD_CLOEXEC, 200);
-	tcp_record(unseen, SL_FD_ADOPTED | SL_FD_CONNECTED, SL_SITE_ADOPTED);
-	struct sl_fd_record record;
-	assert_true(sl_fdtable_get(pair.server, &record));
-	sl_fdtable_mark(pair.server, record.generation, SL_FD_ADOPTED, 0);
+	const struct sl_fd_opening adopted = {
+		.kind = SL_KIND_TCP,
+		.flags = SL_FD_ADOPTED | SL_FD_CONNECTED,
+		.site = SL_SITE_ADOPTED,
+		.opened_at_ms = sl_clock_ms(),
+	};
+	assert_true(sl_fdtable_adopt(unseen, &adopted));
 	shutdown(pair.server, SHUT_WR);
 	tcp_await_state(pair.client, TCP_CLOSE_WAIT);
 	sl_sweep(DEADLINE, sl_clock_ms());

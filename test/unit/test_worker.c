@@ -51,13 +51,21 @@ static _Atomic unsigned starts, turns, wanted_seen, busy_ms, start_ms;
 static _Atomic uint64_t sleep_ms = LONG_MS;
 static _Atomic bool was_started_before_turn, was_guarded, may_start = true, may_end = true,
 							  is_in_turn;
-static _Atomic int worker_tid, error_seen;
+static _Atomic int worker_tid, ready_tid, error_seen;
+static _Atomic bool was_ready_before_start;
 static _Atomic uint32_t dest_seen;
 
 static void pause_ms(unsigned ms)
 {
 	struct timespec time = {ms / 1000, (long)(ms % 1000) * 1000000};
 	nanosleep(&time, NULL);
+}
+
+/* In the thread that makes the worker, while there is none. */
+static void on_ready(void)
+{
+	ready_tid = (int)syscall(SYS_gettid);
+	was_ready_before_start = starts == 0;
 }
 
 static void on_start(void)
@@ -99,7 +107,7 @@ static unsigned no_threads(void)
 
 static void prepare(void)
 {
-	static const struct sl_worker_duties duties = {on_start, on_turn, nothing_to_end,
+	static const struct sl_worker_duties duties = {on_ready, on_start, on_turn, nothing_to_end,
 	                                               no_threads};
 	sl_worker_prepare(&duties);
 }
@@ -149,6 +157,7 @@ static void started_once_child(void)
 	CHECK(sl_worker_is_running());
 	await_turns(1);
 	CHECK(starts == 1 && was_started_before_turn && was_guarded);
+	CHECK(was_ready_before_start && ready_tid == (int)syscall(SYS_gettid));
 	CHECK(strcmp(status_of(worker_tid, "Name"), "sockleak") == 0);
 }
 

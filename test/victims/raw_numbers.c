@@ -1,4 +1,4 @@
-/* raw_numbers - closes everything past libc, by a raw close_range, and puts a file of its own on 3 and, past
+/* raw_numbers - closes everything past libc's function, by syscall(SYS_close_range), and puts a file of its own on 3 and, past
  * libc too, on 1024 and the numbers that follow.
  *
  * Needs a soft limit above 1032. Says "ready"; told a line it looks whether the file's offset is
@@ -27,7 +27,7 @@ int main(void)
 	if (file != 3)
 		die("the file is not at 3");
 	for (int i = 0; i < COPIES; i++) {
-		if (syscall(SYS_fcntl, file, F_DUPFD, HIGH) != HIGH + i)
+		if (syscall(SYS_dup3, file, HIGH + i, 0) != HIGH + i)
 			die("a copy is not at its number");
 	}
 	if (write(file, bytes, sizeof(bytes)) != sizeof(bytes))
