@@ -121,13 +121,16 @@ static uint64_t worker_turn(unsigned wanted, const struct sl_pressure *pressure)
 {
 	sl_orders_take();
 	bool is_parked = sl_power_turn(worker_start);
-	sl_orders_finish();
-	if (is_parked)
+	if (is_parked) {
+		(void)sl_orders_finish();
 		return SL_PARKED_MS;
+	}
 	sl_signal_say();
-	uint64_t ours_ms = sl_live_turn(sl_clock_ms());
+	uint64_t live_ms = sl_live_turn(sl_clock_ms());
 	uint64_t sleep_ms = sl_triggers_turn(wanted, pressure);
-	return ours_ms < sleep_ms ? ours_ms : sleep_ms;
+	uint64_t order_ms = sl_orders_finish();
+	sleep_ms = live_ms < sleep_ms ? live_ms : sleep_ms;
+	return order_ms < sleep_ms ? order_ms : sleep_ms;
 }
 
 /* In a child that owns its memory: of the library only the ledger is left. */

@@ -6,11 +6,14 @@
 #include "base/clock.h"
 #include "base/sys.h"
 #include "control/power.h"
+#include "control/reap.h"
 #include "report/events.h"
 #include "report/triggers.h"
 #include "watch/worker.h"
 
 #include "base/poison.h"
+
+#define SL_UNDER_WAY_MS 100
 
 /* Futex word. The control thread takes it from idle to placed, and back; the worker from placed through begun to done. */
 enum { SL_IDLE, SL_PLACED, SL_BEGUN, SL_DONE, SL_CANCELLED };
@@ -56,6 +59,9 @@ static void act(struct sl_order *order)
 		order->refusal = "busy";
 	} else if (order->kind == SL_ORDER_SNAPSHOT) {
 		sl_triggers_snapshot(order->arena, &order->snapshot);
+	} else if (order->kind == SL_ORDER_REAP) {
+		order->is_under_way = sl_reap_begin(&order->reap, order->answer);
+		order->refusal = order->is_under_way ? NULL : "value";
 	} else if (!sl_live_set(&order->change, order->answer)) {
 		order->refusal = "value";
 	}
@@ -68,14 +74,29 @@ void sl_orders_take(void)
 		act(placed);
 }
 
-void sl_orders_finish(void)
+uint64_t sl_orders_finish(void)
 {
+	if (atomic_load(&state) == SL_BEGUN && placed->is_under_way) {
+		if (!atomic_load(&sl_power_is_on)) {
+			sl_reap_abort();
+			placed->refusal = "busy";
+			sl_out_text(placed->answer, SL_SWITCHED_OFF);
+		} else if (!sl_reap_turn(sl_clock_ms(), placed->answer)) {
+			return SL_UNDER_WAY_MS;
+		}
+		placed->is_under_way = false;
+	}
 	(void)move(SL_BEGUN, SL_DONE);
+	return UINT64_MAX;
 }
 
 void sl_orders_cancel(void)
 {
 	(void)move(SL_PLACED, SL_CANCELLED);
+	if (atomic_load(&state) != SL_BEGUN || !placed->is_under_way)
+		return;
+	sl_reap_abort();
+	(void)move(SL_BEGUN, SL_CANCELLED);
 }
 
 void sl_orders_forked(void)

@@ -13,12 +13,14 @@
 
 #include "base/arena.h"
 #include "control/live.h"
+#include "control/reap.h"
 #include "report/snapshot.h"
 
 enum sl_order_kind {
 	SL_ORDER_SNAPSHOT, /* a snapshot, in the arena */
 	SL_ORDER_SET,      /* change options */
 	SL_ORDER_POWER,    /* switch on or off */
+	SL_ORDER_REAP,     /* end what is quiet */
 };
 
 #define SL_SWITCHED_OFF "the library is switched off there: set enabled=1 first"
@@ -31,6 +33,8 @@ struct sl_order {
 	struct sl_arena *arena;       /* snapshot: memory for it */
 	struct sl_snapshot snapshot;
 	bool is_on;            /* power: what it is to be */
+	struct sl_reap reap;   /* reap */
+	bool is_under_way;     /* reap: more turns are needed */
 	struct sl_out *answer; /* set, power: the JSON, or why not */
 	const char *refusal;   /* NULL, or the protocol's word for why it was not done */
 };
@@ -41,7 +45,8 @@ bool sl_orders_place(struct sl_order *order, uint64_t wait_ms);
 
 /* Do what is asked; and, when the worker has drawn its own conclusions, let who asked go on. Context: the worker. */
 void sl_orders_take(void);
-void sl_orders_finish(void);
+/* Returns the ms until the next turn is wanted; UINT64_MAX: none is. */
+uint64_t sl_orders_finish(void);
 
 /* The worker ends: who waits is told. */
 void sl_orders_cancel(void);

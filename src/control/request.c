@@ -15,27 +15,64 @@ static bool is_word(const char *word, size_t n, const char *wanted)
 	return strlen(wanted) == n && memcmp(word, wanted, n) == 0;
 }
 
-/* "90s", "2h", "forever": as an option of this type is read. */
-static const char *read_for(const char *value, size_t n, struct sl_request *request)
+/* "90s", "2h": as an option of this type is read. */
+static bool read_duration(const char *value, size_t n, int64_t low_ms, int64_t *ms)
 {
-	static const struct sl_option row = {.key = "for",
-	                                     .words = "",
-	                                     .low = 100,
-	                                     .high = SL_FOR_MOST_MS,
-	                                     .type = SL_OPTION_DURATION};
+	const struct sl_option row = {.key = "",
+	                              .words = "",
+	                              .low = low_ms,
+	                              .high = SL_FOR_MOST_MS,
+	                              .type = SL_OPTION_DURATION};
 	struct sl_options read = {0};
 	char text[32];
+	if (n >= sizeof(text))
+		return false;
+	memcpy(text, value, n);
+	text[n] = 0;
+	if (sl_option_read(&row, text, &read))
+		return false;
+	memcpy(ms, &read, sizeof(*ms)); /* the row's offset is 0 */
+	return true;
+}
+
+static const char *read_for(const char *value, size_t n, struct sl_request *request)
+{
 	if (is_word(value, n, "forever")) {
 		request->for_ms = SL_FOR_EVER;
 		return NULL;
 	}
-	if (n >= sizeof(text))
-		return "for: not a duration";
-	memcpy(text, value, n);
-	text[n] = 0;
-	if (sl_option_read(&row, text, &read))
-		return "for: not a duration; allowed: 100ms..366d as ms, s, m, h, or forever";
-	memcpy(&request->for_ms, &read, sizeof(request->for_ms)); /* the row's offset is 0 */
+	return read_duration(value, n, 100, &request->for_ms)
+	               ? NULL
+	               : "for: not a duration; allowed: 100ms..8784h as ms, s, m, h, or forever";
+}
+
+/* The value behind "key="; NULL: the word is another. */
+static const char *value_of(const char *word, size_t n, const char *key)
+{
+	size_t length = strlen(key);
+	return n >= length && memcmp(word, key, length) == 0 ? word + length : NULL;
+}
+
+static const char *read_reap(const char *words, struct sl_request *request)
+{
+	size_t n;
+	const char *value;
+	for (const char *word = sl_option_piece(words, " ", &n); n > 0;
+	     word = sl_option_piece(word + n, " ", &n)) {
+		const char *end = word + n;
+		if ((value = value_of(word, n, "older_than="))) {
+			if (!read_duration(value, (size_t)(end - value), 0, &request->for_ms))
+				return "older_than: not a duration; allowed: 100ms..24h as ms, s, "
+				       "m, h";
+		} else if ((value = value_of(word, n, "peer="))) {
+			memcpy(request->pairs, value, (size_t)(end - value));
+			request->pairs[end - value] = 0;
+		} else if (is_word(word, n, "dry_run=1")) {
+			request->is_dry = true;
+		} else {
+			return "reap: older_than=DURATION, peer=RULE, dry_run=1";
+		}
+	}
 	return NULL;
 }
 
@@ -101,5 +138,10 @@ const char *sl_request_read(const char *line, struct sl_request *request, const 
 		*code = "value";
 		return refusal;
 	}
-	return "no such request: version, snapshot, set, off";
+	if (is_word(word, n, "reap")) {
+		request->kind = SL_REQUEST_REAP;
+		*code = "value";
+		return read_reap(word + n, request);
+	}
+	return "no such request: version, snapshot, set, off, reap";
 }

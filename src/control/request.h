@@ -16,6 +16,7 @@ enum sl_request_kind {
 	SL_REQUEST_SNAPSHOT_TEXT,
 	SL_REQUEST_SNAPSHOT_SHORT,
 	SL_REQUEST_SET,
+	SL_REQUEST_REAP,
 };
 
 /* How long a change lasts. */
@@ -24,9 +25,10 @@ enum sl_request_kind {
 
 struct sl_request {
 	enum sl_request_kind kind;
-	int64_t for_ms;               /* set: SL_FOR_UNSAID, SL_FOR_EVER or a duration */
-	bool is_dry;                  /* set: only say what would change */
-	char pairs[SL_REQUEST_BYTES]; /* set: "key=value key=value" */
+	int64_t for_ms; /* set: SL_FOR_UNSAID, SL_FOR_EVER or a duration; reap: how old, SL_FOR_UNSAID: as deadline= says */
+	bool is_dry; /* set, reap: only say what would be done */
+	char pairs
+		[SL_REQUEST_BYTES]; /* set: "key=value key=value"; reap: the rule of peer=, or "" */
 };
 
 /* Take a line apart, without its newline. NULL, or why not; *code is then the word of the protocol for it. */

@@ -217,6 +217,17 @@ static void answer_set(struct client *client)
 	answer_order(client, &order);
 }
 
+static void answer_reap(struct client *client)
+{
+	static struct sl_order order;
+	order = (struct sl_order){.kind = SL_ORDER_REAP,
+	                          .reap = {.older_than_ms = request.for_ms,
+	                                   .peer = request.pairs,
+	                                   .is_dry = request.is_dry,
+	                                   .uid = client->uid}};
+	answer_order(client, &order);
+}
+
 /* May it ask? */
 static bool knows(struct client *client)
 {
@@ -265,6 +276,8 @@ static void serve(int fd)
 		answer_version(&client);
 	} else if (request.kind == SL_REQUEST_SET) {
 		answer_set(&client);
+	} else if (request.kind == SL_REQUEST_REAP) {
+		answer_reap(&client);
 	} else {
 		answer_snapshot(&client);
 	}

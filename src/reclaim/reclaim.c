@@ -147,6 +147,15 @@ static void start_anew(const struct sl_suspect_view *view)
 	rungs->reached = SL_RUNG_NONE;
 }
 
+/* dry_run= was switched off: what was done in words only is still to be done. */
+static void forget_pretence(struct sl_suspect_rungs *rungs)
+{
+	rungs->is_pretended = false;
+	rungs->reached = SL_RUNG_NONE;
+	rungs->probed_at_ms = 0;
+	rungs->spared_said = 0;
+}
+
 /* A peer that acknowledged is asked again after another deadline. */
 static void renew_probe(struct sl_suspect_rungs *rungs, const struct sl_case *known,
                         uint64_t now_ms)
@@ -208,6 +217,8 @@ static void collect(void *context, const struct sl_suspect_view *view)
 	struct sl_case known;
 	note_stuck(view);
 	note_death(view);
+	if (rungs->is_pretended && !sl_options.dry_run)
+		forget_pretence(rungs);
 	if (view->action_quiet_ms == 0)
 		start_anew(view);
 	sl_due_look(view, &known);

@@ -108,6 +108,68 @@ def test_an_action_for_a_time(asked):
     assert program.end() == 0
 
 
+def leak_more(program, peer, count):
+    fds = [program.number(f"connect 127.0.0.1 {peer.port}") for _ in range(count)]
+    for _ in range(count):
+        peer.accept()[0].close()
+    return fds
+
+
+@pytest.mark.parametrize("action", ["report", "neutralize"])
+def test_reap(asked, peer, action):
+    """What is quiet for long enough is shut down, once; what action= allows on top comes as ever."""
+    program, address = asked(options={"deadline": "1h", "action": action, "grace": "1h"})
+    leak_more(program, peer, 4)
+    settled = lambda: control.ask_json(address, "snapshot json")["totals"]["close_wait"] == 5
+    harness.wait_until(settled, "five connections in CLOSE_WAIT")
+    assert control.ask_json(address, "reap older_than=1h")["reaped"] == 0
+    dry = control.ask_json(address, "reap older_than=100ms dry_run=1")
+    assert (dry["reaped"], dry["dry_run"]) == (5, True)
+    totals = control.ask_json(address, "snapshot json")["totals"]
+    assert totals["close_wait"] == 5 and not any(totals["reclaimed"].values())
+    elsewhere = control.ask_json(address, "reap older_than=100ms peer=10.0.0.0/8")
+    assert elsewhere["reaped"] == 0
+    done = control.ask_json(address, "reap older_than=100ms peer=127.0.0.1")
+    assert (done["reaped"], done["skipped"], done["dry_run"]) == (5, 0, False)
+    snapshot = control.ask_json(address, "snapshot json")
+    assert snapshot["totals"]["close_wait"] == 0
+    options = snapshot["options"]
+    assert (options["action"], options["deadline"], options["interval"]) == (action, "60m", "250ms") or (
+        options["action"],
+        options["deadline"],
+    ) == (action, "1h")
+    assert options["only"] == "" and options["dry_run"] == "0"
+    assert len(program.events("set")) == 4
+    assert program.end() == 0
+
+
+def test_reap_spares_what_the_ladder_spares(asked, peer):
+    program, address = asked(options={"deadline": "1h", "action": "report", "only": f":{peer.port}"})
+    with pytest.raises(control.Refused) as refused:
+        control.ask(address, "reap peer=127.0.0.1")
+    assert refused.value.args[0] == "value" and "only" in refused.value.args[1]
+    control.ask(address, f"set only=none never=:{peer.port}")
+    done = control.ask_json(address, "reap older_than=100ms")
+    assert done["reaped"] == 0
+    assert control.ask_json(address, "snapshot json")["totals"]["close_wait"] == 1
+    for words in ("older_than=x", "peer=nowhere", "force=1"):
+        with pytest.raises(control.Refused):
+            control.ask(address, f"reap {words}")
+    assert program.end() == 0
+
+
+def test_a_pretence_is_no_action(asked):
+    """dry_run= switched off: what was done in words is done then, from the first rung on."""
+    program, address = asked(
+        options={"deadline": "200ms", "grace": "100ms", "interval": "50ms", "action": "neutralize", "dry_run": 1}
+    )
+    program.event("neutralized", dry_run=True)
+    control.ask(address, "set dry_run=0")
+    program.event("shutdown", dry_run=False)
+    program.event("neutralized", dry_run=False)
+    assert program.end() == 0
+
+
 def test_off_and_on(asked, peer):
     program, address = asked(options={"action": "neutralize", "deadline": "1h"})
     assert control.ask_json(address, "off")["changed"] == [{"key": "enabled", "old": "1", "new": "0"}]

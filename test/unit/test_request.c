@@ -49,6 +49,22 @@ static void what_is_to_be_set(void **state)
 	assert_null(read_line("sockleak/1 set for=366h action=close"));
 }
 
+static void what_is_to_be_reaped(void **state)
+{
+	(void)state;
+	assert_null(read_line("sockleak/1 reap"));
+	assert_int_equal(request.kind, SL_REQUEST_REAP);
+	assert_int_equal(request.for_ms, SL_FOR_UNSAID);
+	assert_string_equal(request.pairs, "");
+	assert_null(read_line("sockleak/1 reap older_than=60000ms peer=10.0.0.0/8:443 dry_run=1"));
+	assert_int_equal(request.for_ms, 60000);
+	assert_string_equal(request.pairs, "10.0.0.0/8:443");
+	assert_true(request.is_dry);
+	assert_non_null(read_line("sockleak/1 reap now"));
+	assert_string_equal(code, "value");
+	assert_non_null(read_line("sockleak/1 reap older_than="));
+}
+
 static void refusals(void **state)
 {
 	(void)state;
@@ -95,9 +111,8 @@ static void the_longest_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_asked),
-		cmocka_unit_test(what_is_to_be_set),
-		cmocka_unit_test(refusals),
+		cmocka_unit_test(what_is_asked),        cmocka_unit_test(what_is_to_be_set),
+		cmocka_unit_test(what_is_to_be_reaped), cmocka_unit_test(refusals),
 		cmocka_unit_test(the_longest_line),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
