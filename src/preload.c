@@ -5,10 +5,11 @@
  * Stop: there is none. The object is never unloaded (-z nodelete), hooks go on working in destructors and atexit
  * handlers; only an exit report is written, if it was asked for.
  */
-#include <pthread.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <unistd.h>
 
 #include "base/clerk.h"
 #include "base/clock.h"
@@ -49,6 +50,21 @@
 
 #define SL_EXIT_WAIT_MS 5000
 #define SL_PARKED_MS 3600000 /* between two looks, unless something is asked */
+
+/* pthread_atfork(), as it is in the part of glibc that is linked into each object: the one thing of ours that musl lacks. Weak, so
+ * that the object loads there too: a program, and first of all the shell of an image, must not die of it. */
+int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
+                      void *dso_handle) __attribute__((weak));
+extern char __dso_handle __attribute__((visibility("hidden")));
+
+/* With any other libc every door only passes through. What an emulation of glibc for musl would claim as well is not asked. */
+static bool is_glibc(void)
+{
+	int saved_errno = errno;
+	bool is_known = confstr(_CS_GNU_LIBC_VERSION, NULL, 0) > 0;
+	errno = saved_errno;
+	return is_known && __register_atfork;
+}
 
 static void complain(const char *line)
 {
@@ -139,12 +155,18 @@ static void in_child(void)
 		sl_power_off_in_child();
 }
 
+static __thread bool is_bare_fork __attribute__((tls_model("initial-exec")));
 static uint64_t signals_before_fork;           /* of the forking thread, which holds all locks */
 static _Thread_local unsigned forks_under_way; /* a fork handler of the program may fork */
 
 /* A handler that ran while the locks are held could wait for one of them for ever. */
 static void fork_prepare(void)
 {
+	/* The child of a sandbox is nothing to us, and takes no lock. */
+	if (forks_under_way == 0)
+		is_bare_fork = sl_process_is_sandboxed();
+	if (is_bare_fork)
+		return;
 	if (forks_under_way++ > 0) {
 		sl_process_count_fork();
 		return;
@@ -158,7 +180,7 @@ static void fork_prepare(void)
 
 static void fork_parent(void)
 {
-	if (--forks_under_way > 0)
+	if (is_bare_fork || --forks_under_way > 0)
 		return;
 	uint64_t signals = signals_before_fork;
 	sl_loader_fork_parent();
@@ -168,6 +190,8 @@ static void fork_parent(void)
 
 static void fork_child(void)
 {
+	if (is_bare_fork)
+		return;
 	if (--forks_under_way > 0) {
 		sl_process_forked();
 		return;
@@ -181,9 +205,10 @@ static void fork_child(void)
 __attribute__((constructor)) static void start(void)
 {
 	sl_real_start();
-	sl_log_start();
-	if (getauxval(AT_SECURE))
+	if (getauxval(AT_SECURE) || !is_glibc())
 		return; /* set-user-ID: the environment is not the owner's */
+	sl_clock_start();
+	sl_log_start();
 	(void)sl_options_start(getenv("SOCKLEAK_OPTIONS"), complain);
 	if (!sl_options.enabled || !sl_scope_is_ours())
 		return;
@@ -195,10 +220,11 @@ __attribute__((constructor)) static void start(void)
 	                                               .turn = worker_turn,
 	                                               .end = sl_server_end,
 	                                               .threads = sl_server_threads};
+	sl_native_open();
 	sl_sites_start();
 	sl_process_start(in_child);
 	sl_worker_prepare(&duties);
-	(void)pthread_atfork(fork_prepare, fork_parent, fork_child);
+	(void)__register_atfork(fork_prepare, fork_parent, fork_child, &__dso_handle);
 	sl_signal_start(sl_real.sigaction);
 	sl_place_start(getenv("XDG_RUNTIME_DIR"));
 	sl_power_start();
@@ -213,7 +239,8 @@ __attribute__((constructor)) static void start(void)
 
 static void write_exit_report(void)
 {
-	if (!sl_options.exit_report || !atomic_load(&sl_hooks_are_live) || !sl_worker_is_running())
+	if (!sl_options.exit_report || !atomic_load(&sl_hooks_are_live) ||
+	    !sl_worker_is_running() || sl_process_is_sandboxed())
 		return;
 	sl_worker_want(SL_WANTED_BY_EXIT);
 	sl_worker_wait(SL_WANTED_BY_EXIT, SL_EXIT_WAIT_MS);

@@ -7,6 +7,8 @@
 
 #include "base/poison.h"
 
+#define SL_SPINS 10000
+
 enum { SL_FREE, SL_HELD, SL_WAITED_FOR };
 
 static _Atomic uint32_t words[SL_LOCK_COUNT];
@@ -24,6 +26,14 @@ void sl_lock_take(enum sl_lock lock)
 		return;
 	while (atomic_exchange(&words[lock], SL_WAITED_FOR) != SL_FREE)
 		sl_sys_futex_wait(&words[lock], SL_WAITED_FOR, 0);
+}
+
+bool sl_lock_spin(enum sl_lock lock)
+{
+	for (int i = 0; i < SL_SPINS; i++)
+		if (sl_lock_try(lock))
+			return true;
+	return false;
 }
 
 void sl_lock_release(enum sl_lock lock)

@@ -19,6 +19,8 @@ enum sl_lock {
 
 bool sl_lock_try(enum sl_lock lock);
 void sl_lock_take(enum sl_lock lock); /* Blocks: as long as another thread holds it */
+/* Without a system call, and so for a moment only: for a sandbox. False: it is not ours; what follows is done all the same. */
+bool sl_lock_spin(enum sl_lock lock);
 void sl_lock_release(enum sl_lock lock);
 
 /* Takes all, in order. Until they are done sl_lock_take() of this thread has what it asks for: a fork handler of the program

@@ -25,9 +25,12 @@ static _Atomic bool has_separate_thread; /* only ever set; not in a forked child
 static __thread bool is_separate_thread;
 static _Atomic uint32_t *wiped_at_fork; /* constant after start; NULL: the kernel cannot */
 static sl_process_child_fn *child_fn;   /* constant after start */
+/* What the kernel would say, for a sandbox. Not known in the child of a _Fork() until it has had a socket. */
+static __thread bool is_first_thread __attribute__((tls_model("initial-exec")));
 
 void sl_process_start(sl_process_child_fn *in_child)
 {
+	is_first_thread = true;
 	child_fn = in_child;
 	own_pid = sl_sys_getpid();
 	void *page = sl_sys_map(SL_PAGE);
@@ -51,6 +54,7 @@ static void find_forked(void)
 	            ? !atomic_compare_exchange_strong(wiped_at_fork, &wiped, SL_CHILD_STARTING)
 	            : own_pid == pid)
 		return;
+	is_first_thread = true;
 	atomic_store(&forked_at_ms, sl_clock_ms());
 	/* Its one thread's table is the child's. */
 	is_separate_thread = false;
@@ -70,9 +74,9 @@ void sl_process_forked(void)
 
 bool sl_process_is_ours(void)
 {
-	if (is_sandboxed)
-		return true;
 	uint32_t mark = wiped_at_fork ? *wiped_at_fork : SL_OURS;
+	if (is_sandboxed)
+		return mark == SL_OURS;
 	if (mark == SL_WIPED) {
 		atomic_store(&is_hampered, atomic_load(&has_threads));
 		find_forked();
@@ -128,6 +132,11 @@ bool sl_process_is_separate_thread(void)
 bool sl_process_may_act(void)
 {
 	return !is_sandboxed && !has_separate_thread;
+}
+
+bool sl_process_is_first_thread(void)
+{
+	return is_sandboxed ? is_first_thread : sl_sys_gettid() == sl_sys_getpid();
 }
 
 void sl_process_sandboxed(void)

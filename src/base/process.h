@@ -21,7 +21,8 @@ typedef void sl_process_child_fn(void);
 void sl_process_start(sl_process_child_fn *in_child);
 
 /* Is this memory this process's own? In a forked child that nobody told us of, the child function runs
- * first. One system call, none once the process is sandboxed. */
+ * first. One system call, none once the process is sandboxed: what it forks from then on is never ours, and a child of vfork()
+ * is taken for the process itself. */
 bool sl_process_is_ours(void);
 
 /* For the fork handler: this is a forked child. The child function runs, once. */
@@ -42,6 +43,9 @@ uint32_t sl_process_forks(void);
 
 /* When this process was forked; 0: it was not, or had no socket then. A reading of sl_clock_ms(). */
 uint64_t sl_process_forked_at_ms(void);
+
+/* Is this the thread whose end is not the end of the process alone? In a sandbox without a system call. */
+bool sl_process_is_first_thread(void);
 
 /* From now on system calls of ours may end the process (seccomp): hooks make none any more. */
 void sl_process_sandboxed(void);

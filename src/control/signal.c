@@ -126,6 +126,8 @@ static void ask_for_report(void)
 {
 	if (sl_worker_is_running())
 		sl_worker_want(SL_WANTED_BY_SIGNAL);
+	else if (sl_process_is_sandboxed())
+		return; /* a line would be a system call */
 	else if (sl_fdtable_opened(SL_KIND_TCP) > 0)
 		sl_log("no thread of ours can be had in this process now: no report", NULL);
 	else
@@ -259,6 +261,32 @@ static int act_in_borrowed_memory(int number, const struct sigaction *action, st
 	return 0;
 }
 
+/* sigaction() may be called from a handler: none of them may interrupt the holder of the lock. In a sandbox no system call can see
+ * to that: who does not get the lock there goes on without. */
+struct hold {
+	bool is_bare, is_locked;
+	uint64_t signals;
+};
+
+static void hold_begin(struct hold *hold)
+{
+	*hold = (struct hold){.is_bare = sl_process_is_sandboxed(), .is_locked = true};
+	if (hold->is_bare) {
+		hold->is_locked = sl_lock_spin(SL_LOCK_DISPOSITION);
+		return;
+	}
+	hold->signals = sl_sys_block_signals();
+	sl_lock_take(SL_LOCK_DISPOSITION);
+}
+
+static void hold_end(const struct hold *hold)
+{
+	if (hold->is_locked)
+		sl_lock_release(SL_LOCK_DISPOSITION);
+	if (!hold->is_bare)
+		sl_sys_unblock_signals(hold->signals);
+}
+
 int sl_signal_act(int number, const struct sigaction *action, struct sigaction *old)
 {
 	if (!sl_process_is_ours())
@@ -267,16 +295,14 @@ int sl_signal_act(int number, const struct sigaction *action, struct sigaction *
 	int result = 0;
 	if (action)
 		wanted = *action; /* may be the same memory as *old */
-	/* sigaction() may be called from a handler: none of them may interrupt the holder of the lock. */
-	uint64_t signals = sl_sys_block_signals();
-	sl_lock_take(SL_LOCK_DISPOSITION);
+	struct hold hold;
+	hold_begin(&hold);
 	before = programs_disposition();
 	if (atomic_load(&held) != number) /* another thread made us step aside meanwhile */
 		result = real(number, action ? &wanted : NULL, &before);
 	else if (action)
 		result = change_locked(number, &wanted);
-	sl_lock_release(SL_LOCK_DISPOSITION);
-	sl_sys_unblock_signals(signals);
+	hold_end(&hold);
 	if (result == 0 && old)
 		*old = before;
 	return result;

@@ -34,6 +34,6 @@ void sl_alone_end(const struct sl_alone *alone, bool is_separated)
 	bool is_apart = is_separated && !alone->is_single;
 	if (is_apart)
 		sl_process_thread_separated();
-	sl_worker_resume(alone->has_rested && !is_apart);
+	sl_worker_resume(alone->has_rested && !is_apart && !sl_process_is_sandboxed());
 	errno = saved_errno;
 }

@@ -5,8 +5,10 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include "base/ownfd.h"
+#include "base/process.h"
 #include "base/sys.h"
 #include "hooks/alone.h"
 #include "hooks/entry.h"
@@ -18,6 +20,7 @@
 #include "base/poison.h"
 
 #define SL_CLOSE_RANGE_UNSHARE 2u /* linux/close_range.h */
+#define SL_NOFILE_LOOKED_AT (1u << 20)
 
 /* The real call: libc's, or past it. */
 typedef int range_fn(unsigned first, unsigned last, int flags);
@@ -32,14 +35,14 @@ static struct sl_fd_forgotten closing(int fd)
 	return sl_entry_closing(fd);
 }
 
-/* close() of a number of ours: the program believes it to be free. Only the stack walker closes a pipe of its own. True: *result
- * is the answer. */
+/* close() of a number of ours: the program believes it to be free. Only the stack walker closes a pipe of its own. What is there now is
+ * asked for only where that is allowed. True: *result is the answer. */
 static bool is_answered(int fd, const void *caller, int *result)
 {
 	*result = 0;
 	if (sl_walker_closes(fd, caller))
 		return true;
-	if (!sl_ownfd_is(fd) || !sl_ownfd_is_true(fd))
+	if (!sl_ownfd_is(fd) || (!sl_process_is_sandboxed() && !sl_ownfd_is_true(fd)))
 		return false;
 	errno = EBADF;
 	*result = -1;
@@ -158,6 +161,26 @@ static void close_each(unsigned first, unsigned end)
 		(void)sl_sys_close((int)fd);
 		sl_fdtable_commit(&forgotten);
 	}
+}
+
+int sl_close_some(unsigned first, unsigned last, int flags)
+{
+	long result = SL_SYS3(SYS_close_range, first, last, flags);
+	if (result >= 0)
+		return 0;
+	errno = (int)-result;
+	return -1;
+}
+
+void sl_close_from(int first)
+{
+	struct rlimit limit = {.rlim_cur = SL_NOFILE_LOOKED_AT};
+	unsigned from = first < 0 ? 0 : (unsigned)first;
+	if (SL_SYS3(SYS_close_range, from, ~0u, 0) >= 0)
+		return;
+	(void)SL_SYS4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
+	close_each(from, limit.rlim_cur < SL_NOFILE_LOOKED_AT ? (unsigned)limit.rlim_cur
+	                                                      : SL_NOFILE_LOOKED_AT);
 }
 
 void sl_hook_closefrom(int first)

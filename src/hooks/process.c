@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 
+#include "base/log.h"
 #include "base/ownfd.h"
 #include "base/process.h"
 #include "base/sys.h"
@@ -23,12 +24,30 @@ static bool before_filter(bool is_filter)
 	struct sl_guard g;
 	if (!is_filter || !sl_entry_is_ours())
 		return false;
+	if (sl_process_is_sandboxed())
+		return true; /* it was all done before the first one */
 	if (sl_guard_enter(&g)) {
 		sl_fdtable_prepare();
 		sl_worker_ensure(&g);
 	}
 	sl_guard_leave(&g);
 	return true;
+}
+
+/* The filter would be one for our threads too, which it may kill, and the program with them: they end, for good if it comes. */
+static void before_filter_for_all(struct sl_alone *alone)
+{
+	struct sl_guard g;
+	if (sl_process_is_sandboxed())
+		return;
+	if (sl_worker_is_running())
+		sl_log("the program sets up a seccomp filter for all of its threads: "
+		       "no reports from here on",
+		       NULL);
+	if (sl_guard_enter(&g))
+		sl_fdtable_prepare();
+	sl_guard_leave(&g);
+	sl_alone_begin(alone);
 }
 
 /* Not with close(): syscall() is no cancellation point. */
@@ -51,20 +70,29 @@ long sl_hook_syscall(long number, long a, long b, long c, long d, long e, long f
 		return sl_close_range_past_libc((unsigned)a, (unsigned)b, (int)c);
 	if (number != SYS_seccomp)
 		return sl_real.syscall(number, a, b, c, d, e, f);
-	bool is_filter =
-		before_filter(a == SECCOMP_SET_MODE_FILTER || a == SECCOMP_SET_MODE_STRICT);
+	/* Without a filter it is a question whether the kernel could. */
+	bool is_for_all = a == SECCOMP_SET_MODE_FILTER && c && (b & SECCOMP_FILTER_FLAG_TSYNC) &&
+	                  sl_entry_is_ours();
+	bool is_filter = (a == SECCOMP_SET_MODE_FILTER && c) || a == SECCOMP_SET_MODE_STRICT;
+	struct sl_alone alone = {0};
+	if (is_for_all)
+		before_filter_for_all(&alone);
+	else
+		is_filter = before_filter(is_filter);
 	long result = sl_real.syscall(number, a, b, c, d, e, f);
 	/* With a listener it gives that one's fd; with TSYNC the thread that it failed for (seccomp(2)). */
 	bool has_listener = result > 0 && (b & SECCOMP_FILTER_FLAG_NEW_LISTENER);
 	if (is_filter && (result == 0 || has_listener))
 		sl_process_sandboxed();
+	if (is_for_all)
+		sl_alone_end(&alone, false);
 	return result;
 }
 
 /* A process lives as long as its last thread: the worker must learn that main()'s is gone. */
 void sl_hook_pthread_exit(void *value)
 {
-	if (sl_entry_is_ours() && sl_sys_gettid() == sl_sys_getpid())
+	if (sl_entry_is_ours() && sl_process_is_first_thread())
 		sl_worker_main_is_gone();
 	sl_real.pthread_exit(value);
 }
@@ -87,7 +115,7 @@ int sl_hook_pipe2(int fds[2], int flags)
 
 int sl_hook_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
 {
-	bool is_filter = before_filter(option == PR_SET_SECCOMP);
+	bool is_filter = before_filter(option == PR_SET_SECCOMP && (a == SECCOMP_MODE_STRICT || b));
 	int result = sl_real.prctl(option, a, b, c, d);
 	if (is_filter && result == 0)
 		sl_process_sandboxed();

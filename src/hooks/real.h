@@ -41,6 +41,10 @@ extern struct sl_real sl_real __attribute__((visibility("hidden")));
 #include "hooks/hooks.def"
 #undef SL_HOOK
 
+/* close_range() and closefrom() where libc has none (glibc before 2.34, musl). */
+int sl_close_some(unsigned first, unsigned last, int flags);
+void sl_close_from(int first);
+
 /* Look all of them up. Context: the constructor: takes the loader's lock. */
 void sl_real_start(void);
 

@@ -145,7 +145,6 @@ static const char *join(struct sl_arena *arena, const char *first, const char *s
 static uint64_t uptime_ms(void)
 {
 	char stat[1024];
-	struct timespec now;
 	(void)sl_clerk_read("/proc/self/stat", stat, sizeof(stat));
 	/* Field 2 is the name in parentheses, and may hold both of them and spaces. */
 	const char *at = strrchr(stat, ')');
@@ -156,8 +155,7 @@ static uint64_t uptime_ms(void)
 	uint64_t ticks = 0;
 	for (at++; *at >= '0' && *at <= '9'; at++)
 		ticks = ticks * 10 + (uint64_t)(*at - '0');
-	(void)clock_gettime(CLOCK_BOOTTIME, &now);
-	uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	uint64_t now_ms = sl_clock_to_ms(sl_clock_read(CLOCK_BOOTTIME));
 	uint64_t started_ms = ticks * 1000 / SL_TICKS_PER_SECOND;
 	return now_ms > started_ms ? now_ms - started_ms : 0;
 }

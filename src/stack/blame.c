@@ -11,6 +11,7 @@ struct role_row {
 };
 
 #define SL_NATIVE_ROLE(role, prefix)
+#define SL_FUNCTION_ROLE(role, name)
 #define SL_JAVA_ROLE(role, prefix) {SL_ROLE_##role, prefix},
 static const struct role_row java_roles[] = {
 #include "stack/roles.def"
@@ -23,8 +24,17 @@ static const struct role_row java_roles[] = {
 static const struct role_row native_roles[] = {
 #include "stack/roles.def"
 };
+#undef SL_NATIVE_ROLE
+#undef SL_FUNCTION_ROLE
+
+#define SL_NATIVE_ROLE(role, prefix)
+#define SL_FUNCTION_ROLE(role, name) {SL_ROLE_##role, name},
+static const struct role_row function_roles[] = {
+#include "stack/roles.def"
+};
 #undef SL_JAVA_ROLE
 #undef SL_NATIVE_ROLE
+#undef SL_FUNCTION_ROLE
 
 const char *sl_file_name_of(const char *path)
 {
@@ -70,6 +80,17 @@ enum sl_role sl_role_of_module(const char *path, const char *app)
 	if (is_listed(app, name))
 		return SL_ROLE_APPLICATION;
 	return look_up(native_roles, sizeof(native_roles) / sizeof(native_roles[0]), name);
+}
+
+enum sl_role sl_role_of_function(const char *path, const char *function, const char *app)
+{
+	enum sl_role role = sl_role_of_module(path, app);
+	if (role != SL_ROLE_APPLICATION || is_listed(app, sl_file_name_of(path)))
+		return role;
+	for (size_t i = 0; i < sizeof(function_roles) / sizeof(function_roles[0]); i++)
+		if (strcmp(function, function_roles[i].prefix) == 0)
+			return function_roles[i].role;
+	return role;
 }
 
 bool sl_blame_is_pinned(const struct sl_frame *frame, const char *app)

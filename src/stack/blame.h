@@ -18,6 +18,9 @@
 enum sl_role sl_role_of_class(const char *class_name, const char *app);
 enum sl_role sl_role_of_module(const char *path, const char *app);
 
+/* The same where the function is known: another library that stands before the same door is nobody's own code. */
+enum sl_role sl_role_of_function(const char *path, const char *function, const char *app);
+
 /* Does app= name this class or module? */
 bool sl_blame_is_pinned(const struct sl_frame *frame, const char *app);
 

@@ -133,6 +133,8 @@ static void describe(uint64_t word, uint64_t second, void *context, struct sl_fr
 	if (dladdr((void *)search.pc, &info) && info.dli_sname)
 		function = frame->function =
 			sl_arena_text(&sl_ledger_arena, info.dli_sname, strlen(info.dli_sname));
+	if (function)
+		frame->role = sl_role_of_function(search.path, function, sl_options.app);
 	describe_text(frame, function, function ? search.pc - (uintptr_t)info.dli_saddr : 0,
 	              sl_file_name_of(search.path));
 }

@@ -6,24 +6,23 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-#include "base/clerk.h"
 #include "base/log.h"
+#include "base/options.h"
 #include "base/sys.h"
 #include "ledger/sites.h"
 #include "stack/loader.h"
 
 #include "base/poison.h"
 
-/* The program may hold the loader's lock for as long as a constructor takes. */
-#define SL_OPEN_WAIT_MS 60000
-
 typedef int walk_fn(void **frames, int size);
 
-static _Atomic(walk_fn *) walk; /* NULL until opened */
+static walk_fn *opened;         /* constant after start; NULL: no libunwind */
+static const char *why_not;     /* the same */
+static _Atomic(walk_fn *) walk; /* NULL until it has walked once */
 static __thread bool is_walking;
 static __thread bool has_walked;
 
-/* libunwind's code: constant once `walk` is set. */
+/* libunwind's code: constant after start. */
 static struct {
 	uintptr_t begin, end;
 } code;
@@ -68,40 +67,49 @@ static int look_for_code(struct dl_phdr_info *info, size_t size, void *walker)
 	return 0;
 }
 
-/* Among the clerk's fds: the loader opens files. */
-static void open_library(void *result)
+/* What libunwind keeps for each thread does not go with them: LeakSanitizer takes its thread-local data for something else and ends
+ * the program with a fatal error; a thread's end takes libunwind's lock when ThreadSanitizer has let go of that thread, and crashes. */
+static bool has_sanitizer(void)
 {
+	static const char *const names[] = {"__asan_init", "__lsan_do_leak_check", "__tsan_init",
+	                                    "__msan_init", "__hwasan_init"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (dlsym(RTLD_DEFAULT, names[i]))
+			return true;
+	return false;
+}
+
+void sl_native_open(void)
+{
+	int saved_errno = errno;
+	if (opened)
+		return;
+	why_not = NULL;
+	if (sl_options.stacks != SL_STACKS_NATIVE && has_sanitizer()) {
+		why_not = "this program has a sanitizer's runtime: going on without native "
+			  "stacks; stacks=native takes them all the same";
+		return;
+	}
 	void *libunwind = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
 	walk_fn *found = libunwind ? (walk_fn *)dlsym(libunwind, "unw_backtrace") : NULL;
 	if (found)
 		(void)dl_iterate_phdr(look_for_code, (void *)found);
-	*(walk_fn **)result = found;
-}
-
-static void open_walker(void)
-{
-	static walk_fn *found; /* for a clerk that is late */
-	bool is_begun;
-	if (!sl_clerk_do(open_library, &found, SL_OPEN_WAIT_MS, &is_begun)) {
-		if (is_begun)
-			return;
-		open_library(&found); /* there is none */
-	}
-	if (!found) {
-		sl_log("libunwind.so.8 cannot be opened: going on without native stacks", NULL);
-		return;
-	}
-	void *frames[SL_NATIVE_OWN_FRAMES];
-	(void)walk_with(found, frames, SL_NATIVE_OWN_FRAMES);
-	atomic_store(&walk, found);
+	else
+		why_not = "libunwind.so.8 cannot be opened: going on without native stacks";
+	opened = found;
+	errno = saved_errno;
 }
 
 void sl_native_start(void)
 {
+	void *frames[SL_NATIVE_OWN_FRAMES];
 	sl_loader_try();
-	if (atomic_load(&walk) || !sl_loader_enter())
+	if (why_not && sl_options.stacks != SL_STACKS_NONE)
+		sl_log(why_not, NULL);
+	if (!opened || atomic_load(&walk) || !sl_loader_enter())
 		return;
-	open_walker();
+	(void)walk_with(opened, frames, SL_NATIVE_OWN_FRAMES);
+	atomic_store(&walk, opened);
 	sl_loader_leave();
 }
 

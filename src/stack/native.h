@@ -13,8 +13,13 @@
 
 #include "base/guard.h"
 
-/* Open libunwind and walk one stack, so that the first real one is quick. Says once if it is missing.
- * Context: the worker only: takes the loader's lock. */
+/* Open libunwind. Context: the constructor, before the program has threads and numbers of its own: the loader opens files, and takes its
+ * lock. Not a thread with an fd table of its own: the program's malloc() may walk stacks by libunwind as well, whose pipe would be
+ * one of that table, and its numbers those of the program's stdin and stdout. */
+void sl_native_open(void);
+
+/* Walk one stack, so that the first real one is quick. Says so where libunwind is missing, or does not go with this program.
+ * Context: the worker. */
 void sl_native_start(void);
 
 /* Frames of our own between the walker and the hook's caller, at most. */

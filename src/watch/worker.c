@@ -17,6 +17,7 @@
 #define SL_REST_WAIT_MS 1000
 #define SL_REST_LOOK_MS 1
 #define SL_REST_RETRY_MS 10 /* the clerk is busy */
+#define SL_SANDBOX_LOOK_MS 250
 
 enum { SL_WORKER_NONE, SL_WORKER_STARTING, SL_WORKER_RUNNING };
 
@@ -110,6 +111,8 @@ static void work(void)
 			sleep_ms = SL_LEFT_ALONE_MS;
 		if (atomic_load(&resters) > 0)
 			sleep_ms = SL_REST_RETRY_MS;
+		if (sl_process_is_sandboxed() && sleep_ms > SL_SANDBOX_LOOK_MS)
+			sleep_ms = SL_SANDBOX_LOOK_MS; /* nobody can wake us */
 		if (atomic_load(&wanted_now) == 0 && sleep_ms > 0)
 			sl_sys_futex_wait(&calls, seen, sleep_ms * 1000000u);
 	}
@@ -212,7 +215,8 @@ void sl_worker_want(unsigned wanted)
 	atomic_fetch_or(&unanswered, wanted);
 	atomic_fetch_or(&wanted_now, wanted);
 	atomic_fetch_add(&calls, 1);
-	sl_sys_futex_wake(&calls);
+	if (!sl_process_is_sandboxed())
+		sl_sys_futex_wake(&calls);
 }
 
 void sl_worker_note_pressure(int error, uint32_t dest)

@@ -65,7 +65,7 @@ int sl_worker_tid(void);
 /* From the hook of pthread_exit(): the first thread of the process ends, and the rest goes on. Async-signal-safe. */
 void sl_worker_main_is_gone(void);
 
-/* Ask for a report and wake the worker. Async-signal-safe; one system call. */
+/* Ask for a report and wake the worker. Async-signal-safe; one system call, in a sandbox none: seen at its next turn. */
 void sl_worker_want(unsigned wanted);
 
 /* The same without a system call: seen at the next turn. */

@@ -7,21 +7,6 @@ import harness
 import pytest
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_call(item):
-    """harness.Forbidden is a skip, wherever in a test it comes up."""
-    outcome = yield
-    if outcome.excinfo and issubclass(outcome.excinfo[0], harness.Forbidden):
-        outcome.force_exception(pytest.skip.Exception(f"forbidden here: {outcome.excinfo[1]}"))
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_fixture_setup(fixturedef, request):
-    outcome = yield
-    if outcome.excinfo and issubclass(outcome.excinfo[0], harness.Forbidden):
-        outcome.force_exception(pytest.skip.Exception(f"forbidden here: {outcome.excinfo[1]}"))
-
-
 def pytest_terminal_summary(terminalreporter):
     skipped = terminalreporter.stats.get("skipped", [])
     terminalreporter.section("not run on this machine")

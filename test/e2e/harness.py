@@ -19,10 +19,12 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 
 import jsonschema
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIBRARY = pathlib.Path(os.environ.get("SOCKLEAK_LIB", ROOT / "build" / "libsockleak.so")).resolve()
@@ -267,6 +269,7 @@ def start(
     nofile=None,
     stderr="file",
     beside=(),
+    ahead=(),
     env=None,
     **popen_args,
 ):
@@ -274,7 +277,7 @@ def start(
 
     options: a dict, see options_text(). network: a PrivateNetwork. wrap: words in front. nofile:
     soft limit of open files. stderr: "file", None (closed) or a descriptor. beside: more objects
-    to preload.
+    to preload; ahead: in front of the library.
     """
     directory.mkdir(parents=True, exist_ok=True)
     words = list(wrap)
@@ -284,7 +287,7 @@ def start(
         words += ["prlimit", f"--nofile={nofile}:"]
     if library:
         settings = options_text(directory, options or {})
-        preload = ":".join(map(str, [LIBRARY, *beside]))
+        preload = ":".join(map(str, [*ahead, LIBRARY, *beside]))
         words += ["env", f"LD_PRELOAD={preload}", f"SOCKLEAK_OPTIONS={settings}"]
     words += [str(word) for word in argv]
     stderr_path = None
@@ -305,8 +308,11 @@ def start(
     return Program(popen, directory, stderr_path)
 
 
-class Forbidden(Exception):
-    """The machine does not allow what a test needs; the text says what."""
+class Forbidden(pytest.skip.Exception):
+    """The machine does not allow what a test needs; the text says what. Wherever in a test it comes up, the test is skipped."""
+
+    def __init__(self, what):
+        super().__init__(f"forbidden here: {what}")
 
 
 class PrivateNetwork:
@@ -352,6 +358,30 @@ class PrivateNetwork:
     def close(self):
         self.holder.stdin.close()
         self.holder.wait(PATIENCE_S)
+
+
+class OtherUser:
+    """A uid that nobody has, and a directory whose files it may read and execute; for a test that is root."""
+
+    def __init__(self):
+        if os.geteuid() != 0:
+            raise Forbidden("another uid: the tests do not run as root")
+        self.uid = 60000 + os.getpid() % 5000
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="sockleak-test-"))
+        self.directory.chmod(0o755)
+
+    def prefix(self):
+        """Words that run a command as this user."""
+        return [need_tool("setpriv"), f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups"]
+
+    def copy(self, path, name=None):
+        target = self.directory / (name or pathlib.Path(path).name)
+        shutil.copy(path, target)
+        target.chmod(0o755)
+        return target
+
+    def close(self):
+        shutil.rmtree(self.directory)
 
 
 def can_mount():

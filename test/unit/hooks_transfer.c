@@ -552,6 +552,12 @@ static void a_copy_of_what_is_passed_on_is_noted_too(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
 	tcp_open(&pair);
 	int copy = dup(pair.client), other = dup(pair.server);
+	if (record_of(copy).site ==
+	    record_of(other).site) { /* a sanitizer: no stacks to tell them by */
+		assert_int_equal(close(copy) + close(other) + close(ends[0]) + close(ends[1]), 0);
+		tcp_close(&pair);
+		skip();
+	}
 	struct msghdr message = message_with(&copy, 1, control, &part);
 	assert_int_equal(UNTOUCHED(sendmsg(ends[0], &message, 0)), 1);
 	receive_passed(ends[1], &passed, 1);

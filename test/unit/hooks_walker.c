@@ -69,6 +69,7 @@ static int open_without_a_number(void *unused)
 	sl_clerk_start();
 	while (dup(0) >= 0)
 		;
+	sl_native_open();
 	sl_native_start();
 	uint32_t found = 0;
 	(void)walk(&found);
@@ -96,6 +97,7 @@ static void the_first_pipe_is_reserved(void **state)
 	assert_false(sl_walker_gets(fds, NULL)); /* the program has its own */
 	assert_int_equal(fds[0], -1);
 	sl_real.pipe2 = counted_pipe2;
+	sl_native_open();
 	sl_native_start();
 	assert_int_equal(opened, 0);
 	if (walk_in_a_thread() == 0)

@@ -98,6 +98,12 @@ static void app_decides_first(void **state)
 	/* A prefix longer than the name is none. */
 	assert_int_equal(sl_role_of_class("io.netty", "io.netty.channel"), SL_ROLE_APPLICATION);
 	assert_int_equal(sl_role_of_class("java.A", "java.AB"), SL_ROLE_RUNTIME);
+	assert_int_equal(sl_role_of_function("/opt/front.so", "socket", ""), SL_ROLE_RUNTIME);
+	assert_int_equal(sl_role_of_function("/opt/front.so", "socket", "front"),
+	                 SL_ROLE_APPLICATION);
+	assert_int_equal(sl_role_of_function("/opt/front.so", "sockets", ""), SL_ROLE_APPLICATION);
+	assert_int_equal(sl_role_of_function("/usr/lib/libcurl.so.4", "accept", ""),
+	                 SL_ROLE_LIBRARY);
 	assert_int_equal(sl_role_of_module("/usr/lib/libcurl.so.4", "libcurl"),
 	                 SL_ROLE_APPLICATION);
 	/* The file's name, not the path. */

@@ -227,6 +227,15 @@ static void a_child_without_a_handler_finds_them_free(void **state)
 	sl_locks_fork_done();
 }
 
+static void spinning_takes_a_free_one_and_gives_up_a_held_one(void **state)
+{
+	(void)state;
+	assert_true(sl_lock_spin((enum sl_lock)0));
+	assert_false(sl_lock_spin((enum sl_lock)0));
+	sl_lock_release((enum sl_lock)0);
+	assert_int_equal(count_free(), SL_LOCK_COUNT);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -245,6 +254,7 @@ int main(void)
 		cmocka_unit_test(fork_takes_the_locks_in_the_order_of_the_table),
 		cmocka_unit_test(fork_waits_for_holders),
 		cmocka_unit_test(a_child_without_a_handler_finds_them_free),
+		cmocka_unit_test(spinning_takes_a_free_one_and_gives_up_a_held_one),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/options.h"
 #include "captured.h"
 #include "ledger/sites.h"
 #include "stack/native.h"
@@ -93,6 +94,7 @@ static void missing_libunwind_is_said(void **state)
 	struct walk walk = {.limit = 64};
 	capture_stderr();
 	is_libunwind_missing = true;
+	sl_native_open();
 	sl_native_start();
 	is_libunwind_missing = false;
 	outer(&walk);
@@ -107,6 +109,7 @@ static void the_caller_comes_first(void **state)
 {
 	(void)state;
 	struct walk walk = {.limit = 64};
+	sl_native_open();
 	sl_native_start();
 	sl_native_start(); /* a second time does no harm */
 	outer(&walk);
@@ -231,5 +234,6 @@ int main(void)
 		cmocka_unit_test(in_a_signal_handler),
 		cmocka_unit_test(on_a_small_stack),
 	};
+	sl_options.stacks = SL_STACKS_NATIVE; /* this program may be built with a sanitizer */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -308,9 +308,28 @@ static int is_sandboxed(void)
 		return 2;
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
 		return NOT_ALLOWED;
-	bool is_ours = sl_process_is_ours();
+	bool is_ours = sl_process_is_ours() && sl_process_is_first_thread();
 	syscall(SYS_exit, is_ours ? 0 : 3);
 	return 4;
+}
+
+/* A child of a sandbox is nothing to us: whatever it would take to make it ours may be forbidden. */
+static int forks_in_a_sandbox(void)
+{
+	int status;
+	if (!sl_process_is_ours())
+		return 1;
+	sl_process_sandboxed();
+	pid_t child = fork();
+	if (child == 0)
+		_exit(sl_process_is_ours() ? 1 : 0);
+	return waitpid(child, &status, 0) == child ? status : 2;
+}
+
+static void what_a_sandbox_forks_is_not_ours(void **state)
+{
+	(void)state;
+	assert_int_equal(status_in_child(fork_plain, forks_in_a_sandbox), 0);
 }
 
 static void a_sandboxed_process_is_asked_nothing(void **state)
@@ -346,6 +365,7 @@ int main(void)
 		cmocka_unit_test(an_equal_pid_does_not_hide_a_child),
 		cmocka_unit_test(a_child_of_threads_makes_none_unless_told),
 		cmocka_unit_test(a_sandboxed_process_is_asked_nothing),
+		cmocka_unit_test(what_a_sandbox_forks_is_not_ours),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -19,6 +19,8 @@ static int start(void **state)
 {
 	(void)state;
 	sl_sites_start();
+	sl_options.stacks = SL_STACKS_NATIVE; /* this program may be built with a sanitizer */
+	sl_native_open();
 	sl_native_start();
 	return 0;
 }
