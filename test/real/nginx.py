@@ -1,5 +1,6 @@
 """An nginx with master and workers, for the tests of nginx itself and of its clients."""
 
+import contextlib
 import pathlib
 import random
 import re
@@ -57,8 +58,9 @@ class Nginx:
         return real.sha256(data)
 
     def pid(self, name="nginx.pid"):
-        path = self.directory / name
-        return int(path.read_text() or 0) if path.exists() else 0
+        with contextlib.suppress(FileNotFoundError):
+            return int((self.directory / name).read_text() or 0)
+        return 0
 
     def workers(self, pid=None):
         return real.children_of(pid or self.pid())

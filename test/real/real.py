@@ -213,6 +213,12 @@ def kill(pid):
         os.kill(pid, signal.SIGKILL)
 
 
+def threads(pid):
+    """The names of its threads, sorted."""
+    tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
+    return sorted((task / "comm").read_text().strip() for task in tasks)
+
+
 def command_line(pid):
     with contextlib.suppress(OSError):
         return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
