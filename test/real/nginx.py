@@ -25,6 +25,8 @@ class Nginx:
         self.scene = scene
         self.directory = scene.directory / "nginx"
         (self.directory / "files").mkdir(parents=True)
+        if more == TLS:
+            make_certificate(self.directory)
         self.configure("first", daemon, more)
         argv = [harness.need_tool("nginx"), "-p", self.directory, "-e", self.directory / "error.log"]
         self.program = scene.start([*argv, "-c", self.directory / "nginx.conf"], **start)
