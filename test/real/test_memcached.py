@@ -63,11 +63,11 @@ def start_memcached(scene, *words, place=None):
     return program
 
 
-def end(scene, program, signo, shown):
+def end(scene, program, signo, shown, has_tcp=True):
     program.send_signal(signo)
     shown["end"] = program.wait()
     shown["output"] = real.without_ours(program.stderr())
-    scene.check_end(program)
+    scene.check_end(program, has_tcp)
     return shown
 
 
@@ -113,7 +113,7 @@ def over_unix(scene):
     shown = {command: client.ask(command) for command in ONE_BY_ONE.splitlines()}
     shown["threads"] = real.threads(program.pid)
     client.close()
-    return end(scene, program, signal.SIGINT, shown)
+    return end(scene, program, signal.SIGINT, shown, has_tcp=False)
 
 
 def try_connect(scene, path):
