@@ -54,11 +54,14 @@ class Scene:
     def start(self, argv, *, watched=True, options=None, network=None, **more):
         """A program of this run, under the library in a run that has it and unless it is a mere helper."""
         library = watched and self.is_watched
+        directory = self.directory / f"program{next(self.names)}"
+        files = {"json": "report.%p.json", "report": "report.%p.txt", "events": "events.%p.jsonl"}
+        files = {key: directory / name for key, name in files.items()}  # of each process that it starts, too
         program = harness.start(
             argv,
-            self.directory / f"program{next(self.names)}",
+            directory,
             library=library,
-            options={**(self.options or {}), **(options or {})},
+            options={**files, **(self.options or {}), **(options or {})},
             network=network or self.network,
             **more,
         )
@@ -108,12 +111,8 @@ class Scene:
 
     def snapshot(self, program, pid=None):
         """A report by signal, of the program or of one of its children."""
-        path = program.json_path if pid in (None, program.pid) else pathlib.Path(f"{program.json_path}.{pid}")
-        return report(program, path, pid or program.pid)
-
-    def snapshots(self, program):
-        """[report] of the program and its children."""
-        return [self.snapshot(program, pid) for pid in (program.pid, *children_of(program.pid))]
+        pid = pid or program.pid
+        return report(program, program.directory / f"report.{pid}.json", pid)
 
     def check_idle(self, program, *pids):
         """The server has nothing to do: what the library knows to be open is what ss shows, nobody is to blame, and
@@ -138,9 +137,9 @@ class Scene:
         """After the end: nothing that we did was regretted, and the last reports of all its processes are good."""
         if not self.is_watched:
             return
-        for path in program.directory.glob("events.jsonl*"):
+        for path in program.directory.glob("events.*"):
             assert '"regretted"' not in path.read_text(), path.read_text()[-2000:]
-        paths = list(program.directory.glob("report.json*"))
+        paths = list(program.directory.glob("report.*.json"))
         assert paths or not has_tcp, "no report"
         for path in paths:
             check_healthy(harness.json.loads(path.read_text()))

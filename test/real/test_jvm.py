@@ -14,7 +14,8 @@ PLACE = "127.0.0.1:8080"
 
 
 def start_server(scene):
-    program = scene.start([*services.java("WorkServer", 8080)])
+    java, *words = services.java("WorkServer", 8080)
+    program = scene.start([java, "-Dsun.net.httpserver.nodelay=true", *words])
     program.ready()
     return program
 
