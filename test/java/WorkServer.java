@@ -37,7 +37,8 @@ import java.util.concurrent.TimeUnit;
  * </pre>
  *
  * <p>It obeys lines of standard input: "clients N" sends N requests to itself by an HttpClient, "channels N
- * ROUNDS" has N NIO clients talk to an NIO server in here, "stop" stops serving. At the end of input it stops and returns.
+ * ROUNDS" has N NIO clients talk to an NIO server in here, "stop" stops serving. At the end of input it stops and
+ * returns.
  */
 public final class WorkServer {
     private final HttpServer server;

@@ -18,7 +18,8 @@ def start_ab(scene, place, path, requests, *flags, at_once=20):
 
 
 def read_ab(done):
-    counts = dict(re.findall(r"^(Complete requests|Failed requests|Non-2xx responses|Write errors): +(\d+)", done.stdout, re.M))
+    names = "Complete requests|Failed requests|Non-2xx responses|Write errors"
+    counts = dict(re.findall(rf"^({names}): +(\d+)", done.stdout, re.M))
     counts.update(status=done.status, stderr=done.stderr)
     return counts
 

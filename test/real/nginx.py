@@ -72,9 +72,9 @@ class Nginx:
         return path.read_text() if path.exists() else ""
 
     def log_kinds(self):
-        """What the error log says, but for how many did so. SIGIO comes from within, now and then."""
+        """What the error log says, but for how many did so. SIGIO and SIGALRM are its own, now and then."""
         log = re.sub(r"^\S+ \S+ (\[.*?\]) [0-9#]+: ", r"\1 ", self.log().replace(str(self.directory), ""), flags=re.M)
-        return real.kinds_of_lines(log, r"^\[(?!.*SIGIO)", r"(?<=process )\d+|(?<=from )\d+|\*\d+")
+        return real.kinds_of_lines(log, r"^\[(?!.*SIG(IO|ALRM))", r"(?<=process )\d+|(?<=from )\d+|\*\d+")
 
 
 def make_certificate(directory):

@@ -1,4 +1,4 @@
-// node_work - Node.js with all that a service does: an HTTP server, a client with an agent, children, a cluster, workers.
+// node_work - Node.js with all that a service does: an HTTP server, clients, children, a cluster, threads.
 //
 //   node node_work.js serve PORT     an HTTP server; "ready", then commands, one a line:
 //     agent N    N requests to itself on kept connections      each N    the same with a connection each
@@ -222,7 +222,8 @@ function primary(port) {
 }
 
 if (!isMainThread) {
-    ask(workerData.port, workerData.count, new http.Agent({ keepAlive: true })).then((good) => parentPort.postMessage(good));
+    const agent = new http.Agent({ keepAlive: true });
+    ask(workerData.port, workerData.count, agent).then((good) => parentPort.postMessage(good));
 } else if (cluster.isWorker) {
     http.createServer(answer).listen(Number(process.argv[3]), '127.0.0.1', 1024);
 } else if (process.argv[2] === 'serve') {

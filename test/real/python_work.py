@@ -4,7 +4,7 @@
     python_work.py subprocess         children with and without close_fds, with a listener in hand
     python_work.py pools METHOD       multiprocessing by fork, spawn or forkserver, which pass a connection on
     python_work.py asyncio COUNT      a server and COUNT clients at once, in one loop
-    python_work.py prefork            children that accept on an inherited listener, and one that outlives its parent's end of it
+    python_work.py prefork            children that accept on an inherited listener, and one that has a connection
 """
 
 import asyncio
@@ -59,7 +59,19 @@ def serve(port):
     print("closed", flush=True)
 
 
-LIST = "import os; print(sorted(os.readlink(f'/proc/self/fd/{n}').split(':')[0] for n in os.listdir('/proc/self/fd') if n > '2'))"
+LIST = """
+import os
+fds = [n for n in os.listdir("/proc/self/fd") if n > "2"]
+print(sorted(os.readlink(f"/proc/self/fd/{n}").split(":")[0] for n in fds if os.path.exists(f"/proc/self/fd/{n}")))
+"""
+WAYS = (
+    {"close_fds": True},
+    {"close_fds": False},
+    {"start_new_session": True},
+    {"preexec_fn": lambda: os.nice(1)},
+    {"cwd": "/", "close_fds": False},
+    {"restore_signals": False},
+)
 
 
 def subprocesses():
@@ -67,13 +79,14 @@ def subprocesses():
         server, _ = listener.accept()
         server.set_inheritable(True)
         with server:
-            for words in ({"close_fds": True}, {"close_fds": False}, {"pass_fds": [client.fileno()]}, {"start_new_session": True},
-                          {"preexec_fn": lambda: os.nice(1)}, {"cwd": "/", "close_fds": False}, {"restore_signals": False}):
-                done = subprocess.run([sys.executable, "-c", LIST], capture_output=True, text=True, check=False, **words)
+            for words in (*WAYS, {"pass_fds": [client.fileno()]}):
+                argv = [sys.executable, "-c", LIST]
+                done = subprocess.run(argv, capture_output=True, text=True, check=False, **words)
                 print(sorted(words), done.returncode, done.stdout.count("socket"), done.stderr, flush=True)
             for words in (["false"], ["sh", "-c", "kill -9 $$"], ["sh", "-c", "kill -USR2 $$"]):
                 print(words, subprocess.run(words, check=False).returncode, flush=True)
-            print(subprocess.getoutput("echo shell; echo error >&2"), os.system("exit 7"), os.popen("echo popen").read(), flush=True)
+            print(subprocess.getoutput("echo shell; echo error >&2"), os.system("exit 7"), flush=True)
+            print(os.popen("echo popen").read(), flush=True)
             with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as cat:
                 print(len(cat.communicate(b"x" * 1000000)[0]), flush=True)
             slow = subprocess.Popen(["sleep", "600"])

@@ -1,7 +1,7 @@
 """sockets_inside - makes connections in the network that it runs in, for a test that lives in another one.
 
-It speaks on the Unix socket that is its standard input: a line `HOST PORT` or a path comes in, the connected socket goes
-back (SCM_RIGHTS), or a line with the error.
+It speaks on the Unix socket that is its standard input: a line `HOST PORT` or a path comes in, the connected socket
+goes back (SCM_RIGHTS), or a line with the error.
 """
 
 import socket

@@ -13,9 +13,10 @@ import services
 PLACE = "127.0.0.1:8080"
 
 
-def start_server(scene):
+def start_server(scene, nodelay="true"):
+    """Without nodelay each answer of several parts takes 40 ms, and a load takes its time at no cost."""
     java, *words = services.java("WorkServer", 8080)
-    program = scene.start([java, "-Dsun.net.httpserver.nodelay=true", *words])
+    program = scene.start([java, f"-Dsun.net.httpserver.nodelay={nodelay}", *words])
     program.ready()
     return program
 
@@ -50,11 +51,11 @@ def serving(scene):
     get(scene, "/echo")
     before = opens(scene), real.connections(scene.snapshot(program)) if scene.can_ask else 0
     shown = {
-        "once": loads.ab(scene, PLACE, "/echo", 800),
-        "kept": loads.ab(scene, PLACE, "/echo", 4000, "-k"),
+        "once": loads.ab(scene, PLACE, "/echo", 500),
+        "kept": loads.ab(scene, PLACE, "/echo", 3000, "-k"),
         "post": loads.ab(scene, PLACE, "/echo", 400, "-k", "-p", body, "-T", "text/plain"),
         "big": loads.ab(scene, PLACE, "/big?1000000,1", 60, at_once=8),
-        "run": loads.ab(scene, PLACE, "/run?hello", 100, at_once=8),
+        "run": loads.ab(scene, PLACE, "/run?hello", 60, at_once=8),
     }
     for path in ("/big?3000000,7", "/run?" + urllib.parse.quote("a text"), "/nothing"):
         shown[path] = get(scene, path)
@@ -84,14 +85,14 @@ def own_clients(scene):
 
 def disturbed(scene):
     """Collections, jcmd and SIGQUIT under load; then SIGTERM."""
-    program = start_server(scene)
-    load = loads.start_ab(scene, PLACE, "/big?20000,1", 3000, "-k")
+    program = start_server(scene, nodelay="false")
+    load = loads.start_ab(scene, PLACE, "/big?20000,1", 2000, "-k")
     shown = {"gc": [get(scene, "/gc") for _ in range(4)]}
+    assert load.is_alive(), "the load was over too soon"
     jcmd = [harness.need_tool("jcmd"), program.pid]
     for command, sign in (("Thread.print", '"main"'), ("VM.version", "JDK"), ("GC.run", "executed")):
         done = scene.run([*jcmd, command])
         shown[command] = done.status, sign in done.stdout, done.stderr
-    assert load.is_alive(), "the load was over too soon"
     program.send_signal(signal.SIGQUIT)
     lines = []
     while not lines or "class space" not in lines[-1]:

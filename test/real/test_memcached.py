@@ -90,7 +90,7 @@ def over_tcp(scene):
         assert client.line() == ""
     for client in clients:
         client.close()
-    names = "cmd_get cmd_set get_hits get_misses total_connections curr_connections incr_hits curr_items threads".split()
+    names = "cmd_get cmd_set get_hits get_misses total_connections curr_connections curr_items threads".split()
     harness.wait_until(
         lambda: first.stats()["curr_connections"] == "1",
         lambda: f"the clients to be gone: {first.stats()}",

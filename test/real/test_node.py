@@ -1,4 +1,5 @@
-"""Node.js: HTTP on both sides, children of every kind, a cluster that hands connections over, threads, the inspector."""
+"""Node.js: HTTP on both sides, children of every kind, a cluster that hands connections over, threads, the
+inspector."""
 
 import re
 import signal
@@ -10,7 +11,7 @@ import real
 import services
 
 PLACE = "127.0.0.1:8080"
-COMMANDS = ("agent 500", "each 300", "children", "workers 3", "slow 20", "agent 100", "children")
+COMMANDS = ("agent 500", "each 200", "children", "workers 2", "slow 20", "agent 100")
 
 
 def start_node(scene, mode, *flags):

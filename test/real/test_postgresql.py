@@ -136,7 +136,8 @@ class Postgres:
 
     def wait_for_activity(self, condition, count=1):
         sql = f"SELECT count(*) FROM pg_stat_activity WHERE {condition}"
-        harness.wait_until(lambda: self.sql(sql).stdout == str(count), lambda: self.sql("TABLE pg_stat_activity").stdout)
+        all_of_it = lambda: self.sql("TABLE pg_stat_activity").stdout
+        harness.wait_until(lambda: self.sql(sql).stdout == str(count), all_of_it)
 
     def stop(self, signo, shown):
         self.program.send_signal(signo)
@@ -148,8 +149,10 @@ class Postgres:
         pattern = r"(WARNING|ERROR|FATAL|PANIC|DETAIL|HINT|STATEMENT|LOG|CONTEXT): "
         text = re.sub(r"^\S+ \S+ \S+ \[\d+\] ", "", real.without_ours(self.program.stderr()), flags=re.M)
         text = re.sub(r"tuple \(\d+,\d+\)|\(PID \d+\)|port=\d+|[Pp]rocess \d+|transaction \d+|-- N.*", "N", text)
-        text = re.sub(r"\d+\.\d+ s|[0-9A-F]+/[0-9A-F]+|20\d\d-\d\d-\d\d \d\d:\d\d:\d\d \w+|len \d+|\d+ kB|= *\d+", "N", text)
-        passing = "the database system is |Consistent recovery state|pg_is_in_recovery|redo |checkpoint "
+        text = re.sub(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d \w+|[0-9A-F]+/[0-9A-F]+", "N", text)
+        text = re.sub(r"\d+\.\d+ s|len \d+|\d+ kB|= *\d+", "N", text)
+        passing = "the database system is |terminating connection due to admin|Consistent recovery state|"
+        passing += "pg_is_in_recovery|redo |checkpoint "
         return [line for line in real.kinds_of_lines(text, pattern, "(?!)") if not re.search(passing, line)]
 
     def check_statistics(self):

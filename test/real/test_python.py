@@ -22,11 +22,11 @@ def serving(scene):
     body = scene.directory / "body"
     body.write_bytes(b"0123456789" * 3000)
     shown = {
-        "once": loads.ab(scene, PLACE, "/100", 600),
-        "kept": loads.ab(scene, PLACE, "/100", 1500, "-k", at_once=10),
-        "post": loads.ab(scene, PLACE, "/", 200, "-p", body, "-T", "text/plain"),
-        "big": loads.ab(scene, PLACE, "/2000000", 50, at_once=5),
-        "run": loads.ab(scene, PLACE, "/run", 60, at_once=6),
+        "once": loads.ab(scene, PLACE, "/100", 300),
+        "kept": loads.ab(scene, PLACE, "/100", 800, "-k", at_once=10),
+        "post": loads.ab(scene, PLACE, "/", 100, "-p", body, "-T", "text/plain"),
+        "big": loads.ab(scene, PLACE, "/2000000", 30, at_once=5),
+        "run": loads.ab(scene, PLACE, "/run", 40, at_once=6),
         "wrong": loads.ab(scene, PLACE, "/x", 20),
     }
     if scene.can_ask:
@@ -52,7 +52,8 @@ def workload(*words):
     return functools.partial(lambda scene: work(*words, scene=scene))
 
 
-WAYS = [("subprocess",), ("prefork",), ("asyncio", "500"), *(("pools", way) for way in ("fork", "spawn", "forkserver"))]
+METHODS = ("fork", "spawn", "forkserver")
+WAYS = [("subprocess",), ("prefork",), ("asyncio", "500"), *(("pools", method) for method in METHODS)]
 
 
 @pytest.mark.parametrize("variant", real.VARIANTS)
@@ -68,12 +69,14 @@ def test_python(compare, words, variant):
 
 # ---- CPython's own ----
 
-QUICK = "test_select test_epoll test_fork1 test_wait4 test_posix test_socketserver test_asyncore test_urllib2_localnet"
+QUICK = "test_select test_epoll test_fork1 test_posix test_socketserver test_asyncore test_urllib2_localnet"
 LONG = """\
-test_socket test_subprocess test_signal test_selectors test_poll test_wait3 test_asyncio test_threading test_httplib
-test_httpservers test_ftplib test_poplib test_smtplib test_imaplib test_telnetlib test_asynchat test_xmlrpc test_threadsignals
-test_fcntl test_pty test_openpty test_popen test_eintr test_logging test_wsgiref test_os test_ssl test_io test_faulthandler
-test_concurrent_futures test_multiprocessing_fork test_multiprocessing_spawn test_multiprocessing_forkserver"""
+test_socket test_subprocess test_signal test_selectors test_poll test_wait3 test_wait4 test_asyncio
+test_threading test_httplib test_httpservers test_ftplib test_poplib test_smtplib test_imaplib test_telnetlib
+test_asynchat test_xmlrpc test_threadsignals test_fcntl test_pty test_openpty test_popen test_eintr
+test_logging test_wsgiref test_os test_ssl test_io test_faulthandler test_concurrent_futures
+test_multiprocessing_fork test_multiprocessing_spawn test_multiprocessing_forkserver
+test_multiprocessing_main_handling"""
 MODULES = QUICK.split() + (LONG.split() if real.IS_LONG else [])
 NOT_HERE = "*VSOCK*"  # in a virtual machine its accept() waits for ever
 
