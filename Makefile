@@ -64,8 +64,8 @@ FUZZ := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZ_OBJECT := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 FUZZ_CC ?= clang
 
-.PHONY: all check demo bench install uninstall clean format lint help unit asan tsan e2e stress fuzz \
-	build-fuzz build-unit build-asan build-tsan build-e2e FORCE
+.PHONY: all check demo bench install uninstall clean format lint help unit asan tsan e2e check-real stress fuzz \
+	build-fuzz build-unit build-asan build-tsan build-e2e build-real FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -143,6 +143,8 @@ build-asan: $(addprefix $(BUILD)/asan/,$(UNIT_TESTS) $(HOOK_TESTS) $(FUZZERS))
 build-tsan: $(addprefix $(BUILD)/tsan/,$(filter $(TSAN_TESTS),$(UNIT_TESTS)) torture)
 build-e2e: all $(VICTIMS) $(TRANSPARENT) $(if $(JAVA_SOURCES),$(BUILD)/java/.compiled)
 
+build-real: all $(if $(JAVA_SOURCES),$(BUILD)/java/.compiled)
+
 # A program under test is plain code. Its own flags, if any, stand in its first line: /* Build: FLAGS */
 victim_flags = $(shell sed -n '1s|^/\* Build: \(.*\) \*/$$|\1|p' $<)
 
@@ -198,6 +200,9 @@ tsan: ## run the tests of what threads share under TSan
 e2e: ## run real programs under the library
 	@scripts/check-all e2e
 
+check-real: ## run real servers with the library and without (REAL_ROUNDS=N, REAL_LONG=1: longer)
+	@scripts/check-all real
+
 stress: build-e2e ## long runs of real programs; the torture test for STRESS_SECONDS (120) at each action
 	@scripts/stress
 
@@ -246,6 +251,6 @@ clean: ## remove $(BUILD)
 
 help: ## this list
 	@echo 'Targets:'
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  \1 \2/p' Makefile | \
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1 \2/p' Makefile | \
 		while read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
 	@echo 'Variables: CC, CFLAGS, LDFLAGS, BUILD, PREFIX, DESTDIR, JAVA_HOME; V=1 shows the commands'
