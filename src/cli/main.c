@@ -17,6 +17,8 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
+	{"run", "start a program with the library, after a check whether it can be preloaded",
+         sl_verb_run},
 	{"report", "what a process holds, and who is to blame: now, or from a snapshot",
          sl_verb_report},
 	{"options", "every option of SOCKLEAK_OPTIONS", sl_verb_options},

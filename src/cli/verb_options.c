@@ -62,7 +62,7 @@ int sl_verb_options(int argc, char **argv)
 		.options = arguments,
 		.parser = take,
 		.doc = "Print every option of SOCKLEAK_OPTIONS: its default, what is allowed, what "
-	               "it means.",
+		       "it means.",
 	};
 	bool is_json = false;
 	struct sl_print print;

@@ -11,5 +11,6 @@ typedef int sl_verb_fn(int argc, char **argv);
 
 sl_verb_fn sl_verb_options;
 sl_verb_fn sl_verb_report;
+sl_verb_fn sl_verb_run;
 
 #endif
