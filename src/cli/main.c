@@ -17,6 +17,7 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
+	{"list", "processes with the library, and those without it that leak", sl_verb_list},
 	{"run", "start a program with the library, after a check whether it can be preloaded",
          sl_verb_run},
 	{"report", "what a process holds, and who is to blame: now, or from a snapshot",

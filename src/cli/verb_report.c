@@ -2,6 +2,7 @@
 #include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +10,13 @@
 #include <sys/stat.h>
 
 #include "cli/args.h"
+#include "cli/client.h"
 #include "cli/formats.h"
+#include "cli/outside.h"
+#include "cli/proc.h"
 #include "cli/say.h"
 #include "cli/snapshot_read.h"
+#include "cli/take.h"
 #include "cli/verbs.h"
 #include "report/words.h"
 
@@ -85,6 +90,63 @@ static int take_file(struct sl_arena *arena, const char *path, struct sl_snapsho
 		return sl_say(SL_EXIT_USAGE, "%s: %s", path, strerror(-error));
 	if (said.note[0])
 		sl_say_note("%s: %s", path, said.note);
+	return 0;
+}
+
+struct child {
+	int parent;
+	int pid; /* 0: none so far */
+	uint64_t close_wait;
+	char name[SL_PROC_NAME_BYTES];
+};
+
+static bool look_at_child(void *context, int pid)
+{
+	struct child *worst = context;
+	struct sl_outside outside;
+	struct sl_proc proc;
+	uint64_t close_wait = 0;
+	if (sl_proc_read(pid, &proc) || proc.parent != worst->parent ||
+	    sl_outside_look(pid, &outside))
+		return true;
+	for (uint32_t i = 0; i < outside.count; i++)
+		close_wait += outside.sockets[i].tcp.state == TCP_CLOSE_WAIT;
+	if (close_wait > worst->close_wait) {
+		worst->pid = pid;
+		worst->close_wait = close_wait;
+		memcpy(worst->name, proc.name, sizeof(worst->name));
+	}
+	sl_outside_free(&outside);
+	return true;
+}
+
+/* A wrapper was asked about, and it is its child that leaks. */
+static void hint_at_child(const struct sl_proc *proc)
+{
+	struct child worst = {.parent = proc->pid};
+	sl_proc_each(look_at_child, &worst);
+	if (worst.pid)
+		sl_say_note("process %d has no TCP sockets; its child %d (%s) has %llu in "
+		            "CLOSE_WAIT: sockleak report %d",
+		            proc->pid, worst.pid, worst.name, (unsigned long long)worst.close_wait,
+		            worst.pid);
+}
+
+static int take_process(struct sl_arena *arena, int pid, struct sl_snapshot *snapshot)
+{
+	struct sl_proc proc;
+	struct sl_taken taken;
+	char verb[64];
+	(void)snprintf(verb, sizeof(verb), "report %d", pid);
+	int error = sl_proc_read(pid, &proc);
+	if (!error)
+		error = sl_take(arena, &proc, SL_CLIENT_PATIENCE_MS, snapshot, &taken);
+	if (error)
+		return sl_proc_refuse(pid, error, verb);
+	if (taken.note[0])
+		sl_say_note("%s", taken.note);
+	if (snapshot->totals.open == 0)
+		hint_at_child(&proc);
 	return 0;
 }
 
@@ -182,7 +244,9 @@ int sl_verb_report(int argc, char **argv)
 	struct sl_arena arena = SL_ARENA(SL_REPORT_CHUNK_BYTES, 0);
 	struct sl_snapshot snapshot;
 	argp_parse(&argp, argc, argv, 0, NULL, &wanted);
-	int code = take_file(&arena, wanted.of, &snapshot);
+	int pid;
+	int code = sl_args_read_pid(wanted.of, &pid) ? take_process(&arena, pid, &snapshot)
+	                                             : take_file(&arena, wanted.of, &snapshot);
 	if (code)
 		return code;
 	cut_to_top(&snapshot, wanted.top);

@@ -128,12 +128,12 @@ int sl_verb_run(int argc, char **argv)
 		.parser = take,
 		.args_doc = "[--] COMMAND [ARGUMENT...]",
 		.doc = "Start a program with libsockleak.so preloaded, after checks whether that "
-	               "can work. The exit "
+		       "can work. The exit "
 		       "status is the program's; 126 or 127 where it cannot be started, 2 where an "
-	               "option is wrong, 5 "
+		       "option is wrong, 5 "
 		       "where it cannot be preloaded."
 		       "\vExample: sockleak run -o \"deadline=30s report=/tmp/%e.%p.txt\" -- java "
-	               "-jar app.jar",
+		       "-jar app.jar",
 	};
 	static struct wanted wanted;
 	char library[SL_PRELOAD_PATH_BYTES];
