@@ -145,7 +145,8 @@ static void fill(struct sl_arena *arena, const struct sl_proc *proc,
 	sl_external_sum_peers(arena, outside, s);
 	/* Of all its connections together, as if one site had opened them. */
 	s->verdict = sl_verdict_of_process(
-		SL_VERDICT_OK, sl_verdict_of_site(s->totals.close_wait, s->totals.stuck));
+		SL_VERDICT_OK,
+		sl_verdict_of_site(s->totals.close_wait + s->totals.dead, s->totals.stuck));
 }
 
 int sl_external_take(struct sl_arena *arena, const struct sl_proc *proc, const char *why,

@@ -17,11 +17,14 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-	{"list", "processes with the library, and those without it that leak", sl_verb_list},
 	{"run", "start a program with the library, after a check whether it can be preloaded",
          sl_verb_run},
+	{"list", "processes with the library, and those without it that leak", sl_verb_list},
 	{"report", "what a process holds, and who is to blame: now, or from a snapshot",
          sl_verb_report},
+	{"set", "change options of a running process, for a while", sl_verb_set},
+	{"off", "switch the library off in a running process", sl_verb_off},
+	{"reap", "end stuck connections of a process now, of any process", sl_verb_reap},
 	{"options", "every option of SOCKLEAK_OPTIONS", sl_verb_options},
 };
 

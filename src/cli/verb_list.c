@@ -238,7 +238,7 @@ int sl_verb_list(int argc, char **argv)
 		.options = arguments,
 		.parser = take,
 		.doc = "List the processes that have the library, worst first: yours, as root "
-	               "everybody's.",
+		       "everybody's.",
 	};
 	struct list list = {0};
 	argp_parse(&argp, argc, argv, 0, NULL, &list);

@@ -10,8 +10,11 @@
 typedef int sl_verb_fn(int argc, char **argv);
 
 sl_verb_fn sl_verb_list;
+sl_verb_fn sl_verb_off;
 sl_verb_fn sl_verb_options;
+sl_verb_fn sl_verb_reap;
 sl_verb_fn sl_verb_report;
 sl_verb_fn sl_verb_run;
+sl_verb_fn sl_verb_set;
 
 #endif
