@@ -25,6 +25,7 @@ static const struct verb verbs[] = {
 	{"set", "change options of a running process, for a while", sl_verb_set},
 	{"off", "switch the library off in a running process", sl_verb_off},
 	{"reap", "end stuck connections of a process now, of any process", sl_verb_reap},
+	{"doctor", "can it work here, does it, and what to do", sl_verb_doctor},
 	{"options", "every option of SOCKLEAK_OPTIONS", sl_verb_options},
 };
 

@@ -200,6 +200,11 @@ int sl_proc_refuse(int pid, int error, const char *verb)
 {
 	if (error == -ESRCH)
 		return sl_say(SL_EXIT_NO_PROCESS, "no process %d", pid);
+	if (geteuid() == 0)
+		return sl_say(SL_EXIT_DENIED,
+		              "process %d: not permitted even to root here: from the host this "
+		              "would be: sockleak %s",
+		              pid, verb);
 	return sl_say(SL_EXIT_DENIED, "process %d: not permitted; this would be: sudo sockleak %s",
 	              pid, verb);
 }

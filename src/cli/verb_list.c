@@ -211,9 +211,10 @@ static void print_table(const struct list *list)
 static int end(const struct list *list)
 {
 	if (list->hidden)
-		sl_say_note(
-			"%u processes were not ours to see; this would be: sudo sockleak list%s",
-			list->hidden, list->is_all ? " --all" : "");
+		sl_say_note("%u process%s not ours to see%s%s", list->hidden,
+		            list->hidden == 1 ? " was" : "es were",
+		            geteuid() == 0 ? "" : "; this would be: sudo sockleak list",
+		            geteuid() != 0 && list->is_all ? " --all" : "");
 	if (!list->expected)
 		return SL_EXIT_FINE;
 	if (!list->matching)

@@ -138,13 +138,14 @@ static int reap_by_library(struct wanted *wanted, const struct sl_proc *proc)
 		command_text(wanted, proc->pid, verb, sizeof(verb));
 		return sl_proc_refuse(proc->pid, -EACCES, verb);
 	}
-	if (error == -EREMOTEIO) /* it has its reasons: not to be got round from outside */
+	if (error == -EREMOTEIO &&
+	    strcmp(reply.code, "usage") != 0) /* its reasons are not to be got round */
 		return sl_say(strcmp(reply.code, "busy") == 0 ? SL_EXIT_NO_LIBRARY : SL_EXIT_USAGE,
 		              "process %d: %s", proc->pid, reply.message);
 	json_t *root = error ? NULL : json_loadb(reply.bytes, reply.n, 0, NULL);
 	if (json_is_object(root))
 		tell_library(wanted, proc, root);
-	else
+	else if (wanted->selection.pid)
 		sl_say_note("process %d: %s: from outside then", proc->pid,
 		            sl_client_why(error, &reply));
 	int code = json_is_object(root) ? SL_EXIT_FINE : -1;
@@ -207,12 +208,21 @@ static void json_outside(struct wanted *wanted, const struct sl_proc *proc,
 	sl_json_close(json, '}');
 }
 
+static bool has_any(const struct sl_proc *proc, const struct sl_reap_wish *wish)
+{
+	struct sl_reap_wish dry = *wish;
+	struct sl_reap_done done;
+	dry.is_dry = true;
+	return sl_reap_outside(proc, &dry, &done) == 0 && done.shut_down > 0;
+}
+
 static int reap_from_outside(struct wanted *wanted, const struct sl_proc *proc)
 {
 	struct sl_reap_done done;
 	char verb[SL_ASK_BYTES];
 	command_text(wanted, proc->pid, verb, sizeof(verb));
-	if (!wanted->is_forced && !wanted->wish.is_dry && sl_reap_would_kill(proc->pid))
+	if (!wanted->is_forced && !wanted->wish.is_dry && sl_reap_would_kill(proc->pid) &&
+	    has_any(proc, &wanted->wish))
 		return sl_say(SL_EXIT_DENIED,
 		              "process %d (%s) leaves SIGPIPE at its default: a late write to a "
 		              "connection that was "
