@@ -1,10 +1,28 @@
 /* args.c - see args.h. */
 #include "cli/args.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "cli/say.h"
 
 #define SL_NUMBER_MAX 1000000000
 #define SL_DURATION_MAX_MS (24ull * 24 * 3600 * 1000)
+
+void sl_args_fail(const struct argp_state *state, const char *format, ...)
+{
+	char text[1024];
+	va_list list;
+	const char *verb = strchr(state->name, ' '); /* of "sockleak VERB" */
+	va_start(list, format);
+	(void)vsnprintf(text, sizeof(text), format, list);
+	va_end(list);
+	sl_say_note("%s%s%s; see 'sockleak help%s'", verb ? verb + 1 : "", verb ? ": " : "", text,
+	            verb ? verb : "");
+	exit(SL_EXIT_USAGE);
+}
 
 /* Digits at *at, which moves behind them. False: none, or too large. */
 static bool read_digits(const char **at, uint64_t most, uint64_t *value)
@@ -23,7 +41,7 @@ int64_t sl_args_number(struct argp_state *state, const char *text, const char *o
 	uint64_t value;
 	const char *at = text;
 	if (!read_digits(&at, SL_NUMBER_MAX, &value) || *at)
-		argp_error(state, "%s=%s: a number from 0 to %d", of, text, SL_NUMBER_MAX);
+		sl_args_fail(state, "%s=%s: a number from 0 to %d", of, text, SL_NUMBER_MAX);
 	return (int64_t)value;
 }
 
@@ -49,8 +67,8 @@ uint64_t sl_args_duration(struct argp_state *state, const char *text, const char
 {
 	uint64_t ms = 0;
 	if (!sl_args_read_duration(text, &ms))
-		argp_error(state, "%s=%s: a duration with its unit, such as 60s, 500ms, 10m, 2h",
-		           of, text);
+		sl_args_fail(state, "%s=%s: a duration with its unit, such as 60s, 500ms, 10m, 2h",
+		             of, text);
 	return ms;
 }
 

@@ -9,6 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* "sockleak VERB: ..., see 'sockleak help VERB'" in one line, where argp_error(3) takes three. Ends the command. */
+void sl_args_fail(const struct argp_state *state, const char *format, ...)
+	__attribute__((format(printf, 2, 3), noreturn));
+
 /* A number from 0 to 10^9. */
 int64_t sl_args_number(struct argp_state *state, const char *text, const char *of);
 

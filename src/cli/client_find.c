@@ -98,7 +98,7 @@ static int connect_in(int root, const char *folder, const char *name, uid_t owne
 	if (directory < 0)
 		return -ENOENT;
 	bool is_private = fstat(directory, &info) == 0 && info.st_uid == owner &&
-	                  (info.st_mode & 0777) == 0700;
+	                  (info.st_mode & 07777) == 0700;
 	int socket_path = is_private ? open_below(directory, name, 0) : -ENOENT;
 	int connected = -ENOENT;
 	if (socket_path >= 0 && fstat(socket_path, &info) == 0 && S_ISSOCK(info.st_mode)) {

@@ -19,14 +19,25 @@ static void exchange(const char *from, const char *to)
 		(void)snprintf(at, sizeof(first_mistake) - (size_t)(at - first_mistake), "%s", to);
 }
 
+static bool tell(unsigned mistakes, char *why, size_t n)
+{
+	exchange("; keeping ", ""); /* nothing is kept here: nothing happens at all */
+	exchange("; see help=1", "; see 'sockleak options'");
+	(void)snprintf(why, n, "%s", first_mistake);
+	return mistakes == 0;
+}
+
 bool sl_option_text_check(const char *text, struct sl_options *options, char *why, size_t n)
 {
 	first_mistake[0] = 0;
 	sl_options_defaults(options);
-	if (sl_options_parse(options, text, keep_first) == 0)
-		return true;
-	exchange("; keeping ", ""); /* nothing is kept here: nothing happens at all */
-	exchange("; see help=1", "; see 'sockleak options'");
-	(void)snprintf(why, n, "%s", first_mistake);
-	return false;
+	return tell(sl_options_parse(options, text, keep_first), why, n);
+}
+
+bool sl_option_text_check_live(const char *text, struct sl_options *options, char *why, size_t n)
+{
+	uint64_t changed;
+	first_mistake[0] = 0;
+	sl_options_defaults(options);
+	return tell(sl_options_change(options, text, &changed, keep_first), why, n);
 }

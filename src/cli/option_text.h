@@ -13,4 +13,7 @@
 /* False: the first mistake stands in `why`. What was understood is in `options`, from the defaults on. */
 bool sl_option_text_check(const char *text, struct sl_options *options, char *why, size_t n);
 
+/* The same for `set`: options that can be changed in a running process, lists replaced. */
+bool sl_option_text_check_live(const char *text, struct sl_options *options, char *why, size_t n);
+
 #endif

@@ -69,7 +69,8 @@ char *sl_set_reply_lasting(const char *before, const struct sl_set_reply *reply)
 		keep_others(to, words, reply);
 	for (size_t i = 0; to && i < json_array_size(reply->changed); i++) {
 		json_t *change = json_array_get(reply->changed, i);
-		if (*text_of(change, "new")) /* an empty list is the default */
+		const char *value = text_of(change, "new");
+		if (*value && strcmp(value, "none") != 0) /* an empty list is the default */
 			(void)fprintf(to, "%s%s=%s", ftell(to) > 0 ? " " : "",
 			              text_of(change, "key"), text_of(change, "new"));
 	}

@@ -94,9 +94,9 @@ int sl_verb_doctor(int argc, char **argv)
 		.parser = take,
 		.args_doc = "[PID|COMMAND]",
 		.doc = "Look at what the library and the command need: the kernel, libunwind, a "
-	               "JVM, ports, fds, settings; is the "
+		       "JVM, ports, fds, settings; is the "
 		       "library in the process, can the command be preloaded, and what to do. "
-	               "Exits with 5, 126 or 127 where "
+		       "Exits with 5, 126 or 127 where "
 		       "COMMAND cannot be preloaded.",
 	};
 	static struct sl_doctor doctor;

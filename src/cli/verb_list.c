@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/args.h"
 #include "cli/print.h"
 #include "cli/proc.h"
 #include "cli/say.h"
@@ -54,8 +55,8 @@ static error_t take(int key, char *argument, struct argp_state *state)
 		list->expected = argument;
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "no argument is taken; for one process: sockleak report %s",
-		           argument);
+		sl_args_fail(state, "no argument is taken; for one process: sockleak report %s",
+		             argument);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 
 #include "base/option.h"
+#include "cli/args.h"
 #include "cli/print.h"
 #include "cli/say.h"
 #include "cli/verbs.h"
@@ -17,7 +18,7 @@ static error_t take(int key, char *argument, struct argp_state *state)
 	if (key == 'j')
 		*is_json = true;
 	else if (key == ARGP_KEY_ARG)
-		argp_error(state, "no argument is taken");
+		sl_args_fail(state, "no argument is taken");
 	else
 		return ARGP_ERR_UNKNOWN;
 	return 0;

@@ -35,7 +35,7 @@ static void take_rule(struct argp_state *state, struct wanted *wanted, const cha
 {
 	const char *refusal = sl_rule_read(text, strlen(text), &wanted->rule);
 	if (refusal)
-		argp_error(state, "--peer=%s: %s", text, refusal);
+		sl_args_fail(state, "--peer=%s: %s", text, refusal);
 	wanted->wish.peer = &wanted->rule;
 	wanted->rule_text = text;
 }
@@ -70,11 +70,11 @@ static error_t take(int key, char *argument, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (wanted->selection.pid || !sl_args_read_pid(argument, &wanted->selection.pid))
-			argp_error(state, "%s: no process id, or one too many", argument);
+			sl_args_fail(state, "%s: no process id, or one too many", argument);
 		return 0;
 	case ARGP_KEY_END:
 		if (!sl_selection_is_given(&wanted->selection))
-			argp_error(state, "which process? a PID, or --all");
+			sl_args_fail(state, "which process? a PID, or --all");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -42,7 +42,7 @@ static error_t take(int key, char *argument, struct argp_state *state)
 		wanted->format = sl_format_find(argument);
 		sl_format_names(names, sizeof(names));
 		if (!wanted->format)
-			argp_error(state, "no format '%s': %s", argument, names);
+			sl_args_fail(state, "no format '%s': %s", argument, names);
 		return 0;
 	case SL_KEY_SHORT:
 		wanted->format = sl_format_find("short");
@@ -64,11 +64,11 @@ static error_t take(int key, char *argument, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (wanted->of)
-			argp_error(state, "one PID or FILE only");
+			sl_args_fail(state, "one PID or FILE only");
 		wanted->of = argument;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "which PID or FILE?");
+		sl_args_fail(state, "which PID or FILE?");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

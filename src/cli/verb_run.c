@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/args.h"
 #include "cli/option_text.h"
 #include "cli/preload_check.h"
 #include "cli/say.h"
@@ -24,7 +25,7 @@ static void add_options(struct argp_state *state, struct wanted *wanted, const c
 {
 	size_t n = strlen(wanted->options);
 	if (n + strlen(text) + 2 > sizeof(wanted->options))
-		argp_error(state, "the options are too long");
+		sl_args_fail(state, "the options are too long");
 	(void)snprintf(wanted->options + n, sizeof(wanted->options) - n, "%s%s", n ? " " : "",
 	               text);
 }
@@ -44,7 +45,7 @@ static error_t take(int key, char *argument, struct argp_state *state)
 		state->next = state->argc; /* the rest is the program's */
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "which command?");
+		sl_args_fail(state, "which command?");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -31,9 +31,9 @@ static void add_pair(struct argp_state *state, struct wanted *wanted, const char
 {
 	size_t n = strlen(wanted->pairs);
 	if (n + strlen(pair) + 64 > sizeof(wanted->pairs))
-		argp_error(state, "too many options");
+		sl_args_fail(state, "too many options");
 	if (strpbrk(pair, " \t\r\n"))
-		argp_error(state, "%s: an option holds no space", pair);
+		sl_args_fail(state, "%s: an option holds no space", pair);
 	(void)snprintf(wanted->pairs + n, sizeof(wanted->pairs) - n, "%s%s", n ? " " : "", pair);
 }
 
@@ -42,15 +42,15 @@ static void take_word(struct argp_state *state, struct wanted *wanted, const cha
 	uint64_t ms;
 	if (!strchr(word, '=')) {
 		if (wanted->selection.pid || !sl_args_read_pid(word, &wanted->selection.pid))
-			argp_error(state, "%s: neither a process id nor key=value", word);
+			sl_args_fail(state, "%s: neither a process id nor key=value", word);
 	} else if (wanted->is_off) {
-		argp_error(state, "%s: off takes no option", word);
-	} else if (strncmp(word, "for=", 4) == 0) {
+		sl_args_fail(state, "%s: off takes no option", word);
+	} else if (strncmp(word, "for=", 4) == 0) { /* not a pair of the table */
 		wanted->duration = word + 4;
 		if (strcmp(word + 4, "forever") != 0 &&
 		    (!sl_args_read_duration(word + 4, &ms) || ms == 0))
-			argp_error(state, "%s: a duration with its unit, such as 2h, or forever",
-			           word);
+			sl_args_fail(state, "%s: a duration with its unit, such as 2h, or forever",
+			             word);
 	} else {
 		add_pair(state, wanted, word);
 	}
@@ -74,12 +74,12 @@ static error_t take(int key, char *argument, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (!sl_selection_is_given(&wanted->selection))
-			argp_error(state, "which process?");
+			sl_args_fail(state, "which process?");
 		if (wanted->selection.pid &&
 		    (wanted->selection.exe || wanted->selection.unit || wanted->selection.cgroup))
-			argp_error(state, "a PID, or --exe, --unit, --cgroup: not both");
+			sl_args_fail(state, "a PID, or --exe, --unit, --cgroup: not both");
 		if (!wanted->is_off && !wanted->pairs[0])
-			argp_error(state, "which option? for example action=shutdown");
+			sl_args_fail(state, "which option? for example action=shutdown");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -167,7 +167,7 @@ static int run(const struct argp *argp, int argc, char **argv, bool is_off)
 	char why[1024], request[SL_CLIENT_REQUEST_BYTES], verb[SL_CLIENT_REQUEST_BYTES + 64];
 	wanted = (struct wanted){.is_off = is_off, .selection = {.needs_library = true}};
 	argp_parse(argp, argc, argv, 0, NULL, &wanted);
-	if (!sl_option_text_check(wanted.pairs, &options, why, sizeof(why)))
+	if (!is_off && !sl_option_text_check_live(wanted.pairs, &options, why, sizeof(why)))
 		return sl_say(SL_EXIT_USAGE, "%s", why);
 	make_request(&wanted, &options, request);
 	(void)snprintf(verb, sizeof(verb), "%s %d%s%s", is_off ? "off" : "set",

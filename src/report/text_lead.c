@@ -40,7 +40,7 @@ static void put_where(struct sl_out *out, const struct sl_snapshot *s, bool colo
 	sl_text_line_label(&line, "WHERE");
 	if (!site) {
 		sl_out_text(&line.out, !sl_text_head_has_suspects(s) ? "nothing suspect"
-		                       : s->no_sites ? "not known: "
+		                       : s->no_sites                 ? "not known: "
 		                                     : "not known: no site was recorded");
 		if (sl_text_head_has_suspects(s) && s->no_sites)
 			sl_text_line_name(&line, s->no_sites, sl_text_line_left(&line, NULL));
@@ -175,8 +175,9 @@ static void put_fix(struct sl_out *out, const struct sl_snapshot *s, bool colour
 	if (!sl_text_head_has_suspects(s) && !site) {
 		sl_out_text(&line.out, "nothing to close");
 	} else if (s->no_sites) {
-		sl_out_text(&line.out, "start it by 'sockleak run -- CMD': then the line of code is "
-		                       "known");
+		sl_out_text(&line.out, "not known from outside: a library that answers, from "
+		                       "'sockleak run -- CMD', "
+		                       "names the line");
 	} else if (site && !site->blame && site->frame_count) {
 		sl_out_text(&line.out,
 		            "not known: name the application's packages or modules with app=");
