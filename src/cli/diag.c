@@ -18,8 +18,9 @@
 
 #define SL_DIAG_BYTES 65536
 #define SL_DIAG_PATIENCE_S 5
+#define SL_TCP_CLOSE_WAIT 8 /* TCP_CLOSE_WAIT: netinet/tcp.h cannot stand beside linux/tcp.h */
 
-static int ask(int family)
+static int ask(int family, uint32_t states)
 {
 	const struct {
 		struct nlmsghdr head;
@@ -31,7 +32,7 @@ static int ask(int family)
 		.request = {.sdiag_family = (uint8_t)family,
 	                    .sdiag_protocol = IPPROTO_TCP,
 	                    .idiag_ext = 1 << (INET_DIAG_INFO - 1),
-	                    .idiag_states = ~0u},
+	                    .idiag_states = states},
 	};
 	const struct timeval patience = {.tv_sec = SL_DIAG_PATIENCE_S};
 	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
@@ -74,6 +75,11 @@ static void take(const struct nlmsghdr *head, sl_diag_fn *each, void *context)
 		.unread = message->idiag_rqueue,
 		.unsent = message->idiag_wqueue,
 	};
+	/* The FIN takes a place in the sequence, until the program has read the end (tcp_diag_get_info(), tcp_recvmsg()). */
+	if (found.state == SL_TCP_CLOSE_WAIT) {
+		found.has_read_eof = found.unread == 0;
+		found.unread -= found.unread > 0;
+	}
 	unsigned left = head->nlmsg_len - (unsigned)NLMSG_LENGTH(sizeof(*message));
 	const struct rtattr *attribute = (const struct rtattr *)(message + 1);
 	for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
@@ -108,12 +114,12 @@ static int receive(int fd, sl_diag_fn *each, void *context)
 	}
 }
 
-int sl_diag_each(int pid, sl_diag_fn *each, void *context)
+int sl_diag_each(int pid, uint32_t states, sl_diag_fn *each, void *context)
 {
 	static const int families[] = {AF_INET, AF_INET6};
 	int home, error = sl_netns_enter(pid, &home);
 	for (size_t i = 0; !error && i < sizeof(families) / sizeof(families[0]); i++) {
-		int fd = ask(families[i]);
+		int fd = ask(families[i], states);
 		error = fd < 0 ? fd : receive(fd, each, context);
 		if (fd >= 0)
 			(void)close(fd);

@@ -19,13 +19,16 @@ struct sl_diag_socket {
 	struct sl_kernel_tcp tcp;
 	struct sl_endpoint local, peer;
 	uint32_t unread, unsent; /* of a listener: the backlog and its limit */
+	bool has_read_eof; /* in CLOSE_WAIT: the program has read the end, and has not closed */
 };
 
 typedef void sl_diag_fn(void *context, const struct sl_diag_socket *socket);
 
-/* Every TCP socket of the namespace that the process is in. 0, or -errno: -EPERM where that namespace may not be entered.
+#define SL_DIAG_ALL (~0u)
+
+/* Every TCP socket of the namespace that the process is in, of these states (a bit 1 << TCP_* each). 0, or -errno: -EPERM where that namespace may not be entered.
  * What is in state CLOSE is in no list of the kernel's. */
-int sl_diag_each(int pid, sl_diag_fn *each, void *context);
+int sl_diag_each(int pid, uint32_t states, sl_diag_fn *each, void *context);
 
 /* A whole number of a file of /proc/sys/net as that namespace sees it, or two; how many were read, or -errno. */
 int sl_diag_setting(int pid, const char *path, long values[2]);

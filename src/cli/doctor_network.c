@@ -72,7 +72,9 @@ static void look_at_ports(struct sl_doctor *doctor, int pid)
 	struct sl_endpoint to = {0};
 	int got = sl_diag_setting(pid, "/proc/sys/net/ipv4/ip_local_port_range", range);
 	struct users users = {.low = range[0], .high = range[1]};
-	int error = got == 2 ? sl_diag_each(pid, count_one, &users) : got < 0 ? got : -EPROTO;
+	int error = got == 2  ? sl_diag_each(pid, SL_DIAG_ALL, count_one, &users)
+	            : got < 0 ? got
+	                      : -EPROTO;
 	if (error) {
 		sl_doctor_find(doctor, SL_DOCTOR_NOTE, "ports", "look from inside, or as root",
 		               "not to be seen: %s", strerror(-error));

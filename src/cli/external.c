@@ -26,6 +26,7 @@ static void judge(const struct sl_outside_socket *socket, uint64_t now_ms,
 	const struct sl_observation seen = {
 		.state = socket->tcp.state,
 		.was_established = socket->tcp.was_established,
+		.eof_seen = socket->has_read_eof,
 		.retransmits = socket->tcp.retransmits,
 		.keepalive_probes = socket->tcp.probes,
 		.fin_at_ms = is_close_wait && now_ms > fin_ms ? now_ms - fin_ms : 0,
@@ -37,8 +38,7 @@ static void judge(const struct sl_outside_socket *socket, uint64_t now_ms,
 			socket->unsent > 0, /* while it moves, and from outside that is not seen */
 	};
 	sl_judge(&seen, SL_EXTERNAL_DEADLINE_MS, now_ms, judgement);
-	if (judgement->cause ==
-	    SL_CAUSE_NEVER_LOOKED) /* or ignored its end: only the hooks see that */
+	if (judgement->cause == SL_CAUSE_NEVER_LOOKED && !socket->is_eof_known)
 		judgement->cause = SL_CAUSE_NONE;
 }
 
@@ -84,6 +84,7 @@ static struct sl_snapshot_socket row_of(struct sl_arena *arena,
 		.cause = judgement->cause,
 		.unread_bytes = socket->is_listener ? SL_UNKNOWN : socket->unread,
 		.unsent_bytes = socket->is_listener ? SL_UNKNOWN : socket->unsent,
+		.eof_seen = socket->has_read_eof,
 		.shared = socket->is_shared,
 	};
 }

@@ -171,6 +171,8 @@ static void join(void *context, const struct sl_diag_socket *socket)
 		.unsent = socket->unsent,
 	};
 	taken.tcp.state = socket->state;
+	taken.is_eof_known = socket->state == TCP_CLOSE_WAIT;
+	taken.has_read_eof = socket->has_read_eof;
 	if (taken.is_listener) {
 		taken.tcp.backlog = socket->unread;
 		taken.tcp.backlog_limit = socket->unsent;
@@ -178,6 +180,43 @@ static void join(void *context, const struct sl_diag_socket *socket)
 	}
 	if (with->outside->count < with->count)
 		add(with->outside, &taken);
+}
+
+static int by_cookie(const void *a, const void *b)
+{
+	const struct sl_outside_socket *const *x = a, *const *y = b;
+	return (*x)->cookie < (*y)->cookie ? -1 : (*x)->cookie > (*y)->cookie;
+}
+
+struct ends {
+	struct sl_outside_socket **by_cookie;
+	size_t count;
+};
+
+static void note_end(void *context, const struct sl_diag_socket *socket)
+{
+	const struct ends *ends = context;
+	struct sl_outside_socket wanted = {.cookie = socket->cookie}, *key = &wanted;
+	struct sl_outside_socket **found =
+		bsearch(&key, ends->by_cookie, ends->count, sizeof(key), by_cookie);
+	if (!found)
+		return;
+	(*found)->is_eof_known = true;
+	(*found)->has_read_eof = socket->has_read_eof;
+}
+
+/* No copy of an fd tells whether the program has read to the end; the kernel's list does. */
+static void look_for_ends(int pid, struct sl_outside *outside)
+{
+	struct ends ends = {.by_cookie = calloc(outside->count + 1, sizeof(*ends.by_cookie))};
+	for (uint32_t i = 0; ends.by_cookie && i < outside->count; i++)
+		if (outside->sockets[i].tcp.state == TCP_CLOSE_WAIT)
+			ends.by_cookie[ends.count++] = &outside->sockets[i];
+	if (ends.count) {
+		qsort(ends.by_cookie, ends.count, sizeof(*ends.by_cookie), by_cookie);
+		(void)sl_diag_each(pid, 1u << TCP_CLOSE_WAIT, note_end, &ends);
+	}
+	free(ends.by_cookie);
 }
 
 /* The SYN of a connect() counts as one byte acknowledged, that of an accept() does not: where all that was sent is acknowledged,
@@ -235,7 +274,7 @@ int sl_outside_look(int pid, struct sl_outside *outside)
 		outside->count = 0;
 		memset(outside->by_kind, 0, sizeof(outside->by_kind));
 		outside->is_by_diag = true;
-		error = sl_diag_each(pid, join, &with);
+		error = sl_diag_each(pid, SL_DIAG_ALL, join, &with);
 		for (uint32_t i = 0; i < count; i++)
 			outside->by_kind[SL_KIND_OTHER] +=
 				i == 0 || list[i].inode != list[i - 1].inode;
@@ -243,6 +282,8 @@ int sl_outside_look(int pid, struct sl_outside *outside)
 			outside->count; /* what the others are is not known */
 	}
 	free(list);
+	if (!error && !outside->is_by_diag)
+		look_for_ends(pid, outside);
 	find_directions(outside);
 	if (error)
 		sl_outside_free(outside);

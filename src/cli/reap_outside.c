@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,7 +18,8 @@
 #include "cli/external.h"
 #include "cli/reap_sharing.h"
 
-#define SL_BATCH 500 /* copies that are held at a time: below every usual limit of fds */
+#define SL_BATCH_MAX 8192 /* copies that are held at a time */
+#define SL_OTHER_FDS 64   /* of our own limit, for everything else */
 #define SL_PROBE_MS 1000
 
 /* One that is to be ended, and its copy. */
@@ -31,11 +33,11 @@ struct target {
 const char *sl_reap_word(enum sl_reap_skip skip)
 {
 	static const char *const words[SL_REAP_COUNT] = {
-		[SL_REAP_YOUNG] = "younger",         [SL_REAP_RULE] = "other-peer",
-		[SL_REAP_INBOUND] = "inbound",       [SL_REAP_UNREAD] = "unread-data",
-		[SL_REAP_UNSENT] = "unsent-data",    [SL_REAP_SHARED] = "shared",
-		[SL_REAP_PEER_WAITS] = "peer-waits", [SL_REAP_GONE] = "gone",
-		[SL_REAP_FAILED] = "failed",
+		[SL_REAP_YOUNG] = "younger",      [SL_REAP_RULE] = "other-peer",
+		[SL_REAP_INBOUND] = "inbound",    [SL_REAP_END_UNREAD] = "end-unread",
+		[SL_REAP_UNREAD] = "unread-data", [SL_REAP_UNSENT] = "unsent-data",
+		[SL_REAP_SHARED] = "shared",      [SL_REAP_PEER_WAITS] = "peer-waits",
+		[SL_REAP_GONE] = "gone",          [SL_REAP_FAILED] = "failed",
 	};
 	return words[skip];
 }
@@ -52,6 +54,8 @@ enum sl_reap_skip sl_reap_may(const struct sl_outside_socket *socket,
 		return SL_REAP_YOUNG;
 	if (socket->direction != SL_DIRECTION_OUT && !wish->is_inbound)
 		return SL_REAP_INBOUND;
+	if (socket->direction != SL_DIRECTION_OUT && !socket->has_read_eof)
+		return SL_REAP_END_UNREAD;
 	if (socket->unsent || socket->tcp.has_unsent)
 		return SL_REAP_UNSENT;
 	return socket->unread && !socket->is_close_notify ? SL_REAP_UNREAD : SL_REAP_NOT;
@@ -60,7 +64,7 @@ enum sl_reap_skip sl_reap_may(const struct sl_outside_socket *socket,
 bool sl_reap_needs_probe(const struct sl_outside_socket *socket)
 {
 	return socket->direction != SL_DIRECTION_OUT ||
-	       socket->tcp.last_data_recv_ms < socket->tcp.last_data_sent_ms;
+	       socket->tcp.last_data_recv_ms <= socket->tcp.last_data_sent_ms;
 }
 
 bool sl_reap_would_kill(int pid)
@@ -210,6 +214,21 @@ static unsigned leave_out_shared(const struct sl_proc *proc, struct target *targ
 	return kept;
 }
 
+/* How many copies can be held: our own limit of fds, raised as far as it goes. */
+static unsigned batch_size(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return SL_OTHER_FDS;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur > SL_BATCH_MAX)
+		return SL_BATCH_MAX;
+	return limit.rlim_cur > 2 * SL_OTHER_FDS ? (unsigned)limit.rlim_cur - SL_OTHER_FDS
+	                                         : SL_OTHER_FDS;
+}
+
 int sl_reap_outside(const struct sl_proc *proc, const struct sl_reap_wish *wish,
                     struct sl_reap_done *done)
 {
@@ -231,8 +250,9 @@ int sl_reap_outside(const struct sl_proc *proc, const struct sl_reap_wish *wish,
 	n = leave_out_shared(proc, targets, n, done);
 	if (wish->is_dry)
 		done->shut_down = n;
-	for (unsigned at = 0; !wish->is_dry && at < n; at += SL_BATCH)
-		end_batch(pidfd, wish, targets + at, n - at < SL_BATCH ? n - at : SL_BATCH, done);
+	unsigned batch = batch_size();
+	for (unsigned at = 0; !wish->is_dry && at < n; at += batch)
+		end_batch(pidfd, wish, targets + at, n - at < batch ? n - at : batch, done);
 	free(targets);
 	sl_outside_free(&outside);
 	(void)close(pidfd);

@@ -22,6 +22,7 @@ enum sl_reap_skip {
 	SL_REAP_YOUNG,
 	SL_REAP_RULE,    /* another peer than --peer */
 	SL_REAP_INBOUND, /* or not known: only with --inbound */
+	SL_REAP_END_UNREAD, /* inbound, and the program has not read the end: it may be busy with an answer */
 	SL_REAP_UNREAD,
 	SL_REAP_UNSENT,
 	SL_REAP_SHARED,     /* another process has it too, or may have */
@@ -52,10 +53,11 @@ const char *sl_reap_word(enum sl_reap_skip skip);
 enum sl_reap_skip sl_reap_may(const struct sl_outside_socket *socket,
                               const struct sl_reap_wish *wish);
 
-/* Did the program read last, and not write since? Then the peer may wait for an answer. Pure. */
+/* Did data come last, and none go since? Then the peer may wait for an answer. In doubt it is asked: ages are as coarse as the
+ * kernel's ticks. Pure. */
 bool sl_reap_needs_probe(const struct sl_outside_socket *socket);
 
-/* 0; -ESRCH; -EACCES, -EPERM: its fds may not be copied. Blocks: a second for each thousand probes. */
+/* 0; -ESRCH; -EACCES, -EPERM: its fds may not be copied. Blocks: a second for each batch of probes, of 8,192 or the limit of fds. */
 int sl_reap_outside(const struct sl_proc *proc, const struct sl_reap_wish *wish,
                     struct sl_reap_done *done);
 
