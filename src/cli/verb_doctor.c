@@ -31,8 +31,9 @@ static error_t take(int key, char *argument, struct argp_state *state)
 		wanted->is_json = true;
 		return 0;
 	case ARGP_KEY_ARG:
+		if (wanted->of)
+			sl_args_fail(state, "one PID or COMMAND only, without its arguments");
 		wanted->of = argument;
-		state->next = state->argc; /* arguments of the command do not matter */
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -103,7 +104,7 @@ int sl_verb_doctor(int argc, char **argv)
 	struct wanted wanted = {0};
 	struct sl_proc proc;
 	int pid = getpid(), code = SL_EXIT_FINE;
-	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &wanted);
+	argp_parse(&argp, argc, argv, 0, NULL, &wanted);
 	bool is_process = wanted.of && sl_args_read_pid(wanted.of, &pid);
 	int error = is_process ? sl_proc_read(pid, &proc) : 0;
 	if (error)

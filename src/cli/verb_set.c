@@ -99,11 +99,12 @@ static void make_request(const struct wanted *wanted, const struct sl_options *o
 	const char *duration = wanted->duration;
 	if (!duration && switches_action_on(wanted, options))
 		duration = SL_FOR_STANDARD;
-	(void)snprintf(request, SL_CLIENT_REQUEST_BYTES, "%s%s%s%.64s%s",
-	               wanted->is_off && !wanted->is_dry ? "off" : "set ",
-	               wanted->is_off ? (wanted->is_dry ? "enabled=0" : "") : wanted->pairs,
-	               duration ? " for=" : "", duration ? duration : "",
-	               wanted->is_dry ? " dry=1" : "");
+	if (wanted->is_off)
+		(void)snprintf(request, SL_CLIENT_REQUEST_BYTES, "off");
+	else
+		(void)snprintf(request, SL_CLIENT_REQUEST_BYTES, "set %s%s%.64s%s", wanted->pairs,
+		               duration ? " for=" : "", duration ? duration : "",
+		               wanted->is_dry ? " dry=1" : "");
 }
 
 static int refuse(const struct sl_proc *proc, int error, const struct sl_client_reply *reply,
@@ -160,6 +161,12 @@ static int change_all(struct wanted *wanted, const char *request, const char *ve
 	return code;
 }
 
+/* The switch: it stands alone, and is no option like the others in the process. */
+static bool is_power(const char *pairs)
+{
+	return strcmp(pairs, "enabled=0") == 0 || strcmp(pairs, "enabled=1") == 0;
+}
+
 static int run(const struct argp *argp, int argc, char **argv, bool is_off)
 {
 	static struct wanted wanted;
@@ -167,7 +174,8 @@ static int run(const struct argp *argp, int argc, char **argv, bool is_off)
 	char why[1024], request[SL_CLIENT_REQUEST_BYTES], verb[SL_CLIENT_REQUEST_BYTES + 64];
 	wanted = (struct wanted){.is_off = is_off, .selection = {.needs_library = true}};
 	argp_parse(argp, argc, argv, 0, NULL, &wanted);
-	if (!is_off && !sl_option_text_check_live(wanted.pairs, &options, why, sizeof(why)))
+	if (!is_off && !is_power(wanted.pairs) &&
+	    !sl_option_text_check_live(wanted.pairs, &options, why, sizeof(why)))
 		return sl_say(SL_EXIT_USAGE, "%s", why);
 	make_request(&wanted, &options, request);
 	(void)snprintf(verb, sizeof(verb), "%s %d%s%s", is_off ? "off" : "set",
@@ -181,7 +189,11 @@ static int run(const struct argp *argp, int argc, char **argv, bool is_off)
 	return code;
 }
 
-static const struct argp_option arguments[] = {
+static const struct argp_option off_arguments[] = {
+	{"json", 'j', NULL, 0, "the answers as a JSON array", 0},
+	{0},
+};
+static const struct argp_option set_arguments[] = {
 	{"dry-run", 'n', NULL, 0, "tell what would change, and change nothing", 0},
 	{"json", 'j', NULL, 0, "the answers as a JSON array", 0},
 	{0},
@@ -191,7 +203,7 @@ static const struct argp_child children[] = {{&sl_selection_argp, 0, NULL, 0}, {
 int sl_verb_set(int argc, char **argv)
 {
 	static const struct argp argp = {
-		.options = arguments,
+		.options = set_arguments,
 		.parser = take,
 		.args_doc = "PID KEY=VALUE... [for=DURATION]",
 		.doc = "Change options of a running process. for=2h puts the old values back after "
@@ -207,7 +219,7 @@ int sl_verb_set(int argc, char **argv)
 int sl_verb_off(int argc, char **argv)
 {
 	static const struct argp argp = {
-		.options = arguments,
+		.options = off_arguments,
 		.parser = take,
 		.args_doc = "PID",
 		.doc = "Switch the library off in a running process, as option enabled=0 does. "
