@@ -70,6 +70,15 @@ uint64_t sl_json_get_count(struct sl_json_get *get, json_t *of, const char *name
 	return 0;
 }
 
+uint64_t sl_json_get_count_to(struct sl_json_get *get, json_t *of, const char *name, uint64_t most)
+{
+	uint64_t value = sl_json_get_count(get, of, name);
+	if (value <= most)
+		return value;
+	sl_json_get_fail(get, name, "is out of range");
+	return 0;
+}
+
 bool sl_json_get_bool(struct sl_json_get *get, json_t *of, const char *name)
 {
 	json_t *value = member(of, name);

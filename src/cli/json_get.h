@@ -28,6 +28,8 @@ json_t *sl_json_get_object(struct sl_json_get *get, json_t *of, const char *name
 json_t *sl_json_get_array(struct sl_json_get *get, json_t *of, const char *name);
 
 uint64_t sl_json_get_count(struct sl_json_get *get, json_t *of, const char *name);
+/* The same, at most `most`. */
+uint64_t sl_json_get_count_to(struct sl_json_get *get, json_t *of, const char *name, uint64_t most);
 int64_t sl_json_get_known(struct sl_json_get *get, json_t *of, const char *name);
 bool sl_json_get_bool(struct sl_json_get *get, json_t *of, const char *name);
 /* A string of decimal digits: 64 bits. */

@@ -91,7 +91,7 @@ static void read_site(struct sl_json_get *get, json_t *row, struct sl_snapshot_s
 	int verdict =
 		SL_JSON_GET_WORD(get, row, "verdict", sl_words_site_verdict, SL_SITE_VERDICT_COUNT);
 	int64_t blame = sl_json_get_known(get, row, "blame_frame");
-	site->id = (uint32_t)sl_json_get_count(get, row, "id");
+	site->id = (uint32_t)sl_json_get_count_to(get, row, "id", UINT32_MAX);
 	site->kind = kind < 0 ? SL_STACK_NONE : (enum sl_stack_kind)kind;
 	site->direction = read_direction(get, row);
 	site->verdict = verdict < 0 ? SL_SITE_UNKNOWN : (enum sl_site_verdict)verdict;
@@ -119,7 +119,7 @@ static void read_sites(struct sl_json_get *get, json_t *root, struct sl_snapshot
 	json_t *array = sl_json_get_array(get, root, "sites");
 	struct sl_snapshot_site *sites =
 		sl_json_get_room(get, json_array_size(array), sizeof(*sites));
-	s->sites_cut = (uint32_t)sl_json_get_count(get, root, "sites_cut");
+	s->sites_cut = (uint32_t)sl_json_get_count_to(get, root, "sites_cut", UINT32_MAX);
 	s->no_sites = sl_json_get_text(get, root, "no_sites");
 	if (!array && !s->no_sites)
 		s->no_sites = "the snapshot has none";
@@ -142,7 +142,7 @@ static void read_listeners(struct sl_json_get *get, json_t *root, struct sl_snap
 		json_t *row = json_array_get(array, i);
 		listeners[i] = (struct sl_snapshot_listener){
 			.local = sl_json_get_text(get, row, "local"),
-			.fd = (int)sl_json_get_count(get, row, "fd"),
+			.fd = (int)sl_json_get_count_to(get, row, "fd", INT32_MAX),
 			.backlog = sl_json_get_count(get, row, "backlog"),
 			.limit = sl_json_get_count(get, row, "limit"),
 		};
@@ -158,13 +158,13 @@ static void read_socket(struct sl_json_get *get, json_t *row, struct sl_snapshot
 	int cause = SL_JSON_GET_WORD(get, row, "cause", sl_words_cause, SL_CAUSE_COUNT);
 	int rung = SL_JSON_GET_WORD(get, row, "rung", sl_words_rung, SL_RUNG_COUNT);
 	*socket = (struct sl_snapshot_socket){
-		.fd = (int)sl_json_get_count(get, row, "fd"),
+		.fd = (int)sl_json_get_count_to(get, row, "fd", INT32_MAX),
 		.cookie = sl_json_get_identity(get, row, "cookie"),
 		.direction = read_direction(get, row),
 		.state = state < 0 ? 0 : (uint8_t)state,
 		.local = sl_json_get_text(get, row, "local"),
 		.peer = sl_json_get_text(get, row, "peer"),
-		.site = (uint32_t)sl_json_get_count(get, row, "site"),
+		.site = (uint32_t)sl_json_get_count_to(get, row, "site", UINT32_MAX),
 		.age_ms = sl_json_get_count(get, row, "age_ms"),
 		.close_wait_ms = sl_json_get_known(get, row, "close_wait_ms"),
 		.quiet_ms = sl_json_get_known(get, row, "quiet_ms"),
