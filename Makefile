@@ -18,6 +18,7 @@ DIRS := src src/base src/ledger src/stack src/watch src/reclaim src/report src/c
 SOURCES := $(sort $(wildcard $(addsuffix /*.c,$(DIRS))))
 CLI_SOURCES := $(sort $(wildcard src/cli/*.c))
 CLI_LIBS := -ljansson
+MAN_PAGES := $(sort $(wildcard docs/man/*.[157]))
 LOWER_SOURCES := $(filter-out src/preload.c src/hooks/%,$(SOURCES))
 UNIT_TESTS := $(sort $(patsubst test/unit/%.c,%,$(wildcard test/unit/test_*.c)))
 HOOK_TESTS := $(sort $(patsubst test/unit/%.c,%,$(wildcard test/unit/hooks_*.c)))
@@ -71,7 +72,7 @@ FUZZ_CC ?= clang
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(BUILD)/libsockleak.so $(BUILD)/sockleak ## build the library and the command
+all: $(BUILD)/libsockleak.so $(BUILD)/sockleak $(MAN_PAGES:docs/man/%=$(BUILD)/man/%) ## build the library and the command
 
 # Rebuilds everything when the compiler or its flags change.
 $(BUILD)/flags: FORCE
@@ -85,6 +86,10 @@ $(BUILD)/libsockleak.so: $(SOURCES:src/%.c=$(BUILD)/obj/%.o)
 # The command takes from the library what renders a report and what lies below that.
 $(BUILD)/sockleak: $(CLI_SOURCES:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/unit/libsockleak.a
 	$(call quiet,CC)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(CLI_LIBS)
+
+$(BUILD)/man/%: docs/man/% scripts/gen-man $(BUILD)/sockleak
+	@mkdir -p $(@D)
+	$(call quiet,MAN)scripts/gen-man $< > $@
 
 # objects VARIANT FLAGS: the library's objects, the test helpers and the test programs of one variant.
 define objects
@@ -239,24 +244,36 @@ bench: all $(BUILD)/bench/calls ## measure what the library costs (needs valgrin
 BIN_DIR = $(DESTDIR)$(PREFIX)/bin
 LIB_DIR = $(DESTDIR)$(PREFIX)/lib/sockleak
 INCLUDE_DIR = $(DESTDIR)$(PREFIX)/include
+MAN_DIR = $(DESTDIR)$(PREFIX)/share/man
+BASH_DIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSH_DIR = $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
+FISH_DIR = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 DOC_DIR = $(DESTDIR)$(PREFIX)/share/doc/sockleak
 HEADERS = $(wildcard include/sockleak.h)
 # Laid out as here, so that the links of one lead to the other.
 TOP_DOCS = README.md CHANGELOG.md CONTRIBUTING.md LICENSE
 DOCS = $(wildcard docs/*.md docs/*.json)
 
-# put MODE FILE FOLDER: by rename. Writing into a mapped object crashes the programs that run on it.
-put = install -m $(1) $(2) $(3)/.$(notdir $(2)).new && mv -f $(3)/.$(notdir $(2)).new $(3)/$(notdir $(2))
+# put MODE FILE FOLDER [NAME]: by rename. Writing into a mapped object crashes the programs that run on it.
+put = install -m $(1) $(2) $(3)/.$(notdir $(2)).new && mv -f $(3)/.$(notdir $(2)).new $(3)/$(or $(4),$(notdir $(2)))
+section = $(MAN_DIR)/man$(subst .,,$(suffix $(1)))
+INSTALLED_COMPLETIONS = $(BASH_DIR)/sockleak $(ZSH_DIR)/_sockleak $(FISH_DIR)/sockleak.fish
 
 install: all ## install under $(DESTDIR)$(PREFIX)
-	install -d $(BIN_DIR) $(LIB_DIR) $(INCLUDE_DIR) $(DOC_DIR)/docs
+	install -d $(BIN_DIR) $(LIB_DIR) $(INCLUDE_DIR) $(DOC_DIR)/docs $(BASH_DIR) $(ZSH_DIR) $(FISH_DIR) \
+		$(sort $(foreach f,$(MAN_PAGES),$(call section,$(f))))
 	$(call put,755,$(BUILD)/libsockleak.so,$(LIB_DIR))
 	$(call put,755,$(BUILD)/sockleak,$(BIN_DIR))
+	$(call put,644,src/cli/completion/sockleak.bash,$(BASH_DIR),sockleak)
+	$(call put,644,src/cli/completion/_sockleak,$(ZSH_DIR))
+	$(call put,644,src/cli/completion/sockleak.fish,$(FISH_DIR))
+	$(foreach f,$(MAN_PAGES),$(call put,644,$(BUILD)/man/$(notdir $(f)),$(call section,$(f))) &&) true
 	$(foreach f,$(HEADERS),$(call put,644,$(f),$(INCLUDE_DIR)) &&) true
 	$(foreach f,$(TOP_DOCS),$(call put,644,$(f),$(DOC_DIR)) &&) true
 	$(foreach f,$(DOCS),$(call put,644,$(f),$(DOC_DIR)/docs) &&) true
 
 uninstall: ## remove what install put there
+	rm -f $(foreach f,$(MAN_PAGES),$(call section,$(f))/$(notdir $(f))) $(INSTALLED_COMPLETIONS)
 	rm -f $(BIN_DIR)/sockleak $(LIB_DIR)/libsockleak.so $(INCLUDE_DIR)/sockleak.h $(addprefix $(DOC_DIR)/,$(TOP_DOCS) $(DOCS))
 	-rmdir --ignore-fail-on-non-empty $(wildcard $(LIB_DIR)) $(wildcard $(DOC_DIR)/docs) $(wildcard $(DOC_DIR))
 
