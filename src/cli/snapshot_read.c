@@ -56,6 +56,7 @@ static void read_options(struct sl_json_get *get, json_t *root, struct sl_snapsh
 		if (!rows || !text || !name)
 			continue;
 		rows[s->option_count++] = (struct sl_snapshot_option){name, text};
+		s->reclaim.has_control |= strcmp(key, "control") == 0 && strcmp(text, "on") == 0;
 		const struct sl_option *option = sl_option_find(key, strlen(key));
 		if (option && strlen(text) < SL_OPTION_TEXT_MAX)
 			(void)sl_option_read(option, text, &parsed);

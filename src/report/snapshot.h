@@ -174,9 +174,10 @@ struct sl_snapshot {
 
 	/* Of a snapshot that was not taken here and now: read from a file, or made from outside. */
 	enum sl_mode mode;
-	const char *version;    /* of the library that took it; NULL: ours */
-	const char *no_sites;   /* why there are no sites at all; NULL: there may be */
-	const struct sl_snapshot_option *options; /* in effect; NULL: this process's own, sl_options */
+	const char *version;  /* of the library that took it; NULL: ours */
+	const char *no_sites; /* why there are no sites at all; NULL: there may be */
+	const struct sl_snapshot_option
+		*options; /* in effect; NULL: this process's own, sl_options */
 	uint32_t option_count;
 };
 
