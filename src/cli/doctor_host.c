@@ -14,16 +14,14 @@
 void sl_doctor_find(struct sl_doctor *doctor, enum sl_doctor_status status, const char *name,
                     const char *advice, const char *format, ...)
 {
+	struct sl_doctor_finding finding = {.status = status, .name = name};
 	va_list list;
-	if (doctor->count == SL_DOCTOR_FINDINGS_MAX)
-		return;
-	struct sl_doctor_finding *finding = &doctor->findings[doctor->count++];
-	finding->status = status;
-	finding->name = name;
-	(void)snprintf(finding->advice, sizeof(finding->advice), "%s", advice ? advice : "");
 	va_start(list, format);
-	(void)vsnprintf(finding->detail, sizeof(finding->detail), format, list);
+	(void)vsnprintf(finding.detail, sizeof(finding.detail), format, list);
 	va_end(list);
+	(void)snprintf(finding.advice, sizeof(finding.advice), "%s", advice ? advice : "");
+	if (doctor->count < SL_DOCTOR_FINDINGS_MAX)
+		doctor->findings[doctor->count++] = finding;
 }
 
 static void look_at_kernel(struct sl_doctor *doctor)

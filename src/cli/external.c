@@ -112,7 +112,7 @@ static void list_listeners(struct sl_arena *arena, const struct sl_outside *outs
 			.limit = socket->tcp.backlog_limit,
 		};
 	}
-	if (s->listener_count)
+	if (listeners && s->listener_count)
 		qsort(listeners, s->listener_count, sizeof(*listeners), by_backlog);
 	s->listeners = listeners;
 }

@@ -8,11 +8,10 @@
 
 #define SL_SAY_BYTES 4096
 
-static void say(const char *format, va_list list)
+static void put(const char *text)
 {
-	char text[SL_SAY_BYTES], shown[2 * SL_SAY_BYTES];
+	char shown[2 * SL_SAY_BYTES];
 	struct sl_out out;
-	(void)vsnprintf(text, sizeof(text), format, list);
 	sl_out_init(&out, shown, sizeof(shown), NULL, NULL);
 	sl_out_terminal(&out, text);
 	(void)fflush(stdout); /* where both go to one place, in the order in which they were said */
@@ -21,17 +20,21 @@ static void say(const char *format, va_list list)
 
 int sl_say(enum sl_exit code, const char *format, ...)
 {
+	char text[SL_SAY_BYTES];
 	va_list list;
 	va_start(list, format);
-	say(format, list);
+	(void)vsnprintf(text, sizeof(text), format, list);
 	va_end(list);
+	put(text);
 	return code;
 }
 
 void sl_say_note(const char *format, ...)
 {
+	char text[SL_SAY_BYTES];
 	va_list list;
 	va_start(list, format);
-	say(format, list);
+	(void)vsnprintf(text, sizeof(text), format, list);
 	va_end(list);
+	put(text);
 }

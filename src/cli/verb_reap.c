@@ -263,6 +263,7 @@ static int reap_all(struct wanted *wanted)
 		sl_out_char(&print.out, '\n');
 	}
 	(void)sl_print_end(&print);
+	wanted->json.out = NULL;
 	return code;
 }
 
