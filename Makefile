@@ -17,7 +17,7 @@ export BUILD CC CFLAGS LDFLAGS TSAN_TESTS CLANG_FORMAT
 DIRS := src src/base src/ledger src/stack src/watch src/reclaim src/report src/control src/hooks
 SOURCES := $(sort $(wildcard $(addsuffix /*.c,$(DIRS))))
 CLI_SOURCES := $(sort $(wildcard src/cli/*.c))
-CLI_LIBS := -ljansson
+CLI_LIBS := -ljansson -lz
 MAN_PAGES := $(sort $(wildcard docs/man/*.[157]))
 LOWER_SOURCES := $(filter-out src/preload.c src/hooks/%,$(SOURCES))
 UNIT_TESTS := $(sort $(patsubst test/unit/%.c,%,$(wildcard test/unit/test_*.c)))
@@ -97,6 +97,9 @@ $(BUILD)/$(1)/%.o: src/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
 	$$(call quiet,CC)$$(CC) $$(OBJECT) $(2) -c -o $$@ $$<
 endef
+
+# The assembler takes these in.
+$(patsubst %,$(BUILD)/%/cli/page.o,obj asan/obj tsan/obj): src/cli/page.css src/cli/page.js
 
 # programs VARIANT OBJECTS FLAGS. A test of a module is linked with what lies below the hooks, a hooks_*
 # program with everything: there the hooks interpose in the program itself.

@@ -4,6 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/format_folded.h"
+#include "cli/format_html.h"
+#include "cli/format_openmetrics.h"
+#include "cli/format_pprof.h"
 #include "cli/print.h"
 #include "report/json.h"
 #include "report/text.h"
@@ -34,10 +38,25 @@ static void render_json(FILE *file, const struct sl_snapshot *snapshot)
 	(void)sl_print_end(&print);
 }
 
+static void render_folded(FILE *file, const struct sl_snapshot *snapshot)
+{
+	sl_format_folded(file, snapshot, SL_MEASURE_AUTO);
+}
+
+static void render_openmetrics(FILE *file, const struct sl_snapshot *snapshot)
+{
+	const struct sl_openmetrics_source source = {.snapshot = snapshot};
+	sl_format_openmetrics(file, &source, 1, SL_OPENMETRICS_TOP);
+}
+
 const struct sl_format sl_formats[] = {
-	{"text", render_text},
-	{"short", render_short},
-	{"json", render_json},
+	{"text", render_text, false},
+	{"short", render_short, false},
+	{"json", render_json, false},
+	{"html", sl_format_html, false},
+	{"folded", render_folded, false},
+	{"pprof", sl_format_pprof, true},
+	{"openmetrics", render_openmetrics, false},
 };
 const size_t sl_format_count = sizeof(sl_formats) / sizeof(sl_formats[0]);
 

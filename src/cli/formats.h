@@ -5,6 +5,7 @@
 #ifndef SL_CLI_FORMATS_H
 #define SL_CLI_FORMATS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -16,6 +17,7 @@ typedef void sl_format_fn(FILE *file, const struct sl_snapshot *snapshot);
 struct sl_format {
 	const char *name;
 	sl_format_fn *render;
+	bool is_binary; /* not for a terminal */
 };
 
 extern const struct sl_format sl_formats[];

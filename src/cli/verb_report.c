@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/args.h"
 #include "cli/client.h"
@@ -187,6 +188,9 @@ static int write_output(const struct wanted *wanted, const struct sl_snapshot *s
 {
 	char path[4096];
 	if (!wanted->output || strcmp(wanted->output, "-") == 0) {
+		if (wanted->format->is_binary && isatty(STDOUT_FILENO))
+			return sl_say(SL_EXIT_USAGE, "%s is not for a terminal: use -o FILE",
+			              wanted->format->name);
 		wanted->format->render(stdout, snapshot);
 		return fflush(stdout) || ferror(stdout)
 		               ? sl_say(SL_EXIT_USAGE, "cannot write to stdout")
@@ -219,7 +223,7 @@ static int judge(const struct wanted *wanted, const struct sl_snapshot *snapshot
 int sl_verb_report(int argc, char **argv)
 {
 	static const struct argp_option arguments[] = {
-		{"format", 'f', "FORMAT", 0, "text (the default), short, json", 0},
+		{"format", 'f', "FORMAT", 0, "text (the default), short, json, html, folded, pprof, openmetrics", 0},
 		{"json", SL_KEY_JSON, NULL, 0, "the same as --format=json", 0},
 		{"short", SL_KEY_SHORT, NULL, 0, "the first lines and the three worst sites", 0},
 		{"output", 'o', "FILE", 0, "write there, not to stdout", 0},
