@@ -26,6 +26,7 @@ static const struct verb verbs[] = {
 	{"off", "switch the library off in a running process", sl_verb_off},
 	{"reap", "end stuck connections of a process now, of any process", sl_verb_reap},
 	{"doctor", "can it work here, does it, and what to do", sl_verb_doctor},
+	{"diff", "which sites and peers grew from one snapshot to another", sl_verb_diff},
 	{"options", "every option of SOCKLEAK_OPTIONS", sl_verb_options},
 };
 

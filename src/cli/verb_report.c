@@ -16,7 +16,7 @@
 #include "cli/outside.h"
 #include "cli/proc.h"
 #include "cli/say.h"
-#include "cli/snapshot_read.h"
+#include "cli/snapshot_file.h"
 #include "cli/take.h"
 #include "cli/verbs.h"
 #include "report/words.h"
@@ -74,24 +74,6 @@ static error_t take(int key, char *argument, struct argp_state *state)
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
-}
-
-/* 0, or the exit code, with the reason said. */
-static int take_file(struct sl_arena *arena, const char *path, struct sl_snapshot *snapshot)
-{
-	struct sl_snapshot_said said;
-	int error = sl_snapshot_read_file(arena, path, snapshot, &said);
-	if (error == -EBADMSG)
-		return sl_say(SL_EXIT_USAGE, "%s: %s", path, said.error);
-	if (error == -EACCES || error == -EPERM)
-		return sl_say(SL_EXIT_DENIED,
-		              "%s: not permitted; this would be: sudo sockleak report %s", path,
-		              path);
-	if (error)
-		return sl_say(SL_EXIT_USAGE, "%s: %s", path, strerror(-error));
-	if (said.note[0])
-		sl_say_note("%s: %s", path, said.note);
-	return 0;
 }
 
 struct child {
@@ -223,7 +205,8 @@ static int judge(const struct wanted *wanted, const struct sl_snapshot *snapshot
 int sl_verb_report(int argc, char **argv)
 {
 	static const struct argp_option arguments[] = {
-		{"format", 'f', "FORMAT", 0, "text (the default), short, json, html, folded, pprof, openmetrics", 0},
+		{"format", 'f', "FORMAT", 0,
+	         "text (the default), short, json, html, folded, pprof, openmetrics", 0},
 		{"json", SL_KEY_JSON, NULL, 0, "the same as --format=json", 0},
 		{"short", SL_KEY_SHORT, NULL, 0, "the first lines and the three worst sites", 0},
 		{"output", 'o', "FILE", 0, "write there, not to stdout", 0},
@@ -249,8 +232,9 @@ int sl_verb_report(int argc, char **argv)
 	struct sl_snapshot snapshot;
 	argp_parse(&argp, argc, argv, 0, NULL, &wanted);
 	int pid;
-	int code = sl_args_read_pid(wanted.of, &pid) ? take_process(&arena, pid, &snapshot)
-	                                             : take_file(&arena, wanted.of, &snapshot);
+	int code = sl_args_read_pid(wanted.of, &pid)
+	                   ? take_process(&arena, pid, &snapshot)
+	                   : sl_snapshot_file(&arena, wanted.of, &snapshot);
 	if (code)
 		return code;
 	cut_to_top(&snapshot, wanted.top);
