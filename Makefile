@@ -255,7 +255,7 @@ DOC_DIR = $(DESTDIR)$(PREFIX)/share/doc/sockleak
 HEADERS = $(wildcard include/sockleak.h)
 # Laid out as here, so that the links of one lead to the other.
 TOP_DOCS = README.md CHANGELOG.md CONTRIBUTING.md LICENSE
-DOCS = $(wildcard docs/*.md docs/*.json)
+DOCS = $(wildcard docs/*.md docs/*.json docs/*.png)
 
 # put MODE FILE FOLDER [NAME]: by rename. Writing into a mapped object crashes the programs that run on it.
 put = install -m $(1) $(2) $(3)/.$(notdir $(2)).new && mv -f $(3)/.$(notdir $(2)).new $(3)/$(or $(4),$(notdir $(2)))

@@ -70,6 +70,8 @@ static void add_site(struct flame *flame, const struct sl_snapshot_site *site)
 {
 	uint64_t counts[SL_MEASURE_COUNT];
 	struct node *node = flame->root;
+	if (!site->open)
+		return;
 	for (int i = 0; i < SL_MEASURE_COUNT; i++)
 		counts[i] = sl_measure_site((enum sl_measure)i, site);
 	if (!site->frame_count)
@@ -118,6 +120,20 @@ static unsigned subtree(const struct node *node)
 	return n;
 }
 
+/* A class without its package, a hidden one ("Client$$Lambda.0x00007f...") without its address. The caller frees it. */
+static char *simple_name(const char *class_name)
+{
+	char *name = sl_heap_grow(NULL, strlen(class_name) + 1);
+	strcpy(name, class_name);
+	char *address = strstr(name, ".0x");
+	if (address)
+		*address = '\0';
+	char *dot = strrchr(name, '.');
+	if (dot && dot[1])
+		memmove(name, dot + 1, strlen(dot));
+	return name;
+}
+
 /* What fits into a narrow box: "Class.method:11", without the package and the words that repeat. */
 static void put_label(FILE *to, const struct node *node)
 {
@@ -126,8 +142,9 @@ static void put_label(FILE *to, const struct node *node)
 		sl_html_text(to, node->text);
 		return;
 	}
-	const char *dot = strrchr(frame->class_name, '.');
-	sl_html_text(to, dot ? dot + 1 : frame->class_name);
+	char *class_name = simple_name(frame->class_name);
+	sl_html_text(to, class_name);
+	free(class_name);
 	(void)putc('.', to);
 	sl_html_text(to, frame->method);
 	if (frame->line > 0)
