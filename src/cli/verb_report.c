@@ -17,6 +17,7 @@
 #include "cli/proc.h"
 #include "cli/say.h"
 #include "cli/snapshot_file.h"
+#include "cli/symbols.h"
 #include "cli/take.h"
 #include "cli/verbs.h"
 #include "report/words.h"
@@ -231,13 +232,15 @@ int sl_verb_report(int argc, char **argv)
 	struct sl_arena arena = SL_ARENA(SL_REPORT_CHUNK_BYTES, 0);
 	struct sl_snapshot snapshot;
 	argp_parse(&argp, argc, argv, 0, NULL, &wanted);
-	int pid;
-	int code = sl_args_read_pid(wanted.of, &pid)
+	int pid = 0;
+	const bool is_alive = sl_args_read_pid(wanted.of, &pid);
+	int code = is_alive
 	                   ? take_process(&arena, pid, &snapshot)
 	                   : sl_snapshot_file(&arena, wanted.of, &snapshot);
 	if (code)
 		return code;
 	cut_to_top(&snapshot, wanted.top);
+	sl_symbols_apply(&arena, &snapshot, is_alive ? pid : 0);
 	code = write_output(&wanted, &snapshot);
 	code = code ? code : judge(&wanted, &snapshot);
 	sl_arena_free(&arena);
