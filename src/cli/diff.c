@@ -123,13 +123,14 @@ static int by_growth(const void *a, const void *b)
 static struct sl_diff_rows sorted(struct entry **table)
 {
 	struct sl_diff_rows rows = {0};
-	struct entry *entry, *next;
+	struct entry *entry = *table;
 	rows.rows = sl_heap_grow(NULL, HASH_COUNT(*table) * sizeof(*rows.rows));
-	HASH_ITER(hh, *table, entry, next)
-	{
+	HASH_CLEAR(hh, *table);
+	while (entry) {
+		struct entry *next = entry->hh.next;
 		rows.rows[rows.count++] = entry->row;
-		HASH_DEL(*table, entry);
 		free(entry);
+		entry = next;
 	}
 	qsort(rows.rows, rows.count, sizeof(*rows.rows), by_growth);
 	return rows;

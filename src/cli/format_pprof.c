@@ -90,11 +90,12 @@ static struct entry *enter(struct entry **table, const void *key, size_t n, uint
 
 static void free_table(struct entry **table)
 {
-	struct entry *entry, *next;
-	HASH_ITER(hh, *table, entry, next)
-	{
-		HASH_DEL(*table, entry);
+	struct entry *entry = *table;
+	HASH_CLEAR(hh, *table);
+	while (entry) {
+		struct entry *next = entry->hh.next;
 		free(entry);
+		entry = next;
 	}
 }
 

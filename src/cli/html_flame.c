@@ -123,14 +123,13 @@ static unsigned subtree(const struct node *node)
 /* A class without its package, a hidden one ("Client$$Lambda.0x00007f...") without its address. The caller frees it. */
 static char *simple_name(const char *class_name)
 {
-	char *name = sl_heap_grow(NULL, strlen(class_name) + 1);
-	strcpy(name, class_name);
-	char *address = strstr(name, ".0x");
-	if (address)
-		*address = '\0';
-	char *dot = strrchr(name, '.');
-	if (dot && dot[1])
-		memmove(name, dot + 1, strlen(dot));
+	const char *address = strstr(class_name, ".0x");
+	size_t n = address ? (size_t)(address - class_name) : strlen(class_name), from = n;
+	while (from > 0 && class_name[from - 1] != '.')
+		from--;
+	char *name = sl_heap_grow(NULL, n - from + 1);
+	memcpy(name, class_name + from, n - from);
+	name[n - from] = '\0';
 	return name;
 }
 
@@ -245,11 +244,12 @@ static void put_legend(FILE *to, const struct flame *flame)
 
 static void end(struct flame *flame)
 {
-	struct node *node, *next;
-	HASH_ITER(hh, flame->nodes, node, next)
-	{
-		HASH_DEL(flame->nodes, node);
+	struct node *node = flame->nodes;
+	HASH_CLEAR(hh, flame->nodes);
+	while (node) {
+		struct node *next = node->hh.next;
 		free(node);
+		node = next;
 	}
 }
 

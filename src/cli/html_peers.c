@@ -154,7 +154,7 @@ void sl_html_listeners(FILE *to, const struct sl_snapshot *s)
 		return;
 	(void)fputs(
 		"<section><h2>Listeners with a backlog</h2><div "
-	        "class=\"wide\"><table><thead><tr><th>local"
+		"class=\"wide\"><table><thead><tr><th>local"
 		"</th><th class=\"bar\">waiting to be accepted</th><th class=\"n\">backlog</th><th "
 		"class=\"n\">limit</th><th class=\"n\">fd</th></tr></thead><tbody>\n",
 		to);

@@ -193,23 +193,26 @@ static void tell(const struct grouping *grouping, sl_socket_group_fn *each, void
 
 static void end(struct grouping *grouping)
 {
-	struct member *member, *next_member;
-	struct cookie *cookie, *next_cookie;
-	struct by_site *at, *next;
-	HASH_ITER(hh, grouping->members, member, next_member)
-	{
-		HASH_DEL(grouping->members, member);
+	struct member *member = grouping->members;
+	struct cookie *cookie = grouping->shared;
+	struct by_site *at = grouping->sites;
+	HASH_CLEAR(hh, grouping->members);
+	while (member) {
+		struct member *next = member->hh.next;
 		free(member);
+		member = next;
 	}
-	HASH_ITER(hh, grouping->shared, cookie, next_cookie)
-	{
-		HASH_DEL(grouping->shared, cookie);
+	HASH_CLEAR(hh, grouping->shared);
+	while (cookie) {
+		struct cookie *next = cookie->hh.next;
 		free(cookie);
+		cookie = next;
 	}
-	HASH_ITER(hh, grouping->sites, at, next)
-	{
-		HASH_DEL(grouping->sites, at);
+	HASH_CLEAR(hh, grouping->sites);
+	while (at) {
+		struct by_site *next = at->hh.next;
 		free(at);
+		at = next;
 	}
 }
 

@@ -258,18 +258,20 @@ static const char *app_of(const struct sl_snapshot *s)
 
 static void end(struct symbols *symbols)
 {
-	struct module *module, *next_module;
-	struct named *named, *next_named;
-	HASH_ITER(hh, symbols->modules, module, next_module)
-	{
-		HASH_DEL(symbols->modules, module);
+	struct module *module = symbols->modules;
+	struct named *named = symbols->named;
+	HASH_CLEAR(hh, symbols->modules);
+	while (module) {
+		struct module *next = module->hh.next;
 		sl_elf_names_close(module->names);
 		free(module);
+		module = next;
 	}
-	HASH_ITER(hh, symbols->named, named, next_named)
-	{
-		HASH_DEL(symbols->named, named);
+	HASH_CLEAR(hh, symbols->named);
+	while (named) {
+		struct named *next = named->hh.next;
 		free(named);
+		named = next;
 	}
 }
 

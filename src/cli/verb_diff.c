@@ -54,9 +54,9 @@ int sl_verb_diff(int argc, char **argv)
 		.parser = take,
 		.args_doc = "BEFORE AFTER",
 		.doc = "Show which sites and peers grew from one snapshot to another, the most "
-	               "growth "
+		       "growth "
 		       "first. The files are snapshots in JSON (option json=, or report --json), "
-	               "of one "
+		       "of one "
 		       "process or of two, say before and after a deployment; - is stdin.",
 	};
 	struct wanted wanted = {0};

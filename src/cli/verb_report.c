@@ -234,9 +234,8 @@ int sl_verb_report(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &wanted);
 	int pid = 0;
 	const bool is_alive = sl_args_read_pid(wanted.of, &pid);
-	int code = is_alive
-	                   ? take_process(&arena, pid, &snapshot)
-	                   : sl_snapshot_file(&arena, wanted.of, &snapshot);
+	int code = is_alive ? take_process(&arena, pid, &snapshot)
+	                    : sl_snapshot_file(&arena, wanted.of, &snapshot);
 	if (code)
 		return code;
 	cut_to_top(&snapshot, wanted.top);

@@ -74,7 +74,8 @@ static void test_incident(void **state)
 	const struct sl_snapshot s = sample_rich();
 	render(&s);
 	assert_has("<title>LEAK: java LeakyClient (pid 4242)</title>");
-	assert_has("<strong>LEAK</strong> growing: 12600 of 12719 CLOSE_WAIT and 22 of 30 dead-but-open stuck");
+	assert_has("<strong>LEAK</strong> growing: 12600 of 12719 CLOSE_WAIT and 22 of 30 "
+	           "dead-but-open stuck");
 	static const char *const labels[] = {"WHERE",    "TO",  "RUNS OUT", "DONE",
 	                                     "NOT SEEN", "NOW", "FIX"};
 	for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++) {
