@@ -12,6 +12,7 @@
 #include "cli/print.h"
 #include "cli/proc.h"
 #include "cli/say.h"
+#include "cli/symbols.h"
 #include "cli/take.h"
 #include "cli/verbs.h"
 #include "report/json_write.h"
@@ -126,6 +127,9 @@ static bool look(void *context, int pid)
 	if (has_library < 0 || (!has_library && !list->is_all))
 		return true;
 	if (sl_take(&arena, &proc, SL_LIST_PATIENCE_MS, &snapshot, &taken) == 0) {
+		/* Only the worst is shown. */
+		snapshot.site_count = snapshot.site_count ? 1 : 0;
+		sl_symbols_apply(&arena, &snapshot, pid);
 		summarize(&snapshot, &proc, &row);
 		row.has_library = taken.has_library;
 		row.is_from_library = taken.is_from_library;

@@ -9,12 +9,10 @@ import datetime
 import json
 import os
 import random
-import shutil
 import subprocess
 
+import cli
 import harness
-
-COMMAND = harness.BUILD / "sockleak"
 
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\">'\"&amp;--><!-- ]]>`${1}` \u202e"
 
@@ -182,17 +180,9 @@ def hostile():
     return snapshot
 
 
-def tool(name, package):
-    """Path of a program that a test needs, or harness.Forbidden."""
-    path = shutil.which(name)
-    if not path:
-        raise harness.Forbidden(f"no {name} (Debian: {package})")
-    return path
-
-
 def command(*arguments, stdin=b"", code=0):
     """Run the command; its stdout. Its exit code must be this one."""
-    done = subprocess.run([COMMAND, *map(str, arguments)], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    done = subprocess.run([cli.SOCKLEAK, *map(str, arguments)], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           timeout=harness.PATIENCE_S, env={**os.environ, "TZ": "UTC"})
     assert done.returncode == code, (arguments, done.returncode, done.stderr)
     return done.stdout

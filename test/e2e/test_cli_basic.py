@@ -59,7 +59,11 @@ def leaking(puppet, peer):
     return program
 
 
-def test_report_of_a_file_is_the_librarys(leaking):
+def test_report_of_a_file_is_the_librarys(puppet, peer):
+    """But for native frames, which the command names (test_symbols.py)."""
+    leaking = puppet(options={"stacks": "none"})
+    cli.close_wait(leaking, peer, 12)
+    leaking.report_until(lambda s: s["totals"]["stuck"] == 12, "twelve to be stuck")
     text = cli.output("report", leaking.json_path).rstrip("\n")
     assert leaking.text().rstrip("\n").endswith(text), text
     assert json.loads(cli.output("report", leaking.json_path, "--json")) == leaking.snapshot()

@@ -63,7 +63,7 @@ def page_of(snapshot):
 @pytest.fixture
 def chromium(tmp_path):
     """A function that opens a page and returns what its script, an expression or a promise, gives."""
-    path = snapshots.tool("chromium", "chromium")
+    path = harness.need_tool("chromium")
 
     def run(page, *flags):
         file = tmp_path / "page.html"

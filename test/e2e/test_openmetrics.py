@@ -91,7 +91,7 @@ def test_by_prometheus_client():
 
 def test_by_promtool(tmp_path):
     """`promtool check metrics` reads the older format only; what takes in OpenMetrics wants times in every sample."""
-    promtool = snapshots.tool("promtool", "prometheus")
+    promtool = harness.need_tool("promtool")
     for number, snapshot in enumerate(SNAPSHOTS):
         text = snapshots.render(snapshot, "openmetrics").decode()
         samples = sum(map(len, check(text).values()))

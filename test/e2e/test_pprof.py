@@ -50,7 +50,7 @@ VALUES = ("open", "close_wait", "stuck")
 def decode(tmp_path_factory):
     """A function from a gzipped profile to its message, checked for what the format demands of every profile."""
     folder = tmp_path_factory.mktemp("pprof")
-    protoc = snapshots.tool("protoc", "protobuf-compiler")
+    protoc = harness.need_tool("protoc")
     if not importlib.util.find_spec("google.protobuf"):
         raise harness.Forbidden("no protobuf for Python (Debian: python3-protobuf)")
     (folder / "profile.proto").write_text(MESSAGES)
@@ -160,7 +160,7 @@ def test_native_and_hostile(decode):
 
 
 def test_pprof_reads_it(tmp_path):
-    go = snapshots.tool("go", "golang-go")
+    go = harness.need_tool("go")
     file = tmp_path / "profile.pb.gz"
     snapshot = snapshots.incident(1500)
     file.write_bytes(snapshots.render(snapshot, "pprof"))

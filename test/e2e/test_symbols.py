@@ -83,7 +83,7 @@ int main(int, char **argv)
 def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("symbols")
     (folder / "client.cc").write_text("#include <cstdlib>\n" + SOURCE)
-    subprocess.run([snapshots.tool("g++", "g++"), "-std=c++17", "-O2", "-g", "-Wl,--build-id", "-o", "client",
+    subprocess.run([harness.need_tool("g++"), "-std=c++17", "-O2", "-g", "-Wl,--build-id", "-o", "client",
                     "client.cc"], cwd=folder, check=True)
     return folder
 

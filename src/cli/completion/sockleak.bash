@@ -5,7 +5,7 @@ _sockleak_pids() {
 }
 
 _sockleak() {
-    local verbs='run list report set off reap doctor options help' word=${COMP_WORDS[COMP_CWORD]}
+    local verbs='run list report set off reap doctor diff options help' word=${COMP_WORDS[COMP_CWORD]}
     local verb=${COMP_WORDS[1]} before=${COMP_WORDS[COMP_CWORD - 1]} selectors='--exe --unit --cgroup --yes'
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -13,7 +13,7 @@ _sockleak() {
         return
     fi
     if [ "$before" = --format ] || [ "$before" = -f ]; then
-        mapfile -t COMPREPLY < <(compgen -W 'text short json' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'text short json html folded pprof openmetrics' -- "$word")
         return
     fi
     if [ "$before" = -o ] || [ "$before" = --output ]; then
@@ -35,6 +35,7 @@ _sockleak() {
             options="--all --older-than --peer --inbound --force --dry-run --json $selectors --help"
             others=$(_sockleak_pids)
             ;;
+        diff) options='--json --help' ;;
         doctor) options='--json --help' others=$(_sockleak_pids) ;;
         options) options='--json --help' ;;
     esac
@@ -43,7 +44,7 @@ _sockleak() {
         *)
             mapfile -t COMPREPLY < <(compgen -W "$others" -- "$word")
             case $verb in
-                report) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word") ;;
+                report | diff) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word") ;;
                 run | doctor) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -c -f -- "$word") ;;
             esac
             ;;

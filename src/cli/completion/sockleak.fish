@@ -24,11 +24,12 @@ complete -c sockleak -n __sockleak_needs_verb -a set -d 'change options of a run
 complete -c sockleak -n __sockleak_needs_verb -a off -d 'switch the library off in a running process'
 complete -c sockleak -n __sockleak_needs_verb -a reap -d 'end stuck connections of a process'
 complete -c sockleak -n __sockleak_needs_verb -a doctor -d 'can it work here, does it, and what to do'
+complete -c sockleak -n __sockleak_needs_verb -a diff -d 'what grew from one snapshot to another'
 complete -c sockleak -n __sockleak_needs_verb -a options -d 'every option of SOCKLEAK_OPTIONS'
 complete -c sockleak -n __sockleak_needs_verb -a help -d 'help for a verb'
-complete -c sockleak -n '__sockleak_has_verb help' -a 'run list report set off reap doctor options'
+complete -c sockleak -n '__sockleak_has_verb help' -a 'run list report set off reap doctor diff options'
 
-complete -c sockleak -n '__sockleak_has_verb list report set off reap doctor options' -l json -d 'as JSON'
+complete -c sockleak -n '__sockleak_has_verb list report set off reap doctor diff options' -l json -d 'as JSON'
 complete -c sockleak -n '__sockleak_has_verb report set off reap doctor' -a '(__fish_complete_pids)'
 
 complete -c sockleak -n '__sockleak_has_verb run' -s o -l options -x -d 'options' -a '(__sockleak_options)'
@@ -38,8 +39,8 @@ complete -c sockleak -n '__sockleak_has_verb run doctor' -a '(__fish_complete_co
 complete -c sockleak -n '__sockleak_has_verb list' -s a -l all -d 'those without the library too'
 complete -c sockleak -n '__sockleak_has_verb list' -s e -l expect -x -d 'must be instrumented'
 
-complete -c sockleak -n '__sockleak_has_verb report' -F
-complete -c sockleak -n '__sockleak_has_verb report' -s f -l format -x -a 'text short json' -d 'format'
+complete -c sockleak -n '__sockleak_has_verb report diff' -F
+complete -c sockleak -n '__sockleak_has_verb report' -s f -l format -x -a 'text short json html folded pprof openmetrics' -d 'format'
 complete -c sockleak -n '__sockleak_has_verb report' -l short -d 'the first lines'
 complete -c sockleak -n '__sockleak_has_verb report' -s o -l output -r -F -d 'write there'
 complete -c sockleak -n '__sockleak_has_verb report' -l check -d 'exit with 1 if it leaks'
