@@ -1,5 +1,5 @@
-/* fuzz_snapshot.c - any bytes as a snapshot: what is refused is refused in words; what is taken can be rendered as text and as
- * JSON, and that JSON is taken again and rendered the same.
+/* fuzz_snapshot.c - any bytes as a snapshot: what is refused is refused in words; what is taken can be rendered in every format and
+ * compared, and its JSON is taken again and rendered the same.
  *
  * A libFuzzer entry; with -DSL_FUZZ_MAIN a program that replays the files named as arguments.
  */
@@ -10,7 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/diff.h"
+#include "cli/diff_print.h"
+#include "cli/formats.h"
 #include "cli/snapshot_read.h"
+#include "cli/symbols.h"
 #include "report/json.h"
 #include "report/text.h"
 
@@ -81,6 +85,47 @@ static void check_json(const struct sl_snapshot *s)
 	sl_arena_free(&arena);
 }
 
+/* Every format: on the page no name makes an element, a control character or what is not UTF-8. */
+static void check_formats(const struct sl_snapshot *s)
+{
+	for (size_t i = 0; i < sl_format_count; i++) {
+		char *bytes = NULL;
+		size_t n = 0;
+		FILE *file = open_memstream(&bytes, &n);
+		require(file);
+		sl_formats[i].render(file, s);
+		require(fclose(file) == 0);
+		for (size_t at = 0; at < n && !sl_formats[i].is_binary; at++)
+			require((uint8_t)bytes[at] >= ' ' || bytes[at] == '\n' ||
+			        bytes[at] == '\t');
+		if (strcmp(sl_formats[i].name, "html") == 0) {
+			const char *script = strstr(bytes, "</script");
+			require(script && !strstr(script + 1, "</script") &&
+			        !strstr(bytes, "<img"));
+		}
+		free(bytes);
+	}
+}
+
+static void check_diff(const struct sl_snapshot *s)
+{
+	struct sl_snapshot empty = {.process = {.hostname = "other"}};
+	const struct sl_snapshot *pairs[][2] = {{s, s}, {&empty, s}, {s, &empty}};
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		char *bytes = NULL;
+		size_t n = 0;
+		struct sl_diff diff;
+		FILE *file = open_memstream(&bytes, &n);
+		require(file);
+		sl_diff_make(&diff, pairs[i][0], pairs[i][1]);
+		sl_diff_print_text(file, &diff);
+		sl_diff_print_json(file, &diff);
+		sl_diff_free(&diff);
+		require(fclose(file) == 0 && n > 0);
+		free(bytes);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct sl_arena arena = SL_ARENA(1 << 16, 0);
@@ -101,6 +146,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_text(&snapshot, SL_TEXT_FULL, false);
 		check_text(&snapshot, SL_TEXT_SHORT, true);
 		check_json(&snapshot);
+		sl_symbols_apply(&arena, &snapshot, 0);
+		check_formats(&snapshot);
+		check_diff(&snapshot);
 	}
 	sl_arena_free(&arena);
 	return 0;
