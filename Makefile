@@ -16,6 +16,9 @@ export BUILD CC CFLAGS LDFLAGS TSAN_TESTS CLANG_FORMAT
 
 DIRS := src src/base src/ledger src/stack src/watch src/reclaim src/report src/control src/hooks
 SOURCES := $(sort $(wildcard $(addsuffix /*.c,$(DIRS))))
+CLI_SOURCES := $(sort $(wildcard src/cli/*.c))
+CLI_LIBS := -ljansson -lz -ldw -liberty
+MAN_PAGES := $(sort $(wildcard docs/man/*.[157]))
 LOWER_SOURCES := $(filter-out src/preload.c src/hooks/%,$(SOURCES))
 UNIT_TESTS := $(sort $(patsubst test/unit/%.c,%,$(wildcard test/unit/test_*.c)))
 HOOK_TESTS := $(sort $(patsubst test/unit/%.c,%,$(wildcard test/unit/hooks_*.c)))
@@ -69,7 +72,7 @@ FUZZ_CC ?= clang
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(BUILD)/libsockleak.so ## build the library
+all: $(BUILD)/libsockleak.so $(BUILD)/sockleak $(MAN_PAGES:docs/man/%=$(BUILD)/man/%) ## build the library and the command
 
 # Rebuilds everything when the compiler or its flags change.
 $(BUILD)/flags: FORCE
@@ -80,6 +83,14 @@ $(BUILD)/flags: FORCE
 $(BUILD)/libsockleak.so: $(SOURCES:src/%.c=$(BUILD)/obj/%.o)
 	$(call quiet,CC)$(CC) $(OBJECT) -o $@ $^ $(SHARED)
 
+# The command takes from the library what renders a report and what lies below that.
+$(BUILD)/sockleak: $(CLI_SOURCES:src/%.c=$(BUILD)/obj/%.o) $(BUILD)/unit/libsockleak.a
+	$(call quiet,CC)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(CLI_LIBS)
+
+$(BUILD)/man/%: docs/man/% scripts/gen-man $(BUILD)/sockleak
+	@mkdir -p $(@D)
+	$(call quiet,MAN)scripts/gen-man $< > $@
+
 # objects VARIANT FLAGS: the library's objects, the test helpers and the test programs of one variant.
 define objects
 $(BUILD)/$(1)/%.o: src/%.c $(BUILD)/flags
@@ -87,10 +98,18 @@ $(BUILD)/$(1)/%.o: src/%.c $(BUILD)/flags
 	$$(call quiet,CC)$$(CC) $$(OBJECT) $(2) -c -o $$@ $$<
 endef
 
+# The assembler takes these in.
+$(patsubst %,$(BUILD)/%/cli/page.o,obj asan/obj tsan/obj): src/cli/page.css src/cli/page.js
+
 # programs VARIANT OBJECTS FLAGS. A test of a module is linked with what lies below the hooks, a hooks_*
 # program with everything: there the hooks interpose in the program itself.
 define programs
 $(BUILD)/$(1)/libsockleak.a: $(LOWER_SOURCES:src/%.c=$(BUILD)/$(2)/%.o)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(call quiet,AR)$$(AR) rcs $$@ $$^
+
+$(BUILD)/$(1)/libcli.a: $(patsubst src/%.c,$(BUILD)/$(2)/%.o,$(filter-out src/cli/main.c,$(CLI_SOURCES)))
 	@mkdir -p $$(@D)
 	@rm -f $$@
 	$$(call quiet,AR)$$(AR) rcs $$@ $$^
@@ -110,6 +129,12 @@ $(BUILD)/$(1)/test/%.o: test/fuzz/%.c $(BUILD)/flags
 
 $(BUILD)/$(1)/test_%: $(BUILD)/$(1)/test/test_%.o $(BUILD)/$(1)/helpers.a $(BUILD)/$(1)/libsockleak.a
 	$$(call quiet,CC)$$(CC) $(3) -o $$@ $$^ -lcmocka -pthread
+
+$(BUILD)/$(1)/test_cli_%: $(BUILD)/$(1)/test/test_cli_%.o $(BUILD)/$(1)/helpers.a $(BUILD)/$(1)/libcli.a $(BUILD)/$(1)/libsockleak.a
+	$$(call quiet,CC)$$(CC) $(3) -o $$@ $$^ -lcmocka $(CLI_LIBS) -pthread
+
+$(BUILD)/$(1)/fuzz_snapshot: $(BUILD)/$(1)/test/fuzz_snapshot.o $(BUILD)/$(1)/libcli.a $(BUILD)/$(1)/libsockleak.a
+	$$(call quiet,CC)$$(CC) $(3) -o $$@ $$^ $(CLI_LIBS) -pthread
 
 $(BUILD)/$(1)/fuzz_%: $(BUILD)/$(1)/test/fuzz_%.o $(BUILD)/$(1)/libsockleak.a
 	$$(call quiet,CC)$$(CC) $(3) -o $$@ $$^ -pthread
@@ -224,26 +249,40 @@ bench: all $(BUILD)/bench/calls ## measure what the library costs (needs valgrin
 
 # ---- install ----
 
+BIN_DIR = $(DESTDIR)$(PREFIX)/bin
 LIB_DIR = $(DESTDIR)$(PREFIX)/lib/sockleak
 INCLUDE_DIR = $(DESTDIR)$(PREFIX)/include
+MAN_DIR = $(DESTDIR)$(PREFIX)/share/man
+BASH_DIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSH_DIR = $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
+FISH_DIR = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 DOC_DIR = $(DESTDIR)$(PREFIX)/share/doc/sockleak
 HEADERS = $(wildcard include/sockleak.h)
 # Laid out as here, so that the links of one lead to the other.
 TOP_DOCS = README.md CHANGELOG.md CONTRIBUTING.md LICENSE
-DOCS = $(wildcard docs/*.md docs/*.json)
+DOCS = $(wildcard docs/*.md docs/*.json docs/*.png)
 
-# put MODE FILE FOLDER: by rename. Writing into a mapped object crashes the programs that run on it.
-put = install -m $(1) $(2) $(3)/.$(notdir $(2)).new && mv -f $(3)/.$(notdir $(2)).new $(3)/$(notdir $(2))
+# put MODE FILE FOLDER [NAME]: by rename. Writing into a mapped object crashes the programs that run on it.
+put = install -m $(1) $(2) $(3)/.$(notdir $(2)).new && mv -f $(3)/.$(notdir $(2)).new $(3)/$(or $(4),$(notdir $(2)))
+section = $(MAN_DIR)/man$(subst .,,$(suffix $(1)))
+INSTALLED_COMPLETIONS = $(BASH_DIR)/sockleak $(ZSH_DIR)/_sockleak $(FISH_DIR)/sockleak.fish
 
 install: all ## install under $(DESTDIR)$(PREFIX)
-	install -d $(LIB_DIR) $(INCLUDE_DIR) $(DOC_DIR)/docs
+	install -d $(BIN_DIR) $(LIB_DIR) $(INCLUDE_DIR) $(DOC_DIR)/docs $(BASH_DIR) $(ZSH_DIR) $(FISH_DIR) \
+		$(sort $(foreach f,$(MAN_PAGES),$(call section,$(f))))
 	$(call put,755,$(BUILD)/libsockleak.so,$(LIB_DIR))
+	$(call put,755,$(BUILD)/sockleak,$(BIN_DIR))
+	$(call put,644,src/cli/completion/sockleak.bash,$(BASH_DIR),sockleak)
+	$(call put,644,src/cli/completion/_sockleak,$(ZSH_DIR))
+	$(call put,644,src/cli/completion/sockleak.fish,$(FISH_DIR))
+	$(foreach f,$(MAN_PAGES),$(call put,644,$(BUILD)/man/$(notdir $(f)),$(call section,$(f))) &&) true
 	$(foreach f,$(HEADERS),$(call put,644,$(f),$(INCLUDE_DIR)) &&) true
 	$(foreach f,$(TOP_DOCS),$(call put,644,$(f),$(DOC_DIR)) &&) true
 	$(foreach f,$(DOCS),$(call put,644,$(f),$(DOC_DIR)/docs) &&) true
 
 uninstall: ## remove what install put there
-	rm -f $(LIB_DIR)/libsockleak.so $(INCLUDE_DIR)/sockleak.h $(addprefix $(DOC_DIR)/,$(TOP_DOCS) $(DOCS))
+	rm -f $(foreach f,$(MAN_PAGES),$(call section,$(f))/$(notdir $(f))) $(INSTALLED_COMPLETIONS)
+	rm -f $(BIN_DIR)/sockleak $(LIB_DIR)/libsockleak.so $(INCLUDE_DIR)/sockleak.h $(addprefix $(DOC_DIR)/,$(TOP_DOCS) $(DOCS))
 	-rmdir --ignore-fail-on-non-empty $(wildcard $(LIB_DIR)) $(wildcard $(DOC_DIR)/docs) $(wildcard $(DOC_DIR))
 
 clean: ## remove $(BUILD)

@@ -40,10 +40,13 @@ static void put_option(void *context, const char *key, const char *value)
 	sl_json_text(context, key, value);
 }
 
-static void put_options(struct sl_json *json)
+static void put_options(struct sl_json *json, const struct sl_snapshot *s)
 {
 	sl_json_open(json, "options", '{');
-	sl_options_each(&sl_options, put_option, json);
+	if (!s->options)
+		sl_options_each(&sl_options, put_option, json);
+	for (uint32_t i = 0; s->options && i < s->option_count; i++)
+		put_option(json, s->options[i].key, s->options[i].value);
 	sl_json_close(json, '}');
 }
 
@@ -204,7 +207,8 @@ static void put_site(struct sl_json *json, const struct sl_snapshot_site *site)
 	sl_json_close(json, '}');
 }
 
-static void put_socket(struct sl_json *json, const struct sl_snapshot_socket *socket)
+static void put_socket(struct sl_json *json, const struct sl_snapshot *s,
+                       const struct sl_snapshot_socket *socket)
 {
 	sl_json_break(json);
 	sl_json_open(json, NULL, '{');
@@ -214,7 +218,10 @@ static void put_socket(struct sl_json *json, const struct sl_snapshot_socket *so
 	sl_json_text(json, "state", sl_words_state(socket->state));
 	sl_json_text(json, "local", socket->local);
 	sl_json_text(json, "peer", socket->peer);
-	sl_json_unsigned(json, "site", socket->site);
+	if (s->no_sites)
+		sl_json_null(json, "site");
+	else
+		sl_json_unsigned(json, "site", socket->site);
 	sl_json_unsigned(json, "age_ms", socket->age_ms);
 	sl_json_known(json, "close_wait_ms", socket->close_wait_ms);
 	sl_json_known(json, "quiet_ms", socket->quiet_ms);
@@ -240,6 +247,20 @@ static void put_listener(struct sl_json *json, const struct sl_snapshot_listener
 	sl_json_close(json, '}');
 }
 
+static void put_sites(struct sl_json *json, const struct sl_snapshot *s)
+{
+	if (s->no_sites) {
+		sl_json_null(json, "sites");
+		sl_json_text(json, "no_sites", s->no_sites);
+	} else {
+		sl_json_open(json, "sites", '[');
+		for (uint32_t i = 0; i < s->site_count; i++)
+			put_site(json, &s->sites[i]);
+		sl_json_close(json, ']');
+	}
+	sl_json_unsigned(json, "sites_cut", s->sites_cut);
+}
+
 static void put_arrays(struct sl_json *json, const struct sl_snapshot *s)
 {
 	sl_json_break(json);
@@ -248,11 +269,7 @@ static void put_arrays(struct sl_json *json, const struct sl_snapshot *s)
 		put_peer(json, &s->peers[i]);
 	sl_json_close(json, ']');
 	sl_json_break(json);
-	sl_json_open(json, "sites", '[');
-	for (uint32_t i = 0; i < s->site_count; i++)
-		put_site(json, &s->sites[i]);
-	sl_json_close(json, ']');
-	sl_json_unsigned(json, "sites_cut", s->sites_cut);
+	put_sites(json, s);
 	sl_json_break(json);
 	sl_json_open(json, "listeners", '[');
 	for (uint32_t i = 0; i < s->listener_count; i++)
@@ -263,7 +280,7 @@ static void put_arrays(struct sl_json *json, const struct sl_snapshot *s)
 	sl_json_break(json);
 	sl_json_open(json, "sockets", '[');
 	for (uint32_t i = 0; i < s->socket_count; i++)
-		put_socket(json, &s->sockets[i]);
+		put_socket(json, s, &s->sockets[i]);
 	sl_json_close(json, ']');
 }
 
@@ -272,16 +289,16 @@ void sl_json_render(struct sl_out *out, const struct sl_snapshot *s)
 	struct sl_json json = {.out = out};
 	sl_json_open(&json, NULL, '{');
 	sl_json_text(&json, "schema", SL_JSON_SCHEMA);
-	sl_json_text(&json, "version", SL_VERSION);
+	sl_json_text(&json, "version", s->version ? s->version : SL_VERSION);
 	sl_json_text(&json, "verdict", sl_words_verdict(s->verdict));
-	sl_json_text(&json, "mode", "preload");
+	sl_json_text(&json, "mode", sl_words_mode(s->mode));
 	sl_json_text(&json, "trigger", sl_words_trigger(s->trigger));
 	sl_json_text(&json, "pressure", s->pressure);
 	sl_json_time(&json, "taken_at", s->taken_wall_ms);
 	sl_json_break(&json);
 	put_process(&json, s);
 	sl_json_break(&json);
-	put_options(&json);
+	put_options(&json, s);
 	sl_json_break(&json);
 	put_reclaim(&json, s);
 	sl_json_break(&json);

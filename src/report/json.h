@@ -15,7 +15,7 @@
 
 #define SL_JSON_SCHEMA "sockleak-snapshot/1"
 
-/* One object and a newline. The options are those of the process, sl_options.
+/* One object and a newline. The options are those of the snapshot, or of the process, sl_options.
  * Context: one thread; `s` must not change meanwhile. */
 void sl_json_render(struct sl_out *out, const struct sl_snapshot *s);
 

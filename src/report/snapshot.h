@@ -31,6 +31,20 @@ enum sl_trigger {
 	SL_TRIGGER_COUNT,
 };
 
+/* How the process is observed. */
+enum sl_mode {
+	SL_MODE_PRELOAD,
+	SL_MODE_ATTACH,
+	SL_MODE_EXTERNAL, /* from outside, by the command: it has no sites */
+	SL_MODE_COUNT,
+};
+
+/* One of the options in effect, as text. */
+struct sl_snapshot_option {
+	const char *key;
+	const char *value;
+};
+
 /* Address and port of a peer; as text "1.2.3.4", "::1" (v4-mapped IPv6 already shown as IPv4). */
 struct sl_snapshot_peer {
 	enum sl_direction direction;
@@ -157,6 +171,14 @@ struct sl_snapshot {
 	uint32_t listener_count;
 	const char *pressure; /* trigger pressure: "EADDRNOTAVAIL connecting to 1.2.3.4:80" */
 	int pressure_error;   /* its errno; 0: none */
+
+	/* Of a snapshot that was not taken here and now: read from a file, or made from outside. */
+	enum sl_mode mode;
+	const char *version;  /* of the library that took it; NULL: ours */
+	const char *no_sites; /* why there are no sites at all; NULL: there may be */
+	const struct sl_snapshot_option
+		*options; /* in effect; NULL: this process's own, sl_options */
+	uint32_t option_count;
 };
 
 #endif

@@ -203,6 +203,19 @@ static void put_remedy(struct sl_text_line *line, const struct sl_snapshot *s)
 	}
 }
 
+/* No library in it: the command alone can do something. */
+static void put_from_outside(struct sl_text_line *line, const struct sl_snapshot *s)
+{
+	if (!s->totals.stuck) {
+		sl_out_text(&line->out, "nothing to free: no connection is stuck");
+		return;
+	}
+	sl_out_text(&line->out, "sockleak reap ");
+	sl_out_signed(&line->out, s->process.pid);
+	sl_out_text(&line->out, "     would free up to ");
+	sl_text_count(&line->out, freeable_ports(s), "port");
+}
+
 /* The ladder is on. */
 static void put_progress(struct sl_text_line *line, const struct sl_snapshot *s)
 {
@@ -229,7 +242,9 @@ void sl_text_done_now(struct sl_out *out, const struct sl_snapshot *s, bool colo
 	struct sl_text_line line;
 	sl_text_line_start(&line, colour);
 	sl_text_line_label(&line, "NOW");
-	if (s->reclaim.is_stopped) {
+	if (s->mode == SL_MODE_EXTERNAL) {
+		put_from_outside(&line, s);
+	} else if (s->reclaim.is_stopped) {
 		sl_out_text(&line.out, "the ladder is off since the regrets, see events=");
 		if (sl_text_head_has_suspects(s)) {
 			sl_out_text(&line.out, "; ");

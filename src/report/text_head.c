@@ -104,7 +104,9 @@ void sl_text_head(struct sl_out *out, const struct sl_snapshot *s, bool colour)
 	sl_out_text(&tail.out, sl_words_trigger(s->trigger));
 	sl_out_text(&tail.out, ")");
 
-	sl_out_text(&line.out, "sockleak " SL_VERSION "  ");
+	sl_out_text(&line.out, "sockleak ");
+	sl_text_name(&line.out, s->version ? s->version : SL_VERSION);
+	sl_out_text(&line.out, "  ");
 	put_who(&line, s, &tail);
 	sl_text_line_end(&line, out);
 }

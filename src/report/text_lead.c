@@ -39,9 +39,11 @@ static void put_where(struct sl_out *out, const struct sl_snapshot *s, bool colo
 	sl_text_line_start(&share, colour);
 	sl_text_line_label(&line, "WHERE");
 	if (!site) {
-		sl_out_text(&line.out, sl_text_head_has_suspects(s)
-		                               ? "not known: no site was recorded"
-		                               : "nothing suspect");
+		sl_out_text(&line.out, !sl_text_head_has_suspects(s) ? "nothing suspect"
+		                       : s->no_sites                 ? "not known: "
+		                                     : "not known: no site was recorded");
+		if (sl_text_head_has_suspects(s) && s->no_sites)
+			sl_text_line_name(&line, s->no_sites, sl_text_line_left(&line, NULL));
 	} else {
 		put_share(&share, s, site);
 		if (site->blame) {
@@ -172,6 +174,10 @@ static void put_fix(struct sl_out *out, const struct sl_snapshot *s, bool colour
 	sl_text_line_label(&line, "FIX");
 	if (!sl_text_head_has_suspects(s) && !site) {
 		sl_out_text(&line.out, "nothing to close");
+	} else if (s->no_sites) {
+		sl_out_text(&line.out, "not known from outside: a library that answers, from "
+		                       "'sockleak run -- CMD', "
+		                       "names the line");
 	} else if (site && !site->blame && site->frame_count) {
 		sl_out_text(&line.out,
 		            "not known: name the application's packages or modules with app=");

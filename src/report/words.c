@@ -82,6 +82,16 @@ const char *sl_words_trigger(enum sl_trigger trigger)
 	return WORD(words, trigger);
 }
 
+const char *sl_words_mode(enum sl_mode mode)
+{
+	static const char *const words[SL_MODE_COUNT] = {
+		[SL_MODE_PRELOAD] = "preload",
+		[SL_MODE_ATTACH] = "attach",
+		[SL_MODE_EXTERNAL] = "external",
+	};
+	return WORD(words, mode);
+}
+
 const char *sl_words_direction(enum sl_direction direction)
 {
 	static const char *const words[SL_DIRECTION_COUNT] = {

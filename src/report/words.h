@@ -27,6 +27,7 @@ const char *sl_words_cause(enum sl_cause cause);                 /* "never-looke
 const char *sl_words_cause_phrase(enum sl_cause cause);          /* "never looked at again" */
 const char *sl_words_state(unsigned tcp_state);                  /* "CLOSE_WAIT", as netstat says */
 const char *sl_words_trigger(enum sl_trigger trigger);           /* "signal" */
+const char *sl_words_mode(enum sl_mode mode);                    /* "preload" */
 const char *sl_words_direction(enum sl_direction direction);     /* "out", "in"; UNKNOWN: NULL */
 const char *sl_words_kind(enum sl_kind kind);                    /* "tcp"; NONE: NULL */
 const char *sl_words_stack_kind(enum sl_stack_kind kind);        /* "java", "native"; NONE: NULL */

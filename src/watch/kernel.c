@@ -10,6 +10,24 @@
 
 #include "base/poison.h"
 
+void sl_kernel_tcp_of(const struct tcp_info *info, struct sl_kernel_tcp *tcp)
+{
+	*tcp = (struct sl_kernel_tcp){
+		.state = info->tcpi_state,
+		.retransmits = info->tcpi_retransmits,
+		.probes = info->tcpi_probes,
+		.backlog = info->tcpi_unacked,
+		.backlog_limit = info->tcpi_sacked,
+		.last_data_sent_ms = info->tcpi_last_data_sent,
+		.last_data_recv_ms = info->tcpi_last_data_recv,
+		.last_ack_recv_ms = info->tcpi_last_ack_recv,
+		.bytes_sent = info->tcpi_bytes_sent - info->tcpi_bytes_retrans,
+		.bytes_acked = info->tcpi_bytes_acked,
+		.was_established = info->tcpi_bytes_acked > 0 || info->tcpi_bytes_received > 0,
+		.has_unsent = info->tcpi_notsent_bytes > 0 || info->tcpi_unacked > 0,
+	};
+}
+
 int sl_kernel_tcp(int fd, struct sl_kernel_tcp *tcp)
 {
 	struct tcp_info info;
@@ -18,20 +36,7 @@ int sl_kernel_tcp(int fd, struct sl_kernel_tcp *tcp)
 	int error = sl_sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n);
 	if (error < 0)
 		return error;
-	*tcp = (struct sl_kernel_tcp){
-		.state = info.tcpi_state,
-		.retransmits = info.tcpi_retransmits,
-		.probes = info.tcpi_probes,
-		.backlog = info.tcpi_unacked,
-		.backlog_limit = info.tcpi_sacked,
-		.last_data_sent_ms = info.tcpi_last_data_sent,
-		.last_data_recv_ms = info.tcpi_last_data_recv,
-		.last_ack_recv_ms = info.tcpi_last_ack_recv,
-		.bytes_sent = info.tcpi_bytes_sent - info.tcpi_bytes_retrans,
-		.bytes_acked = info.tcpi_bytes_acked,
-		.was_established = info.tcpi_bytes_acked > 0 || info.tcpi_bytes_received > 0,
-		.has_unsent = info.tcpi_notsent_bytes > 0 || info.tcpi_unacked > 0,
-	};
+	sl_kernel_tcp_of(&info, tcp);
 	return 0;
 }
 

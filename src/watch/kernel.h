@@ -31,6 +31,10 @@ struct sl_kernel_tcp {
 	bool has_unsent; /* not sent, or not acknowledged */
 };
 
+struct tcp_info;
+/* From what the kernel gave; zeroed where it gave less than the whole. */
+void sl_kernel_tcp_of(const struct tcp_info *info, struct sl_kernel_tcp *tcp);
+
 /* 0, or -errno: -ENOTSOCK and -EOPNOTSUPP where fd is something else by now. */
 int sl_kernel_tcp(int fd, struct sl_kernel_tcp *tcp);
 

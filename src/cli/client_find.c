@@ -1,0 +1,148 @@
+/* client_find.c - see client_find.h. */
+#include "cli/client_find.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/options.h"
+#include "cli/netns.h"
+
+#define SL_FOLDERS 4
+
+static int open_below(int root, const char *path, int flags)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(flags | O_PATH | O_CLOEXEC | O_NOFOLLOW),
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
+	};
+	long fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
+	return fd < 0 ? -errno : (int)fd;
+}
+
+/* The uid as the process itself knows it: its user namespace may count otherwise (user_namespaces(7)). */
+static uid_t inner_uid(int pid, uid_t uid)
+{
+	size_t n;
+	char *map = sl_proc_file(pid, "uid_map", &n);
+	for (char *line = map; line && *line;) {
+		unsigned inside, outside, count;
+		if (sscanf(line, "%u %u %u", &inside, &outside, &count) == 3 && uid >= outside &&
+		    uid - outside < count) {
+			uid = inside + (uid - outside);
+			break;
+		}
+		line = strchr(line, '\n');
+		line = line ? line + 1 : NULL;
+	}
+	free(map);
+	return uid;
+}
+
+/* The value of dir= in its options, if it is set there; to be freed. */
+static char *option_dir(int pid)
+{
+	char *options = sl_proc_variable(pid, "SOCKLEAK_OPTIONS"), *dir = NULL;
+	char *rest = NULL;
+	for (char *word = options ? strtok_r(options, " ,\t\r\n", &rest) : NULL; word;
+	     word = strtok_r(NULL, " ,\t\r\n", &rest))
+		if (strncmp(word, "dir=", 4) == 0) { /* the last one counts */
+			free(dir);
+			dir = strdup(word + 4);
+		}
+	free(options);
+	return dir;
+}
+
+static unsigned list_folders(const struct sl_proc *proc,
+                             char folders[SL_FOLDERS][SL_PROC_PATH_BYTES])
+{
+	unsigned n = 0;
+	char *dir = option_dir(proc->pid);
+	char *runtime = sl_proc_variable(proc->pid, "XDG_RUNTIME_DIR");
+	if (dir && dir[0] == '/')
+		(void)snprintf(folders[n++], SL_PROC_PATH_BYTES, "%s", dir);
+	if (runtime && runtime[0] == '/')
+		(void)snprintf(folders[n++], SL_PROC_PATH_BYTES, "%s/sockleak", runtime);
+	(void)snprintf(folders[n++], SL_PROC_PATH_BYTES, "/run/sockleak");
+	(void)snprintf(folders[n++], SL_PROC_PATH_BYTES, "/tmp/sockleak-%u",
+	               inner_uid(proc->pid, proc->euid));
+	free(dir);
+	free(runtime);
+	return n;
+}
+
+static int connect_to(int fd, const struct sockaddr_un *address, socklen_t n)
+{
+	if (fd >= 0 && connect(fd, (const struct sockaddr *)address, n) == 0)
+		return fd;
+	if (fd >= 0)
+		(void)close(fd);
+	return -ENOENT; /* nobody is there any more */
+}
+
+/* The socket of that name in the folder, if the folder is the user's alone. */
+static int connect_in(int root, const char *folder, const char *name, uid_t owner)
+{
+	struct stat info;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int directory = open_below(root, folder, O_DIRECTORY);
+	if (directory < 0)
+		return -ENOENT;
+	bool is_private = fstat(directory, &info) == 0 && info.st_uid == owner &&
+	                  (info.st_mode & 07777) == 0700;
+	int socket_path = is_private ? open_below(directory, name, 0) : -ENOENT;
+	int connected = -ENOENT;
+	if (socket_path >= 0 && fstat(socket_path, &info) == 0 && S_ISSOCK(info.st_mode)) {
+		(void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d",
+		               socket_path);
+		connected = connect_to(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), &address,
+		                       sizeof(address));
+	}
+	if (socket_path >= 0)
+		(void)close(socket_path);
+	(void)close(directory);
+	return connected;
+}
+
+/* Abstract names belong to the network namespace of the socket. */
+static int connect_abstract(const struct sl_proc *proc)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int home;
+	int n = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "sockleak/%u/%d.%llu",
+	                 inner_uid(proc->pid, proc->euid), proc->inner_pid,
+	                 (unsigned long long)proc->start_ticks);
+	if (sl_netns_enter(proc->pid, &home) < 0)
+		return -ENOENT;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	sl_netns_leave(home);
+	return connect_to(fd, &address,
+	                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (unsigned)n));
+}
+
+int sl_client_connect(const struct sl_proc *proc)
+{
+	static char folders[SL_FOLDERS][SL_PROC_PATH_BYTES];
+	char path[64], name[64];
+	unsigned n = list_folders(proc, folders);
+	(void)snprintf(path, sizeof(path), "/proc/%d/root", proc->pid);
+	(void)snprintf(name, sizeof(name), "%d.%llu.sock", proc->inner_pid,
+	               (unsigned long long)proc->start_ticks);
+	int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return errno == EACCES || errno == EPERM ? -EACCES : -ENOENT;
+	int connected = -ENOENT;
+	for (unsigned i = 0; connected < 0 && i < n; i++)
+		connected = connect_in(root, folders[i], name, proc->euid);
+	(void)close(root);
+	return connected < 0 ? connect_abstract(proc) : connected;
+}

@@ -1,0 +1,109 @@
+/* doctor_process.c - one process: is the library in it, and if not, why. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/client.h"
+#include "cli/doctor.h"
+#include "cli/external.h"
+
+#define SL_NEARLY_PERCENT 75
+
+static void look_at_control(struct sl_doctor *doctor, const struct sl_proc *proc)
+{
+	struct sl_client_reply reply;
+	int error = sl_client_ask(proc, "version", SL_CLIENT_PATIENCE_MS, &reply);
+	if (error)
+		sl_doctor_find(doctor, SL_DOCTOR_NOTE, "control",
+		               "'report' sees it from outside only, 'set' cannot reach it; the "
+		               "report signal works",
+		               "%s", sl_client_why(error, &reply));
+	else
+		sl_doctor_find(doctor, SL_DOCTOR_OK, "control", NULL, "its control socket answers");
+	sl_client_free(&reply);
+}
+
+/* It was asked for, and is not there: why? */
+static void explain_absence(struct sl_doctor *doctor, const struct sl_proc *proc)
+{
+	char exe[64];
+	char *preload = sl_proc_variable(proc->pid, "LD_PRELOAD");
+	bool is_asked = preload && strstr(preload, "libsockleak.so");
+	free(preload);
+	sl_doctor_find(doctor, is_asked ? SL_DOCTOR_BAD : SL_DOCTOR_NOTE, "instrumented",
+	               is_asked ? "the loader has dropped it: the next line may say why; else look "
+	                          "for 'cannot be "
+	                          "preloaded' in the program's stderr"
+	                        : "start it by 'sockleak run -- CMD'; until then 'report' and "
+	                          "'reap' work from outside",
+	               "no%s", is_asked ? ", though LD_PRELOAD names it" : "");
+	(void)snprintf(exe, sizeof(exe), "/proc/%d/exe", proc->pid);
+	(void)sl_doctor_command(doctor, exe);
+}
+
+static void look_at_fds(struct sl_doctor *doctor, const struct sl_snapshot *s)
+{
+	int64_t used = s->limits.nofile_used, soft = s->limits.nofile_soft;
+	if (soft == SL_UNKNOWN || soft <= 0)
+		sl_doctor_find(doctor, SL_DOCTOR_OK, "fds", NULL, "%lld in use, no limit",
+		               (long long)used);
+	else if (used * 100 >= soft * SL_NEARLY_PERCENT)
+		sl_doctor_find(
+			doctor, SL_DOCTOR_BAD, "fds",
+			"prlimit --nofile=N: --pid PID raises the limit of a running process",
+			"%lld of %lld in use", (long long)used, (long long)soft);
+	else
+		sl_doctor_find(doctor, SL_DOCTOR_OK, "fds", NULL, "%lld of %lld in use",
+		               (long long)used, (long long)soft);
+}
+
+static void look_at_sockets(struct sl_doctor *doctor, const struct sl_proc *proc)
+{
+	struct sl_arena arena = SL_ARENA(1 << 18, 0);
+	struct sl_snapshot s;
+	char advice[128];
+	int error = sl_external_take(&arena, proc, "", &s);
+	if (error) {
+		sl_doctor_find(doctor, SL_DOCTOR_BAD, "sockets", "look as its user, or as root",
+		               "not to be seen: %s", strerror(-error));
+		return;
+	}
+	look_at_fds(doctor, &s);
+	(void)snprintf(advice, sizeof(advice), "sockleak report %d", proc->pid);
+	sl_doctor_find(doctor, s.totals.stuck ? SL_DOCTOR_BAD : SL_DOCTOR_OK, "sockets",
+	               s.totals.stuck ? advice : NULL,
+	               "%llu TCP open, %llu in CLOSE_WAIT, %llu of them quiet for a minute",
+	               (unsigned long long)s.totals.open, (unsigned long long)s.totals.close_wait,
+	               (unsigned long long)s.totals.stuck);
+	sl_arena_free(&arena);
+}
+
+void sl_doctor_process(struct sl_doctor *doctor, const struct sl_proc *proc)
+{
+	char path[SL_PROC_PATH_BYTES];
+	int has_library = sl_proc_has_object(proc->pid, "libsockleak.so", path);
+	if (has_library == 1) {
+		bool is_old = strstr(path, " (deleted)");
+		sl_doctor_find(
+			doctor, is_old ? SL_DOCTOR_NOTE : SL_DOCTOR_OK, "instrumented",
+			is_old ? "the file was replaced since: the next start takes the new one"
+			       : NULL,
+			"%.400s", path);
+		look_at_control(doctor, proc);
+	} else if (has_library == 0) {
+		explain_absence(doctor, proc);
+	} else {
+		sl_doctor_find(doctor, SL_DOCTOR_BAD, "instrumented",
+		               "look as its user, or as root", "not to be seen");
+	}
+	if (sl_proc_has_object(proc->pid, "libjvm.so", path) == 1)
+		sl_doctor_find(doctor, SL_DOCTOR_OK, "jvm", NULL, "%.400s", path);
+	if (has_library == 1)
+		sl_doctor_find(doctor, SL_DOCTOR_OK, "libunwind", NULL,
+		               sl_proc_has_object(proc->pid, "libunwind.so.8", NULL) == 1
+		                       ? "in the process: native stacks are walked"
+		                       : "not in the process: it has opened no socket yet, or "
+		                         "there are no native stacks");
+	look_at_sockets(doctor, proc);
+}

@@ -1,0 +1,80 @@
+/* formats.c - see formats.h. */
+#include "cli/formats.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/format_folded.h"
+#include "cli/format_html.h"
+#include "cli/format_openmetrics.h"
+#include "cli/format_pprof.h"
+#include "cli/print.h"
+#include "report/json.h"
+#include "report/text.h"
+
+static void render_text_as(FILE *file, const struct sl_snapshot *snapshot, enum sl_text_form form)
+{
+	struct sl_print print;
+	sl_print_start(&print, file);
+	sl_text_render(&print.out, snapshot, form, isatty(fileno(file)));
+	(void)sl_print_end(&print);
+}
+
+static void render_text(FILE *file, const struct sl_snapshot *snapshot)
+{
+	render_text_as(file, snapshot, SL_TEXT_FULL);
+}
+
+static void render_short(FILE *file, const struct sl_snapshot *snapshot)
+{
+	render_text_as(file, snapshot, SL_TEXT_SHORT);
+}
+
+static void render_json(FILE *file, const struct sl_snapshot *snapshot)
+{
+	struct sl_print print;
+	sl_print_start(&print, file);
+	sl_json_render(&print.out, snapshot);
+	(void)sl_print_end(&print);
+}
+
+static void render_folded(FILE *file, const struct sl_snapshot *snapshot)
+{
+	sl_format_folded(file, snapshot, SL_MEASURE_AUTO);
+}
+
+static void render_openmetrics(FILE *file, const struct sl_snapshot *snapshot)
+{
+	const struct sl_openmetrics_source source = {.snapshot = snapshot};
+	sl_format_openmetrics(file, &source, 1, SL_OPENMETRICS_TOP);
+}
+
+const struct sl_format sl_formats[] = {
+	{"text", render_text, false},
+	{"short", render_short, false},
+	{"json", render_json, false},
+	{"html", sl_format_html, false},
+	{"folded", render_folded, false},
+	{"pprof", sl_format_pprof, true},
+	{"openmetrics", render_openmetrics, false},
+};
+const size_t sl_format_count = sizeof(sl_formats) / sizeof(sl_formats[0]);
+
+const struct sl_format *sl_format_find(const char *name)
+{
+	for (size_t i = 0; i < sl_format_count; i++)
+		if (strcmp(sl_formats[i].name, name) == 0)
+			return &sl_formats[i];
+	return NULL;
+}
+
+void sl_format_names(char *text, size_t n)
+{
+	struct sl_out out;
+	sl_out_init(&out, text, n - 1, NULL, NULL);
+	for (size_t i = 0; i < sl_format_count; i++) {
+		sl_out_text(&out, i ? "|" : "");
+		sl_out_text(&out, sl_formats[i].name);
+	}
+	text[out.length] = 0;
+}

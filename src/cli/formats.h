@@ -1,0 +1,32 @@
+/* formats.h - what a snapshot can be shown as: `report --format NAME`. One row each.
+ *
+ * Layer: cli. Context: one thread.
+ */
+#ifndef SL_CLI_FORMATS_H
+#define SL_CLI_FORMATS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "report/snapshot.h"
+
+/* Errors: those of the stream, which the caller looks at. */
+typedef void sl_format_fn(FILE *file, const struct sl_snapshot *snapshot);
+
+struct sl_format {
+	const char *name;
+	sl_format_fn *render;
+	bool is_binary; /* not for a terminal */
+};
+
+extern const struct sl_format sl_formats[];
+extern const size_t sl_format_count;
+
+/* NULL: none of that name. */
+const struct sl_format *sl_format_find(const char *name);
+
+/* "text|json|..." */
+void sl_format_names(char *text, size_t n);
+
+#endif

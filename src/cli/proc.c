@@ -1,0 +1,210 @@
+/* proc.c - see proc.h. */
+#include "cli/proc.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/args.h"
+#include "cli/say.h"
+#include "stack/blame.h"
+
+char *sl_proc_file(int pid, const char *name, size_t *n)
+{
+	char path[128];
+	size_t room = 4096, length = 0;
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char *bytes = fd >= 0 ? malloc(room) : NULL;
+	while (bytes) {
+		ssize_t got = read(fd, bytes + length, room - length - 1);
+		if (got <= 0) {
+			bytes[length] = 0;
+			if (got < 0 && length == 0) {
+				free(bytes);
+				bytes = NULL;
+			}
+			break;
+		}
+		length += (size_t)got;
+		if (length + 1 == room) {
+			char *more = realloc(bytes, room * 2);
+			if (!more)
+				free(bytes);
+			bytes = more;
+			room *= 2;
+		}
+	}
+	int error = errno;
+	if (fd >= 0)
+		(void)close(fd);
+	errno = error;
+	*n = length;
+	return bytes;
+}
+
+/* The text behind "\nNAME:\t" in a status file; NULL. */
+static const char *status_value(const char *status, const char *name)
+{
+	char key[32];
+	(void)snprintf(key, sizeof(key), "\n%s:", name);
+	const char *at = strstr(status, key);
+	return at ? at + strlen(key) + strspn(at + strlen(key), " \t") : NULL;
+}
+
+static long status_number(const char *status, const char *name)
+{
+	const char *value = status_value(status, name);
+	return value ? strtol(value, NULL, 10) : -1;
+}
+
+/* Before Linux 4.1 there is no NSpid. */
+static int inner_pid(const char *status, int pid)
+{
+	const char *at = status_value(status, "NSpid");
+	long last = pid;
+	char *end;
+	while (at && *at && *at != '\n') {
+		last = strtol(at, &end, 10);
+		at = end + strspn(end, " \t");
+	}
+	return (int)last;
+}
+
+static int read_status(struct sl_proc *proc)
+{
+	size_t n;
+	char *status = sl_proc_file(proc->pid, "status", &n);
+	if (!status)
+		return errno == EACCES || errno == EPERM ? -EACCES : -ESRCH;
+	const char *uid = status_value(status, "Uid");
+	const char *state = status_value(status, "State");
+	bool is_process =
+		status_number(status, "Tgid") == proc->pid && state && !strchr("ZX", *state);
+	proc->parent = (int)status_number(status, "PPid");
+	proc->inner_pid = inner_pid(status, proc->pid);
+	char *end = NULL;
+	proc->uid = uid ? (uid_t)strtoul(uid, &end, 10) : (uid_t)-1;
+	proc->euid = end ? (uid_t)strtoul(end, NULL, 10) : (uid_t)-1;
+	(void)sscanf(status, "Name:\t%127[^\n]", proc->name);
+	free(status);
+	return is_process ? 0 : -ESRCH;
+}
+
+static int read_start(struct sl_proc *proc)
+{
+	size_t n;
+	struct timespec now;
+	char *stat = sl_proc_file(proc->pid, "stat", &n);
+	/* Field 2 is the name in parentheses, and may hold both of them and spaces. */
+	const char *at = stat ? strrchr(stat, ')') : NULL;
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	proc->start_ticks = at ? strtoull(at, NULL, 10) : 0;
+	free(stat);
+	if (!at)
+		return -ESRCH;
+	(void)clock_gettime(CLOCK_BOOTTIME, &now);
+	uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	uint64_t start_ms = proc->start_ticks * 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
+	proc->uptime_ms = now_ms > start_ms ? now_ms - start_ms : 0;
+	return 0;
+}
+
+void sl_proc_exe(int pid, char path[SL_PROC_PATH_BYTES])
+{
+	char link[64];
+	(void)snprintf(link, sizeof(link), "/proc/%d/exe", pid);
+	ssize_t n = readlink(link, path, SL_PROC_PATH_BYTES - 1);
+	path[n > 0 ? n : 0] = 0;
+}
+
+int sl_proc_read(int pid, struct sl_proc *proc)
+{
+	char path[SL_PROC_PATH_BYTES];
+	*proc = (struct sl_proc){.pid = pid};
+	int error = read_status(proc);
+	if (!error)
+		error = read_start(proc);
+	if (error)
+		return error;
+	sl_proc_exe(pid, path);
+	if (path[0])
+		(void)snprintf(proc->name, sizeof(proc->name), "%.127s", sl_file_name_of(path));
+	return 0;
+}
+
+bool sl_proc_is_same(const struct sl_proc *proc)
+{
+	struct sl_proc now = {.pid = proc->pid};
+	return read_start(&now) == 0 && now.start_ticks == proc->start_ticks;
+}
+
+int sl_proc_has_object(int pid, const char *name, char path[SL_PROC_PATH_BYTES])
+{
+	size_t n, length = strlen(name);
+	char *maps = sl_proc_file(pid, "maps", &n);
+	if (!maps)
+		return errno == EACCES || errno == EPERM ? -EACCES : -ESRCH;
+	int found = 0;
+	for (char *line = maps; line && *line && !found;) {
+		char *end = strchr(line, '\n');
+		if (end)
+			*end = 0;
+		char *begin = strchr(line, '/');
+		char *file = begin ? strrchr(begin, '/') + 1 : NULL;
+		/* " (deleted)" stands behind a file that an upgrade has replaced. */
+		if (file && strncmp(file, name, length) == 0 &&
+		    (!file[length] || file[length] == ' ')) {
+			found = 1;
+			if (path)
+				(void)snprintf(path, SL_PROC_PATH_BYTES, "%s", begin);
+		}
+		line = end ? end + 1 : NULL;
+	}
+	free(maps);
+	return found;
+}
+
+char *sl_proc_variable(int pid, const char *name)
+{
+	size_t n, length = strlen(name);
+	char *all = sl_proc_file(pid, "environ", &n);
+	char *value = NULL;
+	for (size_t at = 0; all && at < n && !value; at += strlen(all + at) + 1)
+		if (strncmp(all + at, name, length) == 0 && all[at + length] == '=')
+			value = strdup(all + at + length + 1);
+	free(all);
+	return value;
+}
+
+void sl_proc_each(sl_proc_each_fn *each, void *context)
+{
+	DIR *directory = opendir("/proc");
+	struct dirent *entry;
+	int pid;
+	bool goes_on = true;
+	while (directory && goes_on && (entry = readdir(directory)))
+		if (sl_args_read_pid(entry->d_name, &pid))
+			goes_on = each(context, pid);
+	if (directory)
+		(void)closedir(directory);
+}
+
+int sl_proc_refuse(int pid, int error, const char *verb)
+{
+	if (error == -ESRCH)
+		return sl_say(SL_EXIT_NO_PROCESS, "no process %d", pid);
+	if (geteuid() == 0)
+		return sl_say(SL_EXIT_DENIED,
+		              "process %d: not permitted even to root here: from the host this "
+		              "would be: sockleak %s",
+		              pid, verb);
+	return sl_say(SL_EXIT_DENIED, "process %d: not permitted; this would be: sudo sockleak %s",
+	              pid, verb);
+}

@@ -1,0 +1,50 @@
+/* proc.h - what /proc tells of a process.
+ *
+ * Layer: cli. Context: one thread. Source: proc(5). Errors: -ESRCH: no such process, or it has ended; -EACCES: not ours to see.
+ */
+#ifndef SL_CLI_PROC_H
+#define SL_CLI_PROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SL_PROC_NAME_BYTES 128
+#define SL_PROC_PATH_BYTES 4096
+
+struct sl_proc {
+	int pid;
+	int inner_pid; /* as the process itself sees it */
+	int parent;
+	uid_t uid;            /* real */
+	uid_t euid;           /* effective */
+	uint64_t start_ticks; /* field 22 of stat: with the pid an identity */
+	uint64_t uptime_ms;
+	char name[SL_PROC_NAME_BYTES]; /* of the executable, else the name that the kernel keeps */
+};
+
+int sl_proc_read(int pid, struct sl_proc *proc);
+/* Is it the same process still, not another with its number? */
+bool sl_proc_is_same(const struct sl_proc *proc);
+
+/* Path of the executable; "" where it cannot be read. */
+void sl_proc_exe(int pid, char path[SL_PROC_PATH_BYTES]);
+
+/* Has it mapped an object of this file name, "libsockleak.so"? Its path into `path`, which may be NULL. 1, 0, or -errno. */
+int sl_proc_has_object(int pid, const char *name, char path[SL_PROC_PATH_BYTES]);
+
+/* A file of /proc/PID as a whole, with a NUL behind; to be freed. NULL: errno says why. */
+char *sl_proc_file(int pid, const char *name, size_t *n);
+
+/* The value of a variable in its first environment; to be freed. NULL: not there, or not ours to see. */
+char *sl_proc_variable(int pid, const char *name);
+
+/* Every process; false from `each` ends it. */
+typedef bool sl_proc_each_fn(void *context, int pid);
+void sl_proc_each(sl_proc_each_fn *each, void *context);
+
+/* Said where a process is not to be had; the exit code. `verb`: the words after sudo that would do it. */
+int sl_proc_refuse(int pid, int error, const char *verb);
+
+#endif

@@ -1,0 +1,292 @@
+/* symbols.c - see symbols.h. */
+#include "cli/symbols.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "cli/elf_names.h"
+#include "cli/heap.h"
+#include "stack/blame.h"
+
+#define INLINED_MAX 16 /* functions at one address */
+
+/* A module, opened once. */
+struct module {
+	struct sl_elf_names *names; /* NULL: nothing known */
+	UT_hash_handle hh;
+	char key[]; /* build id and path */
+};
+
+struct place {
+	const struct module *module;
+	uint64_t offset;
+};
+
+/* A frame of the library as one or more named ones. */
+struct named {
+	struct place place; /* the key */
+	const struct sl_frame *frames[INLINED_MAX];
+	uint32_t count;
+	UT_hash_handle hh;
+};
+
+struct symbols {
+	struct sl_arena *arena;
+	int pid;
+	const char *app;
+	struct module *modules;
+	struct named *named;
+};
+
+/* ---- modules ---- */
+
+/* A regular file, never outside the process's root: an absolute link there is one of that root. */
+static int open_module(int pid, const char *path)
+{
+	char root[32];
+	struct stat status;
+	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY};
+	if (!pid)
+		(void)snprintf(root, sizeof(root), "/");
+	else
+		(void)snprintf(root, sizeof(root), "/proc/%d/root", pid);
+	int folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (folder < 0)
+		return -1;
+	how.resolve = pid ? RESOLVE_IN_ROOT : 0;
+	int fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
+	(void)close(folder);
+	if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))) {
+		(void)close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static struct sl_elf_names *open_names(const struct symbols *symbols, const struct sl_frame *frame)
+{
+	struct sl_elf_names *names = NULL;
+	if (!frame->build_id && !symbols->pid)
+		return NULL;
+	int fd = open_module(symbols->pid, frame->module);
+	if (fd >= 0)
+		names = sl_elf_names_open(fd, frame->module, frame->build_id);
+	/* Gone, or replaced by another build: its debug file may still be there. */
+	if (!names && frame->build_id)
+		names = sl_elf_names_open(-1, frame->module, frame->build_id);
+	return names;
+}
+
+static const struct module *module_of(struct symbols *symbols, const struct sl_frame *frame)
+{
+	const char *id = frame->build_id ? frame->build_id : "";
+	const size_t n = strlen(id) + strlen(frame->module) + 2;
+	struct module *found, *module = sl_heap_grow(NULL, sizeof(*module) + n);
+	memset(module, 0, sizeof(*module));
+	(void)snprintf(module->key, n, "%s %s", id, frame->module);
+	HASH_FIND(hh, symbols->modules, module->key, n, found);
+	if (found) {
+		free(module);
+		return found;
+	}
+	module->names = open_names(symbols, frame);
+	HASH_ADD_KEYPTR(hh, symbols->modules, module->key, n, module);
+	return module;
+}
+
+/* ---- frames ---- */
+
+/* Code of others that was compiled into the application's own module: templates, inlined headers, crates. */
+static bool is_of_others(const char *file)
+{
+	static const char *const places[] = {"/usr/include/", "/usr/lib/gcc/", "/rustc/",
+	                                     "/.cargo/registry/", "/usr/local/include/"};
+	for (size_t i = 0; file && i < sizeof(places) / sizeof(places[0]); i++) {
+		const char *at = strstr(file, places[i]);
+		if (at && (at == file || strstr(places[i], ".cargo")))
+			return true;
+	}
+	return false;
+}
+
+/* "function (file.c:12)" with ":", "function (module+0x1f)" with "+0x"; without a function the latter part alone. */
+static const char *print(struct sl_arena *arena, const char *function, const char *file,
+                         const char *sign, unsigned long long number)
+{
+	char place[512], text[1024];
+	(void)snprintf(place, sizeof(place), *sign == ':' ? "%s%s%llu" : "%s%s%llx",
+	               sl_file_name_of(file), sign, number);
+	(void)snprintf(text, sizeof(text), "%s (%s)", function ? function : "", place);
+	const char *shown = function ? text : place;
+	return sl_arena_text(arena, shown, strlen(shown));
+}
+
+static const struct sl_frame *name_frame(struct symbols *symbols, const struct sl_frame *frame,
+                                         const struct sl_elf_name *name)
+{
+	struct sl_frame *better = sl_arena_alloc(symbols->arena, sizeof(*better));
+	if (!better)
+		return frame;
+	*better = *frame;
+	better->function = name->function;
+	if (!name->file || name->line <= 0) {
+		better->text =
+			print(symbols->arena, name->function, frame->module, "+0x", frame->offset);
+		return better;
+	}
+	better->file = name->file;
+	better->line = name->line;
+	better->text = print(symbols->arena, name->function, name->file, ":", (unsigned)name->line);
+	if (frame->role == SL_ROLE_APPLICATION && !sl_blame_is_pinned(frame, symbols->app) &&
+	    is_of_others(name->file))
+		better->role = SL_ROLE_LIBRARY;
+	return better;
+}
+
+/* What the library itself said is as good, where no line comes with the name: but for mangled names. */
+static bool is_better(const struct sl_frame *frame, const struct sl_elf_name *name)
+{
+	return name->function &&
+	       (name->line > 0 || !frame->function || strncmp(frame->function, "_Z", 2) == 0 ||
+	        strncmp(frame->function, "_R", 2) == 0);
+}
+
+static void find_names(struct symbols *symbols, const struct sl_frame *frame, struct named *named)
+{
+	struct sl_elf_name found[INLINED_MAX] = {0};
+	struct sl_elf_names *names = named->place.module->names;
+	unsigned n =
+		names ? sl_elf_names_at(names, frame->offset, symbols->arena, found, INLINED_MAX)
+		      : 0;
+	if (!n) {
+		found[0].function = sl_elf_names_plain(symbols->arena, frame->function);
+		n = 1;
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (is_better(frame, &found[i]))
+			named->frames[named->count++] = name_frame(symbols, frame, &found[i]);
+	if (!named->count)
+		named->frames[named->count++] = frame;
+}
+
+static const struct named *name(struct symbols *symbols, const struct sl_frame *frame)
+{
+	struct named *named;
+	struct place place;
+	memset(&place, 0, sizeof(place)); /* it is hashed */
+	place.module = module_of(symbols, frame);
+	place.offset = frame->offset;
+	HASH_FIND(hh, symbols->named, &place, sizeof(place), named);
+	if (named)
+		return named;
+	named = sl_heap_grow(NULL, sizeof(*named));
+	memset(named, 0, sizeof(*named));
+	named->place = place;
+	find_names(symbols, frame, named);
+	HASH_ADD(hh, symbols->named, place, sizeof(named->place), named);
+	return named;
+}
+
+/* ---- sites ---- */
+
+/* The library's own word stays where nothing better is known. */
+static void name_blame(struct symbols *symbols, struct sl_snapshot_site *site)
+{
+	const uint32_t blame = sl_blame(site->frames, site->frame_count, symbols->app);
+	site->blame_frame = blame;
+	if (blame >= site->frame_count) {
+		site->blame = site->blame_where = NULL;
+		return;
+	}
+	const struct sl_frame *frame = site->frames[blame];
+	if (frame->file && frame->line > 0)
+		site->blame_where =
+			print(symbols->arena, NULL, frame->file, ":", (unsigned)frame->line);
+	if (!frame->module)
+		return;
+	site->blame = frame->function
+	                      ? frame->text
+	                      : print(symbols->arena, NULL, frame->module, "+0x", frame->offset);
+}
+
+/* In a report that was named before, what was inlined stands there already, at the same offset. */
+static bool is_named(const struct sl_snapshot_site *site)
+{
+	for (uint32_t i = 0; i < site->frame_count; i++)
+		if (site->frames[i]->module && site->frames[i]->file)
+			return true;
+	return false;
+}
+
+static void name_site(struct symbols *symbols, struct sl_snapshot_site *site)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < site->frame_count; i++)
+		n += site->frames[i]->module ? name(symbols, site->frames[i])->count : 1;
+	const struct sl_frame **frames =
+		sl_arena_alloc(symbols->arena, n * sizeof(const struct sl_frame *));
+	if (!frames)
+		return;
+	n = 0;
+	for (uint32_t i = 0; i < site->frame_count; i++) {
+		const struct named *named =
+			site->frames[i]->module ? name(symbols, site->frames[i]) : NULL;
+		for (uint32_t j = 0; named && j < named->count; j++)
+			frames[n++] = named->frames[j];
+		if (!named)
+			frames[n++] = site->frames[i];
+	}
+	site->frames = frames;
+	site->frame_count = n;
+	name_blame(symbols, site);
+}
+
+static const char *app_of(const struct sl_snapshot *s)
+{
+	for (uint32_t i = 0; i < s->option_count; i++)
+		if (strcmp(s->options[i].key, "app") == 0)
+			return s->options[i].value;
+	return "";
+}
+
+static void end(struct symbols *symbols)
+{
+	struct module *module = symbols->modules;
+	struct named *named = symbols->named;
+	HASH_CLEAR(hh, symbols->modules);
+	while (module) {
+		struct module *next = module->hh.next;
+		sl_elf_names_close(module->names);
+		free(module);
+		module = next;
+	}
+	HASH_CLEAR(hh, symbols->named);
+	while (named) {
+		struct named *next = named->hh.next;
+		free(named);
+		named = next;
+	}
+}
+
+void sl_symbols_apply(struct sl_arena *arena, struct sl_snapshot *s, int pid)
+{
+	struct symbols symbols = {.arena = arena, .pid = pid, .app = app_of(s)};
+	struct sl_snapshot_site *sites =
+		s->site_count ? sl_arena_alloc(arena, s->site_count * sizeof(*sites)) : NULL;
+	if (!sites)
+		return;
+	for (uint32_t i = 0; i < s->site_count; i++) {
+		sites[i] = s->sites[i];
+		if (sites[i].kind == SL_STACK_NATIVE && !is_named(&sites[i]))
+			name_site(&symbols, &sites[i]);
+	}
+	s->sites = sites;
+	end(&symbols);
+}

@@ -1,0 +1,317 @@
+/* verb_reap.c - `sockleak reap`: end connections in CLOSE_WAIT now, through the library, else from outside. */
+#include <argp.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rule.h"
+#include "cli/args.h"
+#include "cli/client.h"
+#include "cli/print.h"
+#include "cli/reap_outside.h"
+#include "cli/say.h"
+#include "cli/selection.h"
+#include "cli/verbs.h"
+#include "report/json_write.h"
+
+#define SL_OLDER_THAN_MS 60000
+#define SL_ASK_BYTES 512
+
+enum { SL_KEY_OLDER = 256, SL_KEY_PEER, SL_KEY_INBOUND, SL_KEY_ALL, SL_KEY_FORCE };
+
+struct wanted {
+	struct sl_selection selection;
+	struct sl_reap_wish wish;
+	struct sl_rule rule;
+	const char *rule_text;
+	bool is_json, is_forced;
+	struct sl_json json;
+};
+
+static void take_rule(struct argp_state *state, struct wanted *wanted, const char *text)
+{
+	const char *refusal = sl_rule_read(text, strlen(text), &wanted->rule);
+	if (refusal)
+		sl_args_fail(state, "--peer=%s: %s", text, refusal);
+	wanted->wish.peer = &wanted->rule;
+	wanted->rule_text = text;
+}
+
+static error_t take(int key, char *argument, struct argp_state *state)
+{
+	struct wanted *wanted = state->input;
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &wanted->selection;
+		return 0;
+	case SL_KEY_OLDER:
+		wanted->wish.older_than_ms = sl_args_duration(state, argument, "--older-than");
+		return 0;
+	case SL_KEY_PEER:
+		take_rule(state, wanted, argument);
+		return 0;
+	case SL_KEY_INBOUND:
+		wanted->wish.is_inbound = true;
+		return 0;
+	case SL_KEY_ALL:
+		wanted->selection.is_all = true;
+		return 0;
+	case SL_KEY_FORCE:
+		wanted->is_forced = true;
+		return 0;
+	case 'n':
+		wanted->wish.is_dry = true;
+		return 0;
+	case 'j':
+		wanted->is_json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (wanted->selection.pid || !sl_args_read_pid(argument, &wanted->selection.pid))
+			sl_args_fail(state, "%s: no process id, or one too many", argument);
+		return 0;
+	case ARGP_KEY_END:
+		if (!sl_selection_is_given(&wanted->selection))
+			sl_args_fail(state, "which process? a PID, or --all");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* The words behind `sudo sockleak` that would do the same. */
+static void command_text(const struct wanted *wanted, int pid, char *text, size_t n)
+{
+	(void)snprintf(
+		text, n, "reap %d --older-than=%llums%s%s%s%s%s", pid,
+		(unsigned long long)wanted->wish.older_than_ms, wanted->rule_text ? " --peer=" : "",
+		wanted->rule_text ? wanted->rule_text : "",
+		wanted->wish.is_inbound ? " --inbound" : "", wanted->is_forced ? " --force" : "",
+		wanted->wish.is_dry ? " --dry-run" : "");
+}
+
+/* ---- through the library ---- */
+
+static uint64_t count_of(json_t *root, const char *name)
+{
+	json_t *value = json_object_get(root, name);
+	return json_is_integer(value) && json_integer_value(value) > 0
+	               ? (uint64_t)json_integer_value(value)
+	               : 0;
+}
+
+static void tell_library(struct wanted *wanted, const struct sl_proc *proc, json_t *root)
+{
+	if (!wanted->is_json) {
+		(void)printf("process %d (", proc->pid);
+		sl_print_name(stdout, proc->name);
+		(void)printf("): through its library: %s %llu, skipped %llu\n",
+		             wanted->wish.is_dry ? "would end" : "ended",
+		             (unsigned long long)count_of(root, "reaped"),
+		             (unsigned long long)count_of(root, "skipped"));
+		return;
+	}
+	sl_json_break(&wanted->json);
+	sl_json_open(&wanted->json, NULL, '{');
+	sl_json_unsigned(&wanted->json, "pid", (uint64_t)proc->pid);
+	sl_json_text(&wanted->json, "way", "library");
+	sl_json_bool(&wanted->json, "dry_run", wanted->wish.is_dry);
+	sl_json_unsigned(&wanted->json, "reaped", count_of(root, "reaped"));
+	sl_json_unsigned(&wanted->json, "skipped", count_of(root, "skipped"));
+	sl_json_close(&wanted->json, '}');
+}
+
+/* The exit code; -1: it is to be tried from outside, and why was said. */
+static int reap_by_library(struct wanted *wanted, const struct sl_proc *proc)
+{
+	char request[SL_ASK_BYTES], verb[SL_ASK_BYTES];
+	struct sl_client_reply reply;
+	(void)snprintf(request, sizeof(request), "reap older_than=%llums%s%s%s",
+	               (unsigned long long)wanted->wish.older_than_ms,
+	               wanted->rule_text ? " peer=" : "",
+	               wanted->rule_text ? wanted->rule_text : "",
+	               wanted->wish.is_dry ? " dry_run=1" : "");
+	int error = sl_client_ask(proc, request, SL_CLIENT_PATIENCE_MS, &reply);
+	if (error == -EREMOTEIO && strcmp(reply.code, "denied") == 0) {
+		command_text(wanted, proc->pid, verb, sizeof(verb));
+		return sl_proc_refuse(proc->pid, -EACCES, verb);
+	}
+	if (error == -EREMOTEIO &&
+	    strcmp(reply.code, "usage") != 0) /* its reasons are not to be got round */
+		return sl_say(strcmp(reply.code, "busy") == 0 ? SL_EXIT_NO_LIBRARY : SL_EXIT_USAGE,
+		              "process %d: %s", proc->pid, reply.message);
+	json_t *root = error ? NULL : json_loadb(reply.bytes, reply.n, 0, NULL);
+	if (json_is_object(root))
+		tell_library(wanted, proc, root);
+	else if (wanted->selection.pid)
+		sl_say_note("process %d: %s: from outside then", proc->pid,
+		            sl_client_why(error, &reply));
+	int code = json_is_object(root) ? SL_EXIT_FINE : -1;
+	json_decref(root);
+	sl_client_free(&reply);
+	return code;
+}
+
+/* ---- from outside ---- */
+
+static uint64_t sum_skipped(const struct sl_reap_done *done)
+{
+	uint64_t sum = 0;
+	for (int skip = SL_REAP_NOT + 1; skip < SL_REAP_COUNT; skip++)
+		sum += done->skipped[skip];
+	return sum;
+}
+
+static void print_outside(const struct wanted *wanted, const struct sl_proc *proc,
+                          const struct sl_reap_done *done)
+{
+	(void)printf("process %d (", proc->pid);
+	sl_print_name(stdout, proc->name);
+	(void)printf("): from outside: %s %llu",
+	             wanted->wish.is_dry ? "would shut down" : "shut down",
+	             (unsigned long long)done->shut_down);
+	if (done->probed)
+		(void)printf(", probed %llu, of which %llu ended by that",
+		             (unsigned long long)done->probed,
+		             (unsigned long long)done->ended_by_probe);
+	(void)printf(", skipped %llu", (unsigned long long)sum_skipped(done));
+	const char *before = " (";
+	for (int skip = SL_REAP_NOT + 1; skip < SL_REAP_COUNT; skip++)
+		if (done->skipped[skip]) {
+			(void)printf("%s%s %llu", before, sl_reap_word((enum sl_reap_skip)skip),
+			             (unsigned long long)done->skipped[skip]);
+			before = ", ";
+		}
+	(void)puts(sum_skipped(done) ? ")" : "");
+}
+
+static void json_outside(struct wanted *wanted, const struct sl_proc *proc,
+                         const struct sl_reap_done *done)
+{
+	struct sl_json *json = &wanted->json;
+	sl_json_break(json);
+	sl_json_open(json, NULL, '{');
+	sl_json_unsigned(json, "pid", (uint64_t)proc->pid);
+	sl_json_text(json, "way", "outside");
+	sl_json_bool(json, "dry_run", wanted->wish.is_dry);
+	sl_json_unsigned(json, "reaped", done->shut_down + done->ended_by_probe);
+	sl_json_unsigned(json, "skipped", sum_skipped(done));
+	sl_json_unsigned(json, "shut_down", done->shut_down);
+	sl_json_unsigned(json, "probed", done->probed);
+	sl_json_unsigned(json, "ended_by_probe", done->ended_by_probe);
+	sl_json_open(json, "skipped_because", '{');
+	for (int skip = SL_REAP_NOT + 1; skip < SL_REAP_COUNT; skip++)
+		sl_json_unsigned(json, sl_reap_word((enum sl_reap_skip)skip), done->skipped[skip]);
+	sl_json_close(json, '}');
+	sl_json_close(json, '}');
+}
+
+static bool has_any(const struct sl_proc *proc, const struct sl_reap_wish *wish)
+{
+	struct sl_reap_wish dry = *wish;
+	struct sl_reap_done done;
+	dry.is_dry = true;
+	return sl_reap_outside(proc, &dry, &done) == 0 && done.shut_down > 0;
+}
+
+static int reap_from_outside(struct wanted *wanted, const struct sl_proc *proc)
+{
+	struct sl_reap_done done;
+	char verb[SL_ASK_BYTES];
+	command_text(wanted, proc->pid, verb, sizeof(verb));
+	if (!wanted->is_forced && !wanted->wish.is_dry && sl_reap_would_kill(proc->pid) &&
+	    has_any(proc, &wanted->wish))
+		return sl_say(SL_EXIT_DENIED,
+		              "process %d (%s) leaves SIGPIPE at its default: a late write to a "
+		              "connection that was "
+		              "shut down would end it; even so: sockleak %s --force",
+		              proc->pid, proc->name, verb);
+	int error = sl_reap_outside(proc, &wanted->wish, &done);
+	if (error)
+		return sl_proc_refuse(proc->pid, error, verb);
+	if (wanted->is_json)
+		json_outside(wanted, proc, &done);
+	else if (wanted->selection.pid || done.shut_down || done.ended_by_probe ||
+	         sum_skipped(&done))
+		print_outside(wanted, proc, &done);
+	return SL_EXIT_FINE;
+}
+
+static int reap(struct wanted *wanted, const struct sl_proc *proc)
+{
+	int has_library = sl_proc_has_object(proc->pid, "libsockleak.so", NULL);
+	int code = has_library == 1 ? reap_by_library(wanted, proc) : -1;
+	return code >= 0 ? code : reap_from_outside(wanted, proc);
+}
+
+static int reap_all(struct wanted *wanted)
+{
+	struct sl_print print;
+	int code = SL_EXIT_FINE;
+	sl_print_start(&print, stdout);
+	wanted->json = (struct sl_json){.out = &print.out};
+	if (wanted->is_json)
+		sl_json_open(&wanted->json, NULL, '[');
+	for (unsigned i = 0; i < wanted->selection.count; i++) {
+		int one = reap(wanted, &wanted->selection.procs[i]);
+		code = one > code ? one : code;
+	}
+	if (wanted->is_json) {
+		sl_json_close(&wanted->json, ']');
+		sl_out_char(&print.out, '\n');
+	}
+	(void)sl_print_end(&print);
+	wanted->json.out = NULL;
+	return code;
+}
+
+int sl_verb_reap(int argc, char **argv)
+{
+	static const struct argp_option arguments[] = {
+		{"all", SL_KEY_ALL, NULL, 0,
+	         "every process of yours; as root, everybody's. Needs --yes or --dry-run", 0},
+		{"older-than", SL_KEY_OLDER, "DURATION", 0,
+	         "quiet for at least so long; 60s where not given", 0},
+		{"peer", SL_KEY_PEER, "RULE", 0,
+	         "only these: 10.0.0.0/8, 10.1.2.3:8080, [2001:db8::1]:443, :443, local:8080", 0},
+		{"inbound", SL_KEY_INBOUND, NULL, 0,
+	         "from outside: also connections that the process has accepted, whose peer does "
+	         "not answer a probe",
+	         0},
+		{"force", SL_KEY_FORCE, NULL, 0,
+	         "from outside: also in a process that SIGPIPE would end if it writes to one of "
+	         "them",
+	         0},
+		{"dry-run", 'n', NULL, 0, "count, and end nothing", 0},
+		{"json", 'j', NULL, 0, "as a JSON array", 0},
+		{0},
+	};
+	static const struct argp_child children[] = {{&sl_selection_argp, 0, NULL, 0}, {0}};
+	static const struct argp argp = {
+		.options = arguments,
+		.parser = take,
+		.args_doc = "PID|--all",
+		.doc = "End connections that the peer has closed and the program has not "
+		       "(CLOSE_WAIT), quiet ones only: "
+		       "through the library where it is in the process, else from outside, which "
+		       "serves any program. Their "
+		       "ports are free then; the program still has to close its fds.",
+		.children = children,
+	};
+	static struct wanted wanted;
+	char verb[SL_ASK_BYTES];
+	wanted = (struct wanted){.wish = {.older_than_ms = SL_OLDER_THAN_MS}};
+	argp_parse(&argp, argc, argv, 0, NULL, &wanted);
+	command_text(&wanted, wanted.selection.pid, verb, sizeof(verb));
+	int code = sl_selection_find(&wanted.selection, verb);
+	bool is_unsure = !wanted.selection.pid && !wanted.selection.is_sure && !wanted.wish.is_dry;
+	wanted.wish.is_dry |= is_unsure;
+	if (!code)
+		code = reap_all(&wanted);
+	if (is_unsure)
+		sl_say_note("nothing was done: add --yes to do it");
+	sl_selection_free(&wanted.selection);
+	return code;
+}

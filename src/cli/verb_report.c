@@ -1,0 +1,247 @@
+/* verb_report.c - `sockleak report`: a snapshot of a process, or from a file, in the format asked for. */
+#include <argp.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/args.h"
+#include "cli/client.h"
+#include "cli/formats.h"
+#include "cli/outside.h"
+#include "cli/proc.h"
+#include "cli/say.h"
+#include "cli/snapshot_file.h"
+#include "cli/symbols.h"
+#include "cli/take.h"
+#include "cli/verbs.h"
+#include "report/words.h"
+
+#define SL_REPORT_CHUNK_BYTES (1u << 20)
+
+enum { SL_KEY_CHECK = 256, SL_KEY_MAX_STUCK, SL_KEY_TOP, SL_KEY_SHORT, SL_KEY_JSON };
+
+struct wanted {
+	const char *of; /* PID or FILE */
+	const char *output;
+	const struct sl_format *format;
+	bool is_check;
+	int64_t max_stuck; /* -1: not asked */
+	int64_t top;       /* -1: all */
+};
+
+static error_t take(int key, char *argument, struct argp_state *state)
+{
+	struct wanted *wanted = state->input;
+	char names[256];
+	switch (key) {
+	case 'f':
+		wanted->format = sl_format_find(argument);
+		sl_format_names(names, sizeof(names));
+		if (!wanted->format)
+			sl_args_fail(state, "no format '%s': %s", argument, names);
+		return 0;
+	case SL_KEY_SHORT:
+		wanted->format = sl_format_find("short");
+		return 0;
+	case SL_KEY_JSON:
+		wanted->format = sl_format_find("json");
+		return 0;
+	case 'o':
+		wanted->output = argument;
+		return 0;
+	case SL_KEY_CHECK:
+		wanted->is_check = true;
+		return 0;
+	case SL_KEY_MAX_STUCK:
+		wanted->max_stuck = sl_args_number(state, argument, "--max-stuck");
+		return 0;
+	case SL_KEY_TOP:
+		wanted->top = sl_args_number(state, argument, "--top");
+		return 0;
+	case ARGP_KEY_ARG:
+		if (wanted->of)
+			sl_args_fail(state, "one PID or FILE only");
+		wanted->of = argument;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		sl_args_fail(state, "which PID or FILE?");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+struct child {
+	int parent;
+	int pid; /* 0: none so far */
+	uint64_t close_wait;
+	char name[SL_PROC_NAME_BYTES];
+};
+
+static bool look_at_child(void *context, int pid)
+{
+	struct child *worst = context;
+	struct sl_outside outside;
+	struct sl_proc proc;
+	uint64_t close_wait = 0;
+	if (sl_proc_read(pid, &proc) || proc.parent != worst->parent ||
+	    sl_outside_look(pid, &outside))
+		return true;
+	for (uint32_t i = 0; i < outside.count; i++)
+		close_wait += outside.sockets[i].tcp.state == TCP_CLOSE_WAIT;
+	if (close_wait > worst->close_wait) {
+		worst->pid = pid;
+		worst->close_wait = close_wait;
+		memcpy(worst->name, proc.name, sizeof(worst->name));
+	}
+	sl_outside_free(&outside);
+	return true;
+}
+
+/* A wrapper was asked about, and it is its child that leaks. */
+static void hint_at_child(const struct sl_proc *proc)
+{
+	struct child worst = {.parent = proc->pid};
+	sl_proc_each(look_at_child, &worst);
+	if (worst.pid)
+		sl_say_note("process %d has no TCP sockets; its child %d (%s) has %llu in "
+		            "CLOSE_WAIT: sockleak report %d",
+		            proc->pid, worst.pid, worst.name, (unsigned long long)worst.close_wait,
+		            worst.pid);
+}
+
+static int take_process(struct sl_arena *arena, int pid, struct sl_snapshot *snapshot)
+{
+	struct sl_proc proc;
+	struct sl_taken taken;
+	char verb[64];
+	(void)snprintf(verb, sizeof(verb), "report %d", pid);
+	int error = sl_proc_read(pid, &proc);
+	if (!error)
+		error = sl_take(arena, &proc, SL_CLIENT_PATIENCE_MS, snapshot, &taken);
+	if (error)
+		return sl_proc_refuse(pid, error, verb);
+	if (taken.note[0])
+		sl_say_note("%s", taken.note);
+	if (snapshot->totals.open == 0)
+		hint_at_child(&proc);
+	return 0;
+}
+
+/* The worst only; what is left out is said. */
+static void cut_to_top(struct sl_snapshot *snapshot, int64_t top)
+{
+	uint32_t sites = snapshot->site_count, peers = snapshot->peer_count;
+	if (top < 0)
+		return;
+	if (sites > top)
+		snapshot->site_count = (uint32_t)top;
+	if (peers > top)
+		snapshot->peer_count = (uint32_t)top;
+	if (sites > top || peers > top)
+		sl_say_note("--top=%lld: %u of %u sites and %u of %u peers are shown",
+		            (long long)top, snapshot->site_count, sites, snapshot->peer_count,
+		            peers);
+}
+
+/* A new file in the same folder, with the permissions that open(2) would have given; NULL: errno says why. */
+static FILE *open_beside(const char *of, char *path, size_t n)
+{
+	if (snprintf(path, n, "%s.XXXXXX", of) >= (int)n) {
+		errno = ENAMETOOLONG;
+		return NULL;
+	}
+	int fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	mode_t mask = umask(0);
+	(void)umask(mask);
+	(void)fchmod(fd, 0666 & ~mask);
+	return fdopen(fd, "wb");
+}
+
+/* To the file by rename: who reads it sees a whole report. */
+static int write_output(const struct wanted *wanted, const struct sl_snapshot *snapshot)
+{
+	char path[4096];
+	if (!wanted->output || strcmp(wanted->output, "-") == 0) {
+		if (wanted->format->is_binary && isatty(STDOUT_FILENO))
+			return sl_say(SL_EXIT_USAGE, "%s is not for a terminal: use -o FILE",
+			              wanted->format->name);
+		wanted->format->render(stdout, snapshot);
+		return fflush(stdout) || ferror(stdout)
+		               ? sl_say(SL_EXIT_USAGE, "cannot write to stdout")
+		               : 0;
+	}
+	FILE *file = open_beside(wanted->output, path, sizeof(path));
+	if (!file)
+		return sl_say(errno == EACCES ? SL_EXIT_DENIED : SL_EXIT_USAGE, "%s: %s",
+		              wanted->output, strerror(errno));
+	wanted->format->render(file, snapshot);
+	bool is_bad = ferror(file);
+	is_bad |= fclose(file) != 0;
+	if (is_bad || rename(path, wanted->output) != 0) {
+		int error = errno;
+		(void)remove(path);
+		return sl_say(SL_EXIT_USAGE, "%s: %s", wanted->output, strerror(error));
+	}
+	return 0;
+}
+
+static int judge(const struct wanted *wanted, const struct sl_snapshot *snapshot)
+{
+	if (wanted->max_stuck >= 0)
+		return snapshot->totals.stuck > (uint64_t)wanted->max_stuck ? SL_EXIT_FOUND
+		                                                            : SL_EXIT_FINE;
+	return wanted->is_check && snapshot->verdict == SL_VERDICT_LEAK ? SL_EXIT_FOUND
+	                                                                : SL_EXIT_FINE;
+}
+
+int sl_verb_report(int argc, char **argv)
+{
+	static const struct argp_option arguments[] = {
+		{"format", 'f', "FORMAT", 0,
+	         "text (the default), short, json, html, folded, pprof, openmetrics", 0},
+		{"json", SL_KEY_JSON, NULL, 0, "the same as --format=json", 0},
+		{"short", SL_KEY_SHORT, NULL, 0, "the first lines and the three worst sites", 0},
+		{"output", 'o', "FILE", 0, "write there, not to stdout", 0},
+		{"check", SL_KEY_CHECK, NULL, 0, "exit with 1 if the verdict is LEAK", 0},
+		{"max-stuck", SL_KEY_MAX_STUCK, "N", 0,
+	         "exit with 1 if more than N connections are stuck; the verdict does not count "
+	         "then",
+	         0},
+		{"top", SL_KEY_TOP, "N", 0, "show the N worst sites and peers only", 0},
+		{0},
+	};
+	static const struct argp argp = {
+		.options = arguments,
+		.parser = take,
+		.args_doc = "PID|FILE",
+		.doc = "Show what a process holds: its verdict, connections by state, peers, and "
+		       "the places in the code "
+		       "that opened them. FILE is a snapshot in JSON (option json=, or "
+		       "--format=json); - is stdin.",
+	};
+	struct wanted wanted = {.format = sl_format_find("text"), .max_stuck = -1, .top = -1};
+	struct sl_arena arena = SL_ARENA(SL_REPORT_CHUNK_BYTES, 0);
+	struct sl_snapshot snapshot;
+	argp_parse(&argp, argc, argv, 0, NULL, &wanted);
+	int pid = 0;
+	const bool is_alive = sl_args_read_pid(wanted.of, &pid);
+	int code = is_alive ? take_process(&arena, pid, &snapshot)
+	                    : sl_snapshot_file(&arena, wanted.of, &snapshot);
+	if (code)
+		return code;
+	cut_to_top(&snapshot, wanted.top);
+	sl_symbols_apply(&arena, &snapshot, is_alive ? pid : 0);
+	code = write_output(&wanted, &snapshot);
+	code = code ? code : judge(&wanted, &snapshot);
+	sl_arena_free(&arena);
+	return code;
+}

@@ -1,0 +1,252 @@
+"""`sockleak reap`: from outside, by the rules of the ladder; through the library where it can."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import cli
+import harness
+import pytest
+
+NOW = "--older-than=0s"
+
+
+@pytest.fixture
+def bare(start):
+    """A function that starts a puppet without the library, which ignores SIGPIPE."""
+
+    def start_bare(sigpipe="ignore", **more):
+        program = start("puppet", library=False, **more)
+        program.ready()
+        program.ask(f"sigpipe {sigpipe}")
+        return program
+
+    return start_bare
+
+
+def reap(program, *words, **more):
+    (done,) = cli.parsed("reap", program.pid, NOW, *words, **more)
+    assert done["pid"] == program.pid and done["way"] == "outside"
+    because = {reason: n for reason, n in done["skipped_because"].items() if n}
+    assert sum(because.values()) == done["skipped"]
+    return done["reaped"], because
+
+
+def count_close_wait(program, network=None):
+    return cli.states_of(program.pid, network).get("CLOSE_WAIT", 0)
+
+
+def test_outbound_connections_are_ended(bare, peer):
+    program = bare()
+    fds = cli.close_wait(program, peer, 6)
+    alive = program.number(f"connect 127.0.0.1 {peer.port}")
+    far, _ = peer.accept()
+    listener = program.ask("listen 127.0.0.1")[0]
+    assert reap(program) == (6, {})
+    harness.wait_until(lambda: count_close_wait(program) == 0, "all to be ended")
+    states = cli.states_of(program.pid)
+    assert states["ESTABLISHED"] == 1 and states["LISTEN"] == 1
+    far.sendall(b"still here")
+    assert program.number(f"read {alive}") == 10
+    for fd in fds:  # the numbers are the program's still
+        assert program.number(f"read {fd}") == 0
+        program.ask(f"close {fd}")
+    program.ask(f"close {listener}")
+
+
+def test_text_says_which_way_and_what(bare, peer):
+    program = bare()
+    cli.close_wait(program, peer, 3)
+    text = cli.output("reap", program.pid)
+    assert text == f"process {program.pid} (puppet): from outside: shut down 0, skipped 3 (younger 3)\n"
+    text = cli.output("reap", program.pid, NOW, "--dry-run")
+    assert text == f"process {program.pid} (puppet): from outside: would shut down 3, skipped 0\n"
+    assert count_close_wait(program) == 3
+    text = cli.output("reap", program.pid, NOW)
+    told = r"process \d+ \(puppet\): from outside: shut down 3, probed 3, of which 0 ended by that, skipped 0\n"
+    assert re.fullmatch(told, text), text
+
+
+def test_rules_choose_the_peer(bare, peer):
+    program, other = bare(), harness.Peer()
+    cli.close_wait(program, peer, 2)
+    program.number(f"connect 127.0.0.1 {other.port}")
+    other.accept()[0].close()
+    harness.wait_until(lambda: count_close_wait(program) == 3, "the FINs")
+    assert reap(program, f"--peer=127.0.0.0/8:{other.port}") == (1, {"other-peer": 2})
+    assert reap(program, "--peer=10.0.0.0/8") == (0, {"other-peer": 2})
+    other.close()
+
+
+def test_data_that_waits_is_spared(bare, peer):
+    program = bare()
+    program.number(f"connect 127.0.0.1 {peer.port}")
+    far, _ = peer.accept()
+    far.sendall(b"an answer")
+    far.close()
+    program.number(f"connect 127.0.0.1 {peer.port}")
+    far, _ = peer.accept()
+    far.sendall(bytes.fromhex("150303001a") + bytes(26))  # a lone close_notify of TLS 1.2
+    far.close()
+    harness.wait_until(lambda: count_close_wait(program) == 2, "the FINs")
+    assert reap(program) == (1, {"unread-data": 1})
+
+
+def test_data_that_goes_is_spared(bare, peer):
+    """A half-close in use: the peer has closed its half and reads slowly."""
+    program = bare()
+    fd = program.number(f"connect 127.0.0.1 {peer.port}")
+    far, _ = peer.accept()
+    far.shutdown(socket.SHUT_WR)
+    harness.wait_until(lambda: count_close_wait(program) == 1, "the FIN")
+    for _ in range(200):  # more than the buffers hold: it blocks in one of them
+        program.tell(f"write {fd} 60000")
+    unsent = lambda: cli.parsed("report", program.pid)["sockets"][0]["unsent_bytes"] > 100000
+    harness.wait_until(unsent, "the buffers to fill")
+    assert reap(program) == (0, {"unsent-data": 1})
+
+
+def connect_in(program):
+    """A client of the program: its own socket, and the program's fd of it."""
+    listener, port = program.ask("listen 127.0.0.1")
+    client = socket.create_connection(("127.0.0.1", port))
+    return client, program.number(f"accept {listener}")
+
+
+def test_inbound_connections_are_asked_for_and_probed(bare):
+    """A client that half-closed and waits for its answer acknowledges the probe: it keeps its connection."""
+    program = bare()
+    client, fd = connect_in(program)
+    client.shutdown(socket.SHUT_WR)
+    harness.wait_until(lambda: count_close_wait(program) == 1, "the FIN")
+    assert reap(program) == (0, {"inbound": 1})
+    assert reap(program, "--inbound") == (0, {"end-unread": 1})
+    assert program.number(f"read {fd}") == 0
+    (done,) = cli.parsed("reap", program.pid, NOW, "--inbound")
+    assert (done["reaped"], done["probed"], done["skipped_because"]["peer-waits"]) == (0, 1, 1)
+    program.ask(f"write {fd} 5")
+    assert client.recv(10) != b"", "the answer"
+    client.close()
+
+
+def test_the_probe_leaves_no_trace(bare):
+    """The program's own keepalive settings are as they were."""
+    program = bare()
+    client, fd = connect_in(program)
+    client.shutdown(socket.SHUT_WR)
+    assert program.number(f"read {fd}") == 0
+    before = settings_of(program, fd)
+    (done,) = cli.parsed("reap", program.pid, NOW, "--inbound")
+    assert done["probed"] == 1 and settings_of(program, fd) == before
+    client.close()
+
+
+def settings_of(program, fd):
+    """SO_KEEPALIVE and TCP_KEEPIDLE of another process's socket, through a copy."""
+    script = (
+        "import ctypes,os,socket,sys\n"
+        "libc = ctypes.CDLL(None)\n"
+        "pidfd = os.pidfd_open(int(sys.argv[1]))\n"
+        "copy = socket.socket(fileno=libc.syscall(438, pidfd, int(sys.argv[2]), 0))\n"
+        "print(copy.getsockopt(1, 9), copy.getsockopt(6, 4))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(program.pid), str(fd)], capture_output=True, text=True,
+                          check=True, timeout=harness.PATIENCE_S)
+    return done.stdout
+
+
+def test_a_peer_that_has_forgotten_is_ended_by_the_probe(bare, networks):
+    """Its FIN_WAIT2 has run out: it answers RST, and nothing is cut."""
+    network = networks()
+    network.run("sysctl", "-q", "-w", "net.ipv4.tcp_fin_timeout=1")
+    server, client = bare(network=network), bare(network=network)
+    listener, port = server.ask("listen 127.0.0.1")
+    fd = client.number(f"connect 127.0.0.1 {port}")
+    far = server.number(f"accept {listener}")
+    server.ask(f"write {far} 8")
+    server.ask(f"close {far}")
+    harness.wait_until(lambda: count_close_wait(client, network) == 1, "the FIN")
+    assert client.number(f"read {fd}") == 8
+    waits = lambda: network.run("ss", "-tanH", "state", "fin-wait-2").strip()
+    harness.wait_until(lambda: not waits(), waits)
+    (done,) = cli.parsed("reap", client.pid, NOW)
+    assert (done["probed"], done["ended_by_probe"], done["reaped"], done["shut_down"]) == (1, 1, 1, 0)
+    assert client.number(f"read {fd}") == 0 or client.is_alive()
+
+
+def test_what_another_process_shares_is_spared(bare, peer):
+    program = bare()
+    cli.close_wait(program, peer, 1)
+    child = program.number("fork")
+    assert reap(program) == (0, {"shared": 1})
+    assert harness.wait_until(lambda: child, "the child")
+    assert count_close_wait(program) == 1
+
+
+def test_sigpipe_at_its_default_is_not_risked(bare, peer):
+    program = bare(sigpipe="default")
+    assert cli.output("reap", program.pid, NOW).endswith("shut down 0, skipped 0\n")  # nothing to risk
+    fd = cli.close_wait(program, peer, 1)[0]
+    line = cli.refusal("reap", program.pid, NOW, code=cli.DENIED)
+    assert "SIGPIPE" in line and line.endswith(f"sockleak reap {program.pid} --older-than=0ms --force")
+    assert count_close_wait(program) == 1
+    assert reap(program, "--force") == (1, {})
+    program.ask(f"close {fd}")
+
+
+def test_selectors_only_count_without_yes(start, peer, tmp_path):
+    """Under a name that no other test has."""
+    name = f"reaped{os.getpid()}"
+    path = tmp_path / name
+    path.write_bytes(open(harness.victim("puppet"), "rb").read())
+    path.chmod(0o755)
+    programs = []
+    for _ in range(2):
+        programs.append(start([path], library=False))
+        programs[-1].ready()
+        programs[-1].ask("sigpipe ignore")
+        cli.close_wait(programs[-1], peer, 2)
+    done = cli.run("reap", "--exe", name, NOW)
+    assert "add --yes" in done.stderr and done.stdout.count("would shut down 2") == 2
+    assert [count_close_wait(p) for p in programs] == [2, 2]
+    rows = cli.parsed("reap", "--exe", f"{tmp_path}/*", NOW, "--yes")
+    assert sorted(row["pid"] for row in rows) == sorted(p.pid for p in programs)
+    assert all(row["reaped"] == 2 for row in rows)
+
+
+def test_static_and_go_programs_are_served(tmp_path, start, peer):
+    """Nothing could be preloaded into this one."""
+    source = harness.ROOT / "test/victims/puppet.c"
+    done = subprocess.run([harness.need_tool("gcc"), "-static", "-I", harness.ROOT / "include", "-o", tmp_path / "static",
+                           source, "-pthread", "-w"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise harness.Forbidden(f"a static program: {done.stderr[:200]}")
+    program = start([tmp_path / "static"], library=False)
+    program.ready()
+    program.ask("sigpipe ignore")
+    cli.close_wait(program, peer, 4)
+    assert reap(program) == (4, {})
+
+
+def test_refusals(bare):
+    program = bare()
+    words = cli.as_plain_user(cli.SOCKLEAK)
+    line = cli.refusal("reap", program.pid, "--peer=:80", code=cli.DENIED, wrap=words)
+    assert line.endswith(f"sudo sockleak reap {program.pid} --older-than=60000ms --peer=:80")
+    assert "a duration with its unit" in cli.refusal("reap", program.pid, "--older-than=5", code=cli.USAGE)
+    assert "--peer=host" in cli.refusal("reap", program.pid, "--peer=host", code=cli.USAGE)
+    assert "which process?" in cli.refusal("reap", code=cli.USAGE)
+    assert "no process id" in cli.refusal("reap", "puppet", code=cli.USAGE)
+    free = next(pid for pid in range(4_000_000, 1, -1) if not os.path.exists(f"/proc/{pid}"))
+    assert f"no process {free}" in cli.refusal("reap", free, code=cli.NO_PROCESS)
+
+
+def test_where_copies_are_forbidden_it_says_so(bare, peer, tmp_path):
+    program = bare()
+    cli.close_wait(program, peer, 1)
+    wrap = [harness.need_tool("strace"), "-f", "-qq", "-o", tmp_path / "strace", "-e", "trace=pidfd_getfd", "-e",
+            "inject=pidfd_getfd:error=EPERM"]
+    line = cli.refusal("reap", program.pid, NOW, code=cli.DENIED, wrap=wrap)
+    assert "not permitted" in line and count_close_wait(program) == 1
