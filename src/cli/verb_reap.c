@@ -19,6 +19,7 @@
 
 #define SL_OLDER_THAN_MS 60000
 #define SL_ASK_BYTES 512
+#define SL_REAP_PATIENCE_MS 25000 /* the library takes 15 s at most */
 
 enum { SL_KEY_OLDER = 256, SL_KEY_PEER, SL_KEY_INBOUND, SL_KEY_ALL, SL_KEY_FORCE };
 
@@ -133,7 +134,7 @@ static int reap_by_library(struct wanted *wanted, const struct sl_proc *proc)
 	               wanted->rule_text ? " peer=" : "",
 	               wanted->rule_text ? wanted->rule_text : "",
 	               wanted->wish.is_dry ? " dry_run=1" : "");
-	int error = sl_client_ask(proc, request, SL_CLIENT_PATIENCE_MS, &reply);
+	int error = sl_client_ask(proc, request, SL_REAP_PATIENCE_MS, &reply);
 	if (error == -EREMOTEIO && strcmp(reply.code, "denied") == 0) {
 		command_text(wanted, proc->pid, verb, sizeof(verb));
 		return sl_proc_refuse(proc->pid, -EACCES, verb);

@@ -176,7 +176,7 @@ static void answer_snapshot(struct client *client)
 
 static void answer_order(struct client *client, struct sl_order *order)
 {
-	struct sl_out answer;
+	static struct sl_out answer;
 	sl_out_init(&answer, answer_bytes, sizeof(answer_bytes) - 1, NULL, NULL);
 	order->answer = &answer;
 	if (!sl_orders_place(order, SL_ORDER_MS)) {
