@@ -250,3 +250,18 @@ def test_where_copies_are_forbidden_it_says_so(bare, peer, tmp_path):
             "inject=pidfd_getfd:error=EPERM"]
     line = cli.refusal("reap", program.pid, NOW, code=cli.DENIED, wrap=wrap)
     assert "not permitted" in line and count_close_wait(program) == 1
+
+
+def test_through_the_library_where_it_is(puppet, peer):
+    program = puppet(options={"deadline": "1h"})
+    cli.close_wait(program, peer, 4)
+    harness.wait_until(lambda: program.report()["totals"]["close_wait"] == 4, "4 CLOSE_WAIT")
+    age = "--older-than=100ms"
+    (dry,) = cli.parsed("reap", program.pid, age, "--dry-run")
+    assert (dry["way"], dry["reaped"], dry["dry_run"]) == ("library", 4, True)
+    assert program.report()["totals"]["close_wait"] == 4
+    text = cli.run("reap", program.pid, age).stdout
+    assert f"process {program.pid} (puppet): through its library: ended 4, skipped 0" in text
+    totals = program.report()["totals"]
+    assert totals["close_wait"] == 0 and totals["reclaimed"]["shutdown"] == 4
+    assert program.end() == 0
