@@ -21,12 +21,14 @@
 #define SL_BATCH_MAX 8192 /* copies that are held at a time */
 #define SL_OTHER_FDS 64   /* of our own limit, for everything else */
 #define SL_PROBE_MS 1000
+#define SL_TICK_MS 10 /* ages that the kernel tells are as coarse as that */
 
 /* One that is to be ended, and its copy. */
 struct target {
 	struct sl_outside_socket seen;
 	int copy;
 	bool is_probed;
+	uint64_t probed_at_ms;
 	int keepalive, idle_s; /* as the program has set them */
 };
 
@@ -52,12 +54,12 @@ enum sl_reap_skip sl_reap_may(const struct sl_outside_socket *socket,
 		return SL_REAP_RULE;
 	if (sl_external_quiet_ms(socket) < wish->older_than_ms)
 		return SL_REAP_YOUNG;
+	if (socket->unsent || socket->tcp.has_unsent)
+		return SL_REAP_UNSENT;
 	if (socket->direction != SL_DIRECTION_OUT && !wish->is_inbound)
 		return SL_REAP_INBOUND;
 	if (socket->direction != SL_DIRECTION_OUT && !socket->has_read_eof)
 		return SL_REAP_END_UNREAD;
-	if (socket->unsent || socket->tcp.has_unsent)
-		return SL_REAP_UNSENT;
 	return socket->unread && !socket->is_close_notify ? SL_REAP_UNREAD : SL_REAP_NOT;
 }
 
@@ -108,6 +110,7 @@ static void start_probe(struct target *target, struct sl_reap_done *done)
 	/* The second sets the timer to what is left of that second: nothing (tcp_keepalive_timer()). */
 	target->is_probed = setsockopt(target->copy, SOL_SOCKET, SO_KEEPALIVE, &on, n) == 0 &&
 	                    setsockopt(target->copy, IPPROTO_TCP, TCP_KEEPIDLE, &at_once_s, n) == 0;
+	target->probed_at_ms = sl_clock_ms();
 	done->probed += target->is_probed;
 }
 
@@ -119,12 +122,19 @@ static void end_probe(const struct target *target)
 	(void)setsockopt(target->copy, SOL_SOCKET, SO_KEEPALIVE, &target->keepalive, sizeof(int));
 }
 
-/* The answer is there: the connection is ended, or its last acknowledgement is new. */
+/* Its latest acknowledgement came after the probe. In doubt it did: then an inbound one is spared. */
+static bool has_acknowledged(const struct target *target, const struct sl_kernel_tcp *tcp)
+{
+	return target->is_probed &&
+	       tcp->last_ack_recv_ms <= sl_clock_ms() - target->probed_at_ms + SL_TICK_MS;
+}
+
+/* The answer is there: the connection is ended, or acknowledged. */
 static bool is_answered(const struct target *target)
 {
 	struct sl_kernel_tcp tcp;
 	return sl_kernel_tcp(target->copy, &tcp) < 0 || tcp.state != TCP_CLOSE_WAIT ||
-	       tcp.last_ack_recv_ms < target->seen.tcp.last_ack_recv_ms;
+	       has_acknowledged(target, &tcp);
 }
 
 static void wait_for_answers(const struct target *targets, unsigned n)
@@ -144,8 +154,7 @@ static void end_one(const struct target *target, struct sl_reap_done *done)
 {
 	struct sl_kernel_tcp tcp;
 	bool is_known = sl_kernel_tcp(target->copy, &tcp) == 0;
-	bool is_waiting = is_known && target->is_probed &&
-	                  tcp.last_ack_recv_ms < target->seen.tcp.last_ack_recv_ms;
+	bool is_waiting = is_known && has_acknowledged(target, &tcp);
 	end_probe(target);
 	if (is_known && tcp.state == TCP_CLOSE && target->is_probed)
 		done->ended_by_probe++;
