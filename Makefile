@@ -158,6 +158,14 @@ $(BUILD)/fuzz/libsockleak.a: $(LOWER_SOURCES:src/%.c=$(BUILD)/fuzz/obj/%.o)
 	@rm -f $@
 	$(call quiet,AR)$(AR) rcs $@ $^
 
+$(BUILD)/fuzz/libcli.a: $(patsubst src/%.c,$(BUILD)/fuzz/obj/%.o,$(filter-out src/cli/main.c,$(CLI_SOURCES)))
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(call quiet,AR)$(AR) rcs $@ $^
+
+$(BUILD)/fuzz/fuzz_snapshot: test/fuzz/fuzz_snapshot.c $(BUILD)/fuzz/libcli.a $(BUILD)/fuzz/libsockleak.a
+	$(call quiet,CC)$(CC) $(COMMON) $(FUZZ) -o $@ $^ $(CLI_LIBS) -pthread
+
 $(BUILD)/fuzz/fuzz_%: test/fuzz/fuzz_%.c $(BUILD)/fuzz/libsockleak.a
 	$(call quiet,CC)$(CC) $(COMMON) $(FUZZ) -o $@ $^ -pthread
 

@@ -139,10 +139,10 @@ static int reap_by_library(struct wanted *wanted, const struct sl_proc *proc)
 		command_text(wanted, proc->pid, verb, sizeof(verb));
 		return sl_proc_refuse(proc->pid, -EACCES, verb);
 	}
-	if (error == -EREMOTEIO &&
-	    strcmp(reply.code, "usage") != 0) /* its reasons are not to be got round */
-		return sl_say(strcmp(reply.code, "busy") == 0 ? SL_EXIT_NO_LIBRARY : SL_EXIT_USAGE,
-		              "process %d: %s", proc->pid, reply.message);
+	/* An older library, or one that is switched off, stands in nobody's way. Other reasons are not to be got round. */
+	if (error == -EREMOTEIO && strcmp(reply.code, "usage") != 0 &&
+	    strcmp(reply.code, "busy") != 0)
+		return sl_say(SL_EXIT_USAGE, "process %d: %s", proc->pid, reply.message);
 	json_t *root = error ? NULL : json_loadb(reply.bytes, reply.n, 0, NULL);
 	if (json_is_object(root))
 		tell_library(wanted, proc, root);

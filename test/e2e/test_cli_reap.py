@@ -265,3 +265,12 @@ def test_through_the_library_where_it_is(puppet, peer):
     totals = program.report()["totals"]
     assert totals["close_wait"] == 0 and totals["reclaimed"]["shutdown"] == 4
     assert program.end() == 0
+
+
+def test_where_the_library_is_switched_off_it_goes_from_outside(puppet, peer):
+    program = puppet()
+    program.ask("sigpipe ignore")
+    cli.close_wait(program, peer, 2)
+    cli.run("off", program.pid)
+    done = cli.run("reap", program.pid, NOW)
+    assert "switched off" in done.stderr and "from outside: shut down 2" in done.stdout
