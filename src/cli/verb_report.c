@@ -22,6 +22,7 @@
 #include "cli/verbs.h"
 #include "report/words.h"
 
+#define SL_GENERATIONS 8 /* of children that are looked through */
 #define SL_REPORT_CHUNK_BYTES (1u << 20)
 
 enum { SL_KEY_CHECK = 256, SL_KEY_MAX_STUCK, SL_KEY_TOP, SL_KEY_SHORT, SL_KEY_JSON };
@@ -84,13 +85,25 @@ struct child {
 	char name[SL_PROC_NAME_BYTES];
 };
 
+/* Has it come of that process, through others perhaps: wrappers of wrappers? */
+static bool is_below(const struct sl_proc *proc, int ancestor)
+{
+	struct sl_proc above = *proc;
+	for (unsigned i = 0; i < SL_GENERATIONS && above.parent > 1; i++)
+		if (above.parent == ancestor)
+			return true;
+		else if (sl_proc_read(above.parent, &above) != 0)
+			return false;
+	return above.parent == ancestor;
+}
+
 static bool look_at_child(void *context, int pid)
 {
 	struct child *worst = context;
 	struct sl_outside outside;
 	struct sl_proc proc;
 	uint64_t close_wait = 0;
-	if (sl_proc_read(pid, &proc) || proc.parent != worst->parent ||
+	if (sl_proc_read(pid, &proc) || !is_below(&proc, worst->parent) ||
 	    sl_outside_look(pid, &outside))
 		return true;
 	for (uint32_t i = 0; i < outside.count; i++)

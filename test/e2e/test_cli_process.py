@@ -175,14 +175,16 @@ def test_refusals(bare):
 
 
 def test_a_wrapper_points_at_its_child(start, peer, tmp_path):
-    cat = start(["sh", "-c", f'{harness.victim("puppet")}; exit'], library=False)
-    cat.ready()
-    cat.number(f"connect 127.0.0.1 {peer.port}")
+    inner = f"sh -c '{harness.victim('puppet')}; exit'"
+    shell = start(["sh", "-c", f"{inner}; exit"], library=False)
+    shell.ready()
+    shell.number(f"connect 127.0.0.1 {peer.port}")
     peer.accept()[0].close()
-    children = f"/proc/{cat.pid}/task/{cat.pid}/children"
-    child = int(open(children).read())
+    child = shell.pid
+    for _ in range(2):
+        child = int(open(f"/proc/{child}/task/{child}/children").read())
     harness.wait_until(lambda: cli.states_of(child).get("CLOSE_WAIT"), "the FIN")
-    done = cli.run("report", cat.pid)
+    done = cli.run("report", shell.pid)
     assert f"its child {child} (puppet) has 1 in CLOSE_WAIT: sockleak report {child}" in done.stderr
 
 
