@@ -282,7 +282,7 @@ static void begin(struct process *process, const struct sl_openmetrics_source *s
 	char pid[16];
 	process->source = source;
 	process->s = source->snapshot;
-	(void)snprintf(pid, sizeof(pid), "%d", process->s->process.pid);
+	(void)snprintf(pid, sizeof(pid), "%d", source->pid ? source->pid : process->s->process.pid);
 	char *labels[3] = {
 		sl_metric_label("program", process->s->process.name),
 		sl_metric_label("pid", pid),

@@ -19,6 +19,7 @@
 
 struct sl_openmetrics_source {
 	const struct sl_snapshot *snapshot;
+	int pid;          /* on this host; 0: the snapshot's, which is of its own namespace */
 	const char *unit; /* systemd unit; NULL: none, or not known */
 };
 

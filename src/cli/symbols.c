@@ -34,6 +34,7 @@ struct named {
 	struct place place; /* the key */
 	const struct sl_frame *frames[INLINED_MAX];
 	uint32_t count;
+	bool is_better; /* than what the library said */
 	UT_hash_handle hh;
 };
 
@@ -151,7 +152,7 @@ static const struct sl_frame *name_frame(struct symbols *symbols, const struct s
 }
 
 /* What the library itself said is as good, where no line comes with the name: but for mangled names. */
-static bool is_better(const struct sl_frame *frame, const struct sl_elf_name *name)
+static bool is_better_name(const struct sl_frame *frame, const struct sl_elf_name *name)
 {
 	return name->function &&
 	       (name->line > 0 || !frame->function || strncmp(frame->function, "_Z", 2) == 0 ||
@@ -170,8 +171,9 @@ static void find_names(struct symbols *symbols, const struct sl_frame *frame, st
 		n = 1;
 	}
 	for (unsigned i = 0; i < n; i++)
-		if (is_better(frame, &found[i]))
+		if (is_better_name(frame, &found[i]))
 			named->frames[named->count++] = name_frame(symbols, frame, &found[i]);
+	named->is_better = named->count > 0;
 	if (!named->count)
 		named->frames[named->count++] = frame;
 }
@@ -228,6 +230,7 @@ static bool is_named(const struct sl_snapshot_site *site)
 static void name_site(struct symbols *symbols, struct sl_snapshot_site *site)
 {
 	uint32_t n = 0;
+	bool is_better = false;
 	for (uint32_t i = 0; i < site->frame_count; i++)
 		n += site->frames[i]->module ? name(symbols, site->frames[i])->count : 1;
 	const struct sl_frame **frames =
@@ -242,7 +245,10 @@ static void name_site(struct symbols *symbols, struct sl_snapshot_site *site)
 			frames[n++] = named->frames[j];
 		if (!named)
 			frames[n++] = site->frames[i];
+		is_better = is_better || (named && named->is_better);
 	}
+	if (!is_better)
+		return;
 	site->frames = frames;
 	site->frame_count = n;
 	name_blame(symbols, site);

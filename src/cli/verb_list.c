@@ -9,11 +9,14 @@
 #include <unistd.h>
 
 #include "cli/args.h"
+#include "cli/format_openmetrics.h"
+#include "cli/heap.h"
 #include "cli/print.h"
 #include "cli/proc.h"
 #include "cli/say.h"
 #include "cli/symbols.h"
 #include "cli/take.h"
+#include "cli/unit.h"
 #include "cli/verbs.h"
 #include "report/json_write.h"
 #include "report/words.h"
@@ -33,13 +36,24 @@ struct row {
 	bool is_from_library;
 };
 
+/* A snapshot that is shown as a whole. */
+struct kept {
+	struct sl_arena arena;
+	struct sl_snapshot snapshot;
+	int pid;
+	bool has_unit;
+	char unit[SL_UNIT_BYTES];
+};
+
 struct list {
-	bool is_all, is_json;
+	bool is_all, is_json, is_openmetrics;
+	struct kept **kept;   /* openmetrics: as many as rows */
 	const char *expected; /* a glob; NULL: nothing is */
 	struct row *rows;
 	unsigned count, room;
 	unsigned matching, missing; /* of the expected: all, and those without the library */
 	unsigned hidden;            /* not ours to see */
+	unsigned kept_count;
 };
 
 static error_t take(int key, char *argument, struct argp_state *state)
@@ -51,6 +65,12 @@ static error_t take(int key, char *argument, struct argp_state *state)
 		return 0;
 	case 'j':
 		list->is_json = true;
+		return 0;
+	case 'f':
+		list->is_json = strcmp(argument, "json") == 0;
+		list->is_openmetrics = strcmp(argument, "openmetrics") == 0;
+		if (!list->is_json && !list->is_openmetrics && strcmp(argument, "table") != 0)
+			sl_args_fail(state, "no format '%s': table|json|openmetrics", argument);
 		return 0;
 	case 'e':
 		list->expected = argument;
@@ -109,11 +129,22 @@ static void check_expected(struct list *list, const struct sl_proc *proc, int ha
 	            has_library == 0 ? "does not have the library" : "is not ours to see");
 }
 
+static void keep(struct list *list, struct kept *kept)
+{
+	list->kept = sl_heap_grow(list->kept, (list->kept_count + 1) * sizeof(*list->kept));
+	list->kept[list->kept_count++] = kept;
+	kept->has_unit = sl_unit_of(kept->pid, kept->unit);
+}
+
+static void drop(struct kept *kept)
+{
+	sl_arena_free(&kept->arena);
+	free(kept);
+}
+
 static bool look(void *context, int pid)
 {
 	struct list *list = context;
-	struct sl_arena arena = SL_ARENA(1 << 18, 0);
-	struct sl_snapshot snapshot;
 	struct sl_taken taken;
 	struct sl_proc proc;
 	struct row row;
@@ -126,17 +157,26 @@ static bool look(void *context, int pid)
 	list->hidden += has_library < 0;
 	if (has_library < 0 || (!has_library && !list->is_all))
 		return true;
-	if (sl_take(&arena, &proc, SL_LIST_PATIENCE_MS, &snapshot, &taken) == 0) {
-		/* Only the worst is shown. */
-		snapshot.site_count = snapshot.site_count ? 1 : 0;
-		sl_symbols_apply(&arena, &snapshot, pid);
-		summarize(&snapshot, &proc, &row);
+	struct kept *kept = sl_heap_grow(NULL, sizeof(*kept));
+	*kept = (struct kept){.arena = SL_ARENA(1 << 18, 0), .pid = pid};
+	struct sl_snapshot *snapshot = &kept->snapshot;
+	bool is_shown = false;
+	if (sl_take(&kept->arena, &proc, SL_LIST_PATIENCE_MS, snapshot, &taken) == 0) {
+		/* Of a row only the worst is shown. */
+		if (!list->is_openmetrics)
+			snapshot->site_count = snapshot->site_count ? 1 : 0;
+		sl_symbols_apply(&kept->arena, snapshot, pid);
+		summarize(snapshot, &proc, &row);
 		row.has_library = taken.has_library;
 		row.is_from_library = taken.is_from_library;
-		if (row.has_library || row.close_wait)
+		is_shown = row.has_library || row.close_wait;
+		if (is_shown)
 			add(list, &row);
 	}
-	sl_arena_free(&arena);
+	if (is_shown && list->is_openmetrics)
+		keep(list, kept);
+	else
+		drop(kept);
 	return true;
 }
 
@@ -178,6 +218,20 @@ static void print_json(const struct list *list)
 	sl_json_close(&json, ']');
 	sl_out_char(&print.out, '\n');
 	(void)sl_print_end(&print);
+}
+
+static void print_openmetrics(const struct list *list)
+{
+	struct sl_openmetrics_source *sources =
+		sl_heap_grow(NULL, list->kept_count * sizeof(*sources));
+	for (unsigned i = 0; i < list->kept_count; i++)
+		sources[i] = (struct sl_openmetrics_source){
+			.snapshot = &list->kept[i]->snapshot,
+			.pid = list->kept[i]->pid,
+			.unit = list->kept[i]->has_unit ? list->kept[i]->unit : NULL,
+		};
+	sl_format_openmetrics(stdout, sources, list->kept_count, SL_OPENMETRICS_TOP);
+	free(sources);
 }
 
 static void put_row(const struct row *row, char cells[SL_LIST_COLUMNS][SL_CELL_BYTES])
@@ -237,7 +291,8 @@ int sl_verb_list(int argc, char **argv)
 	         "exit with 1 if a process with such a file name does not have the library, with 3 "
 	         "if there is none",
 	         0},
-		{"json", 'j', NULL, 0, "as a JSON array", 0},
+		{"format", 'f', "FORMAT", 0, "table (the default), json, openmetrics", 0},
+		{"json", 'j', NULL, 0, "the same as --format=json: an array", 0},
 		{0},
 	};
 	static const struct argp argp = {
@@ -251,7 +306,9 @@ int sl_verb_list(int argc, char **argv)
 	sl_proc_each(look, &list);
 	if (list.count)
 		qsort(list.rows, list.count, sizeof(*list.rows), worst_first);
-	if (list.is_json)
+	if (list.is_openmetrics)
+		print_openmetrics(&list);
+	else if (list.is_json)
 		print_json(&list);
 	else if (list.count)
 		print_table(&list);
@@ -260,5 +317,8 @@ int sl_verb_list(int argc, char **argv)
 		            list.is_all ? ", and none without it holds a CLOSE_WAIT connection"
 		                        : "; see --all");
 	free(list.rows);
+	for (unsigned i = 0; i < list.kept_count; i++)
+		drop(list.kept[i]);
+	free(list.kept);
 	return end(&list);
 }

@@ -104,3 +104,18 @@ def test_by_promtool(tmp_path):
                                 timeout=4 * harness.PATIENCE_S, check=True).stdout.splitlines()
         series = listed[0].split("  ")
         assert "NUM SERIES" in listed[0] and listed[1].split()[4] == str(samples), (series, listed)
+
+
+def test_the_whole_host(puppet, peer):
+    programs = [puppet(), puppet()]
+    for program in programs:
+        program.ask(f"connect 127.0.0.1 {peer.port}")
+        peer.accept()[0].close()
+    pids = {str(program.pid) for program in programs}
+
+    def counted():
+        families = check(snapshots.command("list", "--format", "openmetrics").decode())
+        return {pid: n for pid, n in labelled(families["sockleak_close_wait"], "pid").items() if pid in pids}
+
+    harness.wait_until(lambda: counted() == dict.fromkeys(pids, 1), "one CLOSE_WAIT of each")
+    snapshots.command("list", "--format", "xml", code=2)

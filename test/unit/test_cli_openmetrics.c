@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/metric_groups.h"
+#include "cli/unit.h"
 #include "formatted.h"
 #include "sample_snapshot.h"
 
@@ -118,6 +119,38 @@ static void test_families_of_many_processes_stand_together(void **state)
 	formatted_free(&out);
 }
 
+static void test_pid_of_the_host(void **state)
+{
+	(void)state;
+	const struct sl_snapshot s = sample_healthy();
+	const struct sl_openmetrics_source source = {.snapshot = &s, .pid = 77};
+	render(&source, 1, SL_OPENMETRICS_TOP);
+	assert_has("\nsockleak_stuck{program=\"upload\",pid=\"77\"} 0\n");
+	formatted_free(&out);
+}
+
+static void test_units(void **state)
+{
+	(void)state;
+	static const char *const groups[][2] = {
+		{"0::/system.slice/app.service\n", "app.service"},
+		{"0::/system.slice/app.service/worker\n", "app.service"},
+		{"0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.service\n",
+	         "x.service"},
+		{"12:cpu:/a.service\n1:name=systemd:/system.slice/b.service\n0::/\n", "b.service"},
+		{"0::/system.slice/docker-1234.scope", "docker-1234.scope"},
+		{"0::/\n", NULL},
+		{"0::/init.slice/.service\n", NULL},
+		{"", NULL},
+	};
+	char unit[SL_UNIT_BYTES];
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+		assert_int_equal(sl_unit_of_groups(groups[i][0], unit), groups[i][1] != NULL);
+		if (groups[i][1])
+			assert_string_equal(unit, groups[i][1]);
+	}
+}
+
 static void test_no_process(void **state)
 {
 	(void)state;
@@ -157,6 +190,8 @@ int main(void)
 		cmocka_unit_test(test_what_is_past_the_top_is_summed),
 		cmocka_unit_test(test_sites_of_one_line_are_one_series),
 		cmocka_unit_test(test_families_of_many_processes_stand_together),
+		cmocka_unit_test(test_pid_of_the_host),
+		cmocka_unit_test(test_units),
 		cmocka_unit_test(test_no_process),
 		cmocka_unit_test(test_labels_are_escaped),
 		cmocka_unit_test(test_negative_durations),

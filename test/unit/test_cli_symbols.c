@@ -44,8 +44,7 @@ static void test_nothing_known_changes_nothing(void **state)
 		assert_int_equal(site->frame_count, old->frame_count);
 		for (uint32_t frame = 0; frame < site->frame_count; frame++)
 			assert_ptr_equal(site->frames[frame], old->frames[frame]);
-		if (old->blame)
-			assert_non_null(site->blame);
+		assert_ptr_equal(site->blame, old->blame);
 	}
 	sl_arena_free(&arena);
 }

@@ -13,6 +13,7 @@ _sockleak() {
         return
     fi
     if [ "$before" = --format ] || [ "$before" = -f ]; then
+        [ "$verb" = list ] && mapfile -t COMPREPLY < <(compgen -W 'table json openmetrics' -- "$word") && return
         mapfile -t COMPREPLY < <(compgen -W 'text short json html folded pprof openmetrics' -- "$word")
         return
     fi
@@ -24,7 +25,7 @@ _sockleak() {
     case $verb in
         help) others=$verbs ;;
         run) options='--options --anyway --help' ;;
-        list) options='--all --expect --json --help' ;;
+        list) options='--all --expect --format --json --help' ;;
         report) options='--format --json --short --output --check --max-stuck --top --help' others=$(_sockleak_pids) ;;
         set)
             options="--dry-run --json $selectors --help"

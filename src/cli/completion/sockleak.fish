@@ -37,6 +37,7 @@ complete -c sockleak -n '__sockleak_has_verb run' -s a -l anyway -d 'start it in
 complete -c sockleak -n '__sockleak_has_verb run doctor' -a '(__fish_complete_command)'
 
 complete -c sockleak -n '__sockleak_has_verb list' -s a -l all -d 'those without the library too'
+complete -c sockleak -n '__sockleak_has_verb list' -s f -l format -x -a 'table json openmetrics' -d 'format'
 complete -c sockleak -n '__sockleak_has_verb list' -s e -l expect -x -d 'must be instrumented'
 
 complete -c sockleak -n '__sockleak_has_verb report diff' -F
