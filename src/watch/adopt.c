@@ -148,7 +148,9 @@ static void settle(struct scan *scan)
 static bool is_replaced(int fd)
 {
 	struct sl_fd_record record;
-	if (!sl_fdtable_get(fd, &record) || !record.cookie || (record.marks & SL_MARK_DEAD))
+	/* A dead socket of the number's own is of our making. */
+	if (!sl_fdtable_get(fd, &record) || !record.cookie || (record.marks & SL_MARK_DEAD) ||
+	    (record.flags & SL_FD_OWN_DEAD))
 		return false;
 	uint64_t cookie = sl_kernel_cookie(fd);
 	if (cookie == record.cookie || cookie == 0)

@@ -191,6 +191,25 @@ static void a_number_that_is_another_socket_by_now(void **state)
 	assert_int_equal(record.flags, SL_FD_OUT);
 }
 
+/* But not one that a hook has given a dead socket of its own: what is known of it holds its signal back. */
+static void a_dead_socket_of_its_own_is_none(void **state)
+{
+	(void)state;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sl_fd_record record, after;
+	tcp_record(fd, SL_FD_OUT, SL_SITE_NO_STACK);
+	assert_true(sl_fdtable_get(fd, &record));
+	sl_fdtable_identify(fd, record.generation, sl_kernel_cookie(fd), 1);
+	assert_true(sl_fdtable_mark_held(fd, record.generation, SL_MARK_ENDED | SL_MARK_DEAD));
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(socket(AF_INET, SOCK_STREAM, 0), fd);
+	sl_fdtable_become_own(fd, record.generation);
+	(void)sl_adopt_scan(sl_clock_ms());
+	assert_true(sl_fdtable_get(fd, &after));
+	assert_int_equal(after.generation, record.generation);
+	assert_int_equal(after.marks, SL_MARK_ENDED);
+}
+
 /* As inetd starts its servers: one connection as stdin, stdout and stderr. */
 static void one_socket_under_three_numbers(void **state)
 {
@@ -343,6 +362,7 @@ int main(void)
 		TEST(other_kinds_and_no_sockets),
 		TEST(what_is_recorded_stays),
 		TEST(a_number_that_is_another_socket_by_now),
+		TEST(a_dead_socket_of_its_own_is_none),
 		TEST(one_socket_under_three_numbers),
 		TEST(many),
 		TEST(at_start),

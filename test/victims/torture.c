@@ -3,7 +3,8 @@
  * `torture SECONDS late|never` prints "ready", then one line: "ok rounds N leaked N late N excused N", or "wrong N ..." with
  * the first thing that was not as it should be; then it waits for the end of input. Live threads connect to servers in
  * this same program, in four ways, and copy descriptors onto other numbers, leaked ones too; a thread opens and closes
- * files among them; leakers leave connections open that the servers have closed, and close most of them late, or with
+ * files among them; leakers leave connections open that the servers have closed, and close most of them late (some sit in
+ * an epoll set, change there, and leave it late), or with
  * `never` touch none of them again (where the ladder gives numbers back, a late close is the program's own danger).
  *
  * SIGPIPE is at its default: one that is raised is a failure. A connection on which its own thread was kept from the
@@ -16,6 +17,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
@@ -51,6 +53,7 @@ struct leak {
 	int fd;
 	uint64_t cookie;
 	bool is_hung_up; /* as it was last looked at */
+	bool is_in_set;
 	double end_at_s;
 };
 
@@ -59,6 +62,7 @@ struct self {
 	unsigned number;
 	unsigned leak_count;
 	unsigned kept;
+	int set; /* a leaker's epoll set */
 	struct leak leaks[LEAKS_MAX];
 };
 
@@ -335,6 +339,8 @@ static void leak_one(struct self *self)
 static int take_leak(struct self *self, unsigned i)
 {
 	int fd = self->leaks[i].fd;
+	if (self->leaks[i].is_in_set && epoll_ctl(self->set, EPOLL_CTL_DEL, fd, NULL) != 0)
+		is_wrong("late EPOLL_CTL_DEL");
 	self->leaks[i] = self->leaks[--self->leak_count];
 	atomic_fetch_add(&ended_late, 1);
 	return fd;
@@ -467,11 +473,40 @@ static void *run_live(void *context)
 	return NULL;
 }
 
+/* Into the set, level-triggered or not: what is shut down there wakes the loop below, while the ladder is at it. */
+static void watch_last(struct self *self)
+{
+	struct leak *leak = &self->leaks[self->leak_count - 1];
+	struct epoll_event event = {.events = any(self, 2) ? EPOLLPRI : EPOLLIN | EPOLLET,
+	                            .data.fd = leak->fd};
+	leak->is_in_set = epoll_ctl(self->set, EPOLL_CTL_ADD, leak->fd, &event) == 0;
+	if (!leak->is_in_set)
+		is_wrong("EPOLL_CTL_ADD");
+}
+
+/* As an event loop does: whoever says something is asked for something else. */
+static void turn_loop(struct self *self)
+{
+	struct epoll_event events[8];
+	int n = epoll_wait(self->set, events, 8, 0);
+	for (int i = 0; i < n; i++) {
+		struct epoll_event event = {.events = any(self, 2) ? EPOLLPRI : 0,
+		                            .data = events[i].data};
+		if (epoll_ctl(self->set, EPOLL_CTL_MOD, event.data.fd, &event) != 0)
+			is_wrong("late EPOLL_CTL_MOD");
+	}
+}
+
 static void *run_leaker(void *context)
 {
 	struct self *self = context;
+	self->set = epoll_create1(EPOLL_CLOEXEC);
 	while (!atomic_load(&is_over)) {
+		unsigned before = self->leak_count;
 		leak_one(self);
+		if (self->leak_count > before && any(self, 2))
+			watch_last(self);
+		turn_loop(self);
 		pause_us(2000);
 		int fd = due_leak(self, self->leak_count == LEAKS_MAX);
 		if (fd >= 0 && close(fd) != 0)
