@@ -448,8 +448,8 @@ ORIGIN = "127.0.0.1:8081"
 LOAD_S = 60 if services.IS_STRESS else 8
 
 
-@pytest.mark.parametrize("library", [False, True], ids=["without", "with"])
-def test_nginx_loses_no_request(start, networks, tmp_path, library):
+@pytest.mark.parametrize("action", [None, "shutdown", "neutralize"])
+def test_nginx_loses_no_request(start, networks, tmp_path, action):
     """A proxy whose ladder has the shortest deadlines, on both sides: keep-alive, half-closed, slow and sudden clients."""
     network = networks()
     origin = start(["/usr/bin/python3", script("http_origin.py"), *ORIGIN.split(":")], library=False, network=network)
@@ -457,16 +457,16 @@ def test_nginx_loses_no_request(start, networks, tmp_path, library):
     config = (services.JAVA / "proxy.conf.in").read_text()
     for word, value in (("DIR", tmp_path), ("ORIGIN", ORIGIN), ("LISTEN", services.PLACE)):
         config = config.replace(f"@{word}@", str(value))
-    ladder = {"action": "neutralize", "side": "both", "every": "1s", "interval": "50ms", "signal": "none"}
+    ladder = {"action": action, "side": "both", "every": "1s", "interval": "50ms", "signal": "none"}
     ladder.update({name: "100ms" for name in ("deadline", "deadline_in", "grace", "rescue_after")})
-    proxy = services.start_nginx(start, network, tmp_path, config, library=library, options=ladder)
+    proxy = services.start_nginx(start, network, tmp_path, config, library=bool(action), options=ladder)
     argv = ["/usr/bin/python3", script("http_load.py"), *services.PLACE.split(":"), LOAD_S]
     load = start(argv, library=False, network=network)
     line = load.line(patience_s=LOAD_S + 60)
     done, failed, error = line.split()[1:]
     assert int(done) > 100 and failed == "0", (line, (tmp_path / "nginx.log").read_text()[-2000:])
     assert load.wait() == 0
-    if library:
+    if action:
         paths = list(proxy.directory.glob("report.json.*"))
         opened = [harness.json.loads(path.read_text())["totals"] for path in paths]
         assert sum(totals["opened"] for totals in opened) > int(done) // 2, paths
