@@ -184,7 +184,7 @@ def losing_workers(scene):
         wanted = 1 if signo == TERM else 2
         gone = lambda: lost not in nginx.workers() and len(nginx.workers()) >= wanted
         harness.wait_until(gone, lambda: f"another worker after {signo}: {nginx.workers()} {nginx.log()}")
-        shown[signo] = len(nginx.workers()), get(scene, "/word")
+        shown[signo] = get(scene, "/word")
     nginx.program.send_signal(QUIT)
     shown["end"] = nginx.program.wait()
     shown["log"] = nginx.log_kinds()

@@ -260,6 +260,7 @@ static void die_of(int number)
 	pid_t child = (pid_t)MUST(fork());
 	if (child == 0) {
 		MUST(socket(AF_INET, SOCK_STREAM, 0));
+		signal(number, SIG_DFL); /* who started us may ignore it, as nohup does */
 		kill(getpid(), number);
 		pause();
 		_exit(9);

@@ -53,6 +53,9 @@ bool is_open(int fd);
 /* How many TCP connections this site has opened. */
 uint64_t opened_by(uint32_t site);
 
+/* Is a sanitizer's runtime in the process? Then there are no native stacks. */
+bool is_sanitized(void);
+
 /* A number of the library's own, as the worker makes them. */
 int own_fd_make(void);
 
