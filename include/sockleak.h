@@ -53,6 +53,21 @@ struct sockleak_totals {
  * smaller than the first member. */
 int sockleak_totals(struct sockleak_totals *totals) __attribute__((weak));
 
+/* Name the connection at fd, "db-pool": the name stands in reports, at the socket (with detail=1) and, where all open connections of
+ * a line of code share one, there. It ends with the connection, and stands for copies of the descriptor that are made later. Bytes
+ * behind the 31st are left out; NULL or "" takes a name back. There may be about a thousand different names: name kinds, not single
+ * connections.
+ * Blocks: never.
+ * Returns 0; -1: the library is off, or does not know a socket at fd, or has no room for another name. */
+int sockleak_name_fd(int fd, const char *name) __attribute__((weak));
+
+/* Say that the connection at fd is meant to stay as it is until it is closed, whatever its peer does: it is not stuck, is no part of
+ * the verdict, and no action or rescue touches it (the event "skipped" says "intended"). It still counts in CLOSE_WAIT, and holds its
+ * port. It is said for all descriptors of the connection, also those that are made later.
+ * Blocks: while an action on it is under way, a few system calls; none begins afterwards. One that is over is not taken back.
+ * Returns 0; -1: the library is off, or does not know a TCP socket at fd. */
+int sockleak_intend_fd(int fd) __attribute__((weak));
+
 #ifdef __cplusplus
 }
 #endif

@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 #include "control/power.h"
+#include "ledger/fdnames.h"
+#include "ledger/fdtable.h"
 #include "report/totals.h"
 #include "watch/worker.h"
 
@@ -52,6 +54,24 @@ int sockleak_totals(struct sockleak_totals *totals)
 		.regretted = seen.regretted,
 	};
 	memcpy(totals, &known, known.size);
+	return 0;
+}
+
+int sockleak_name_fd(int fd, const char *name)
+{
+	if (!is_on() || !sl_fdname_set(fd, name, name ? strnlen(name, SL_FDNAME_BYTES) : 0))
+		return -1;
+	return 0;
+}
+
+int sockleak_intend_fd(int fd)
+{
+	struct sl_fd_record record;
+	if (!is_on() || !sl_fdtable_get(fd, &record) || record.kind != SL_KIND_TCP)
+		return -1;
+	/* As before a dup(): what is under way is awaited, and nothing begins before a sweep has met it as it is then. */
+	sl_fdtable_copying(fd);
+	sl_fdtable_mark_all_of(fd, SL_FD_INTENDED, 0);
 	return 0;
 }
 
