@@ -66,6 +66,16 @@ static _Atomic uint64_t *word_made(int fd)
 	return word_of(fd);
 }
 
+/* Not over the name of a later record of that number: who was overtaken comes too late. */
+static void put(_Atomic uint64_t *word, uint32_t generation, uint32_t id)
+{
+	uint64_t now = atomic_load(word);
+	do {
+		if (now != 0 && (int32_t)((uint32_t)(now >> 32) - generation) > 0)
+			return;
+	} while (!atomic_compare_exchange_weak(word, &now, (uint64_t)generation << 32 | id));
+}
+
 static uint32_t intern(const char *text, size_t n)
 {
 	uint64_t hash = 0xcbf29ce484222325ULL; /* FNV-1a */
@@ -86,7 +96,7 @@ bool sl_fdname_set(int fd, const char *name, size_t n)
 	if (n > 0 && (!word || id == 0))
 		return false;
 	if (word)
-		atomic_store(word, (uint64_t)record.generation << 32 | id);
+		put(word, record.generation, id);
 	return true;
 }
 
@@ -105,5 +115,5 @@ void sl_fdname_copy(int from, uint32_t from_generation, int to, uint32_t to_gene
 	uint64_t now = word ? atomic_load(word) : 0;
 	_Atomic uint64_t *copy = word_of(to);
 	if (copy && now >> 32 == from_generation && (uint32_t)now != 0)
-		atomic_store(copy, (uint64_t)to_generation << 32 | (uint32_t)now);
+		put(copy, to_generation, (uint32_t)now);
 }

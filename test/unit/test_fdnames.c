@@ -100,6 +100,21 @@ static void a_copy_has_the_name(void **state)
 		close_fd(fd);
 }
 
+/* A thread that copied the number, and was overtaken by a close and another open. */
+static void a_late_copy_does_no_harm(void **state)
+{
+	(void)state;
+	uint32_t from = open_fd(FD), before = open_fd(FD + 1), after;
+	assert_true(set_name(FD, "old"));
+	close_fd(FD + 1);
+	after = open_fd(FD + 1);
+	assert_true(set_name(FD + 1, "new"));
+	sl_fdname_copy(FD, from, FD + 1, before);
+	assert_string_equal(sl_fdname_get(FD + 1, after), "new");
+	close_fd(FD);
+	close_fd(FD + 1);
+}
+
 static void numbers_out_of_range_have_none(void **state)
 {
 	(void)state;
@@ -163,6 +178,7 @@ int main(void)
 		cmocka_unit_test(equal_names_are_one),
 		cmocka_unit_test(a_long_name_is_cut),
 		cmocka_unit_test(a_copy_has_the_name),
+		cmocka_unit_test(a_late_copy_does_no_harm),
 		cmocka_unit_test(numbers_out_of_range_have_none),
 		cmocka_unit_test(threads_name_at_once),
 		cmocka_unit_test(a_full_table_keeps_the_old_name),
