@@ -105,6 +105,8 @@ static void read_site(struct sl_json_get *get, json_t *row, struct sl_snapshot_s
 	site->retracted = sl_json_get_count(get, row, "retracted");
 	site->regretted = sl_json_get_count(get, row, "regretted");
 	site->reclaimed = sl_json_get_count(get, row, "reclaimed");
+	site->intended = sl_json_get_count(get, row, "intended");
+	site->name = sl_json_get_text(get, row, "name");
 	site->oldest_close_wait_ms = sl_json_get_known(get, row, "oldest_close_wait_ms");
 	site->threads = sl_json_get_texts(get, row, "threads", &site->thread_names);
 	site->thread_count = sl_json_get_count(get, row, "thread_count");
@@ -174,6 +176,8 @@ static void read_socket(struct sl_json_get *get, json_t *row, struct sl_snapshot
 		.eof_seen = sl_json_get_bool(get, row, "eof_seen"),
 		.thread = sl_json_get_text(get, row, "thread"),
 		.shared = sl_json_get_bool(get, row, "shared"),
+		.name = sl_json_get_text(get, row, "name"),
+		.intended = sl_json_get_bool(get, row, "intended"),
 		.rung = rung < 0 ? SL_RUNG_NONE : (enum sl_rung)rung,
 	};
 }

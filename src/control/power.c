@@ -50,7 +50,7 @@ void sl_power_start(void)
 	has_started = true;
 }
 
-static bool may_switch(void)
+bool sl_power_may_ask(void)
 {
 	return has_started && sl_process_is_ours() && !sl_process_is_sandboxed() &&
 	       !sl_process_is_separate_thread();
@@ -59,7 +59,7 @@ static bool may_switch(void)
 int sl_power_switch(bool on)
 {
 	int saved_errno = errno;
-	if (!may_switch())
+	if (!sl_power_may_ask())
 		return -1;
 	uint64_t signals = sl_sys_block_signals();
 	sl_lock_take(SL_LOCK_POWER);
@@ -75,7 +75,7 @@ int sl_power_switch(bool on)
 
 int sl_power_order(bool on)
 {
-	if (!may_switch() || !sl_lock_try(SL_LOCK_POWER))
+	if (!sl_power_may_ask() || !sl_lock_try(SL_LOCK_POWER))
 		return -1;
 	bool was_on = atomic_exchange(&sl_power_is_on, on);
 	sl_options.enabled = on;

@@ -30,6 +30,9 @@ int sl_power_switch(bool on);
 /* The same for the control socket. -1 also while the program switches. Context: the worker. */
 int sl_power_order(bool on);
 
+/* May the program ask anything of us here? Not where the process was left out at start, is sandboxed, or is not ours. */
+bool sl_power_may_ask(void);
+
 /* At each turn: park, or go on. True: parked, and nothing else is to be done. `start` is what a worker does as it starts. Context: the
  * worker. */
 bool sl_power_turn(void (*start)(void));

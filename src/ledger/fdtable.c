@@ -1,3 +1,4 @@
+#include "ledger/fdnames.h"
 #include "ledger/fdtable.h"
 
 #include <stddef.h>
@@ -247,6 +248,7 @@ bool sl_fdtable_dup(int from, int to)
 	/* What was done to the one was done to the other: they are the same socket. */
 	(void)slot_fill(slot, generation, &copy,
 	                record.marks & ~(uint32_t)(SL_MARK_HELD | SL_MARK_LATE | SL_MARK_BUSY));
+	sl_fdname_copy(from, record.generation, to, generation);
 	return true;
 }
 

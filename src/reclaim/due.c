@@ -85,6 +85,7 @@ void sl_due_look(const struct sl_suspect_view *view, struct sl_case *known)
 		.is_close_wait = view->judgement.is_close_wait,
 		.is_dead = view->judgement.is_dead,
 		.is_adopted = view->record.flags & SL_FD_ADOPTED,
+		.is_intended = view->record.flags & SL_FD_INTENDED,
 		.is_exempt = site && site->regretted > 0,
 		.has_unread = view->has_unread,
 		.has_unsent = view->has_unsent,
@@ -181,6 +182,7 @@ bool sl_due_complete(struct sl_due_list *list, uint64_t wait_ms)
 		/* Passed on, or given to stdio, since the sweep. */
 		if (sl_fdtable_get(record->fd, &now) && now.generation == record->generation)
 			due->view.record.flags |= now.flags;
+		due->known.is_intended = due->view.record.flags & SL_FD_INTENDED;
 		due->forks = forks_before;
 		due->known.is_covered = sl_rules_cover(record->peer, record->fd);
 		due->known.sharing = sharing_of(due);

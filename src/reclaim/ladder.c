@@ -51,6 +51,8 @@ static enum sl_rung next_rung(const struct sl_case *known, const struct sl_optio
 /* What forbids any action at all. */
 static enum sl_spared spared_from_all(const struct sl_case *known, const struct sl_options *options)
 {
+	if (known->is_intended)
+		return SL_SPARED_INTENDED;
 	if (!is_on_side(known, options))
 		return SL_SPARED_SIDE;
 	if (!known->is_covered)
@@ -141,6 +143,8 @@ enum sl_spared sl_ladder_may_rescue(const struct sl_case *known, const struct sl
 	if (!known->is_close_wait || known->reached >= SL_RUNG_SHUTDOWN || known->has_unsent ||
 	    known->quiet_ms < (uint64_t)options->rescue_after_ms)
 		return spared;
+	if (known->is_intended)
+		return SL_SPARED_INTENDED;
 	if (known->direction != SL_DIRECTION_OUT || !is_on_side(known, options))
 		return SL_SPARED_SIDE;
 	if (known->has_unread)

@@ -41,7 +41,8 @@ enum sl_spared {
 	SL_SPARED_EPOLL,           /* a registration would be left spinning */
 	SL_SPARED_PEER_WAITS,      /* the probe was acknowledged by an inbound peer */
 	SL_SPARED_STDIO, /* a FILE writes to it past the hooks, and SIGPIPE would end the program */
-	SL_SPARED_NUMBERS, /* it has more numbers in this process than can be held at once */
+	SL_SPARED_NUMBERS,  /* it has more numbers in this process than can be held at once */
+	SL_SPARED_INTENDED, /* the program says that it is to stay as it is */
 	SL_SPARED_BUSY, /* the program is in a call on it, or used it a moment ago: looked at again */
 	SL_SPARED_COUNT,
 };
@@ -59,10 +60,11 @@ struct sl_case {
 	bool is_close_wait;
 	bool is_dead;
 	bool is_adopted;
-	bool is_covered; /* by only=, and not by never= */
-	bool is_exempt;  /* its site had a regret */
-	bool has_unread; /* bytes other than a lone close_notify */
-	bool has_unsent; /* still moving */
+	bool is_covered;  /* by only=, and not by never= */
+	bool is_intended; /* the program says that it is to stay as it is */
+	bool is_exempt;   /* its site had a regret */
+	bool has_unread;  /* bytes other than a lone close_notify */
+	bool has_unsent;  /* still moving */
 	bool has_pending_error;
 	bool is_in_epoll;
 	bool is_level_triggered; /* in an epoll set, and would spin there */

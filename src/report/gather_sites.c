@@ -2,6 +2,7 @@
 #include <stdatomic.h>
 
 #include "base/sort.h"
+#include "ledger/fdnames.h"
 #include "ledger/sites.h"
 #include "report/blame_text.h"
 #include "report/gather.h"
@@ -15,6 +16,8 @@ static void add(struct sl_snapshot_site *site, const struct sl_survey_row *row,
                 uint32_t *directions)
 {
 	const struct sl_judgement *judgement = &row->suspicion.judgement;
+	const char *name = sl_fdname_get(row->record.fd, row->record.generation);
+	site->name = site->open == 0 || site->name == name ? name : NULL;
 	site->open++;
 	directions[row->direction]++;
 	if (!row->is_suspect)
@@ -22,6 +25,8 @@ static void add(struct sl_snapshot_site *site, const struct sl_survey_row *row,
 	site->close_wait += judgement->is_close_wait;
 	site->stuck += judgement->is_stuck;
 	site->causes[judgement->cause]++;
+	site->intended += (row->record.flags & SL_FD_INTENDED) &&
+	                  (judgement->is_close_wait || judgement->is_dead);
 	if (judgement->is_close_wait &&
 	    (int64_t)judgement->close_wait_ms > site->oldest_close_wait_ms)
 		site->oldest_close_wait_ms = (int64_t)judgement->close_wait_ms;
@@ -89,8 +94,10 @@ static void describe(const struct sl_gathering *from, struct sl_snapshot_site *s
 	                          ? SL_DIRECTION_IN
 	                  : directions[SL_DIRECTION_OUT] ? SL_DIRECTION_OUT
 	                                                 : SL_DIRECTION_UNKNOWN;
-	/* What we have ended would be stuck now. */
-	site->verdict = sl_verdict_of_site(site->close_wait, site->stuck + site->reclaimed);
+	/* What we have ended would be stuck now; what is intended never will be. */
+	uint64_t waiting =
+		site->close_wait > site->intended ? site->close_wait - site->intended : 0;
+	site->verdict = sl_verdict_of_site(waiting, site->stuck + site->reclaimed);
 	site->frames = named ? named->frames : NULL;
 	site->frame_count = named ? named->count : 0;
 	site->blame_frame = named ? named->blame : SL_BLAME_NONE;

@@ -3,6 +3,7 @@
 
 #include "base/options.h"
 #include "base/sort.h"
+#include "ledger/fdnames.h"
 #include "ledger/threads.h"
 #include "report/gather.h"
 
@@ -79,6 +80,8 @@ static void describe(const struct sl_gathering *from, const struct sl_survey_row
 		.eof_seen = row->record.flags & SL_FD_EOF,
 		.thread = sl_thread_name(row->record.thread),
 		.shared = row->is_shared,
+		.name = sl_fdname_get(row->record.fd, row->record.generation),
+		.intended = row->record.flags & SL_FD_INTENDED,
 		.rung = (enum sl_rung)suspicion->rung,
 	};
 }

@@ -195,6 +195,8 @@ static void put_site(struct sl_json *json, const struct sl_snapshot_site *site)
 	sl_json_unsigned(json, "retracted", site->retracted);
 	sl_json_unsigned(json, "regretted", site->regretted);
 	sl_json_unsigned(json, "reclaimed", site->reclaimed);
+	sl_json_unsigned(json, "intended", site->intended);
+	sl_json_text(json, "name", site->name);
 	sl_json_known(json, "oldest_close_wait_ms", site->oldest_close_wait_ms);
 	put_causes(json, site);
 	put_texts(json, "threads", site->threads, site->thread_names);
@@ -232,6 +234,8 @@ static void put_socket(struct sl_json *json, const struct sl_snapshot *s,
 	sl_json_null(json, "eof_site"); /* not recorded yet */
 	sl_json_text(json, "thread", socket->thread);
 	sl_json_bool(json, "shared", socket->shared);
+	sl_json_text(json, "name", socket->name);
+	sl_json_bool(json, "intended", socket->intended);
 	sl_json_text(json, "rung", sl_words_rung(socket->rung));
 	sl_json_close(json, '}');
 }

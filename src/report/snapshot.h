@@ -75,7 +75,9 @@ struct sl_snapshot_site {
 	uint64_t stuck;
 	uint64_t retracted;
 	uint64_t regretted;
-	uint64_t reclaimed;           /* connections that we ended, since start */
+	uint64_t reclaimed; /* connections that we ended, since start */
+	uint64_t intended;  /* CLOSE_WAIT or dead, and meant to be: never stuck */
+	const char *name;   /* that the program gave to all that are open; NULL: none, or not all */
 	int64_t oldest_close_wait_ms; /* SL_UNKNOWN: none in CLOSE_WAIT */
 	uint64_t causes[SL_CAUSE_COUNT];
 	const char *const *threads;           /* at most 8 names */
@@ -103,6 +105,8 @@ struct sl_snapshot_socket {
 	bool eof_seen;
 	const char *thread;
 	bool shared;       /* another fd of this process has the same connection */
+	const char *name;  /* that the program gave it, or NULL */
+	bool intended;     /* the program says that it is to stay as it is */
 	enum sl_rung rung; /* the highest taken; SL_RUNG_NONE: none */
 };
 

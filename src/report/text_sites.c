@@ -36,6 +36,10 @@ static void put_site_head(struct sl_out *out, const struct sl_snapshot_site *sit
 	sl_out_text(out, direction);
 	sl_out_text(out, direction ? ", " : "");
 	sl_out_text(out, kind ? kind : "no stack");
+	if (site->name) {
+		sl_out_text(out, ", ");
+		sl_text_name(out, site->name);
+	}
 	put_counted(out, "  ", site->stuck, " stuck, ");
 	put_counted(out, "", site->close_wait, " CLOSE_WAIT of ");
 	put_counted(out, "", site->open, " open");
@@ -59,7 +63,10 @@ static void put_causes(struct sl_out *out, const struct sl_snapshot_site *site)
 		put_counted(out, " ", site->causes[cause], "");
 		separator = ", ";
 	}
-	sl_out_text(out, separator[0] ? "\n" : "none\n");
+	sl_out_text(out, separator[0] ? "" : "none");
+	if (site->intended)
+		put_counted(out, "; intended ", site->intended, "");
+	sl_out_char(out, '\n');
 }
 
 /* What was done. */

@@ -13,6 +13,7 @@
 #include "report/events.h"
 #include "report/gather.h"
 #include "report/sinks.h"
+#include "report/totals.h"
 #include "report/warnings.h"
 #include "stack/java.h"
 #include "stack/names.h"
@@ -73,6 +74,7 @@ static void after_sweep(uint64_t now_ms)
 	next_sweep_ms = sl_reclaim_turn(now_ms, is_late(now_ms));
 	sl_events_flush();
 	swept_at_ms = now_ms;
+	sl_totals_publish(now_ms);
 	sl_java_look();
 	sl_growth_sample(now_ms);
 	if (open_fds >= 0)
@@ -182,6 +184,10 @@ static bool report_what_is_due(unsigned wanted, const struct sl_pressure *pressu
 		report(SL_TRIGGER_SIGNAL, &none);
 		has_reported = true;
 	}
+	if (wanted & SL_WANTED_BY_PROGRAM) {
+		report(SL_TRIGGER_COMMAND, &none);
+		has_reported = true;
+	}
 	if (wanted & SL_WANTED_BY_EXIT) {
 		report(SL_TRIGGER_EXIT, &none);
 		has_reported = true;
@@ -243,5 +249,6 @@ void sl_triggers_forked(void)
 	next_sweep_ms = UINT64_MAX;
 	was_late = false;
 	delivery = (struct delivery){.arena = SL_ARENA(1u << 20, 0)};
+	sl_totals_forked();
 	sl_warnings_forked();
 }

@@ -189,6 +189,7 @@ const char *sl_words_spared(enum sl_spared spared)
 		[SL_SPARED_PEER_WAITS] = "peer-waits",
 		[SL_SPARED_STDIO] = "stdio",
 		[SL_SPARED_NUMBERS] = "numbers",
+		[SL_SPARED_INTENDED] = "intended",
 	};
 	return WORD(words, spared);
 }

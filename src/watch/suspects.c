@@ -241,6 +241,8 @@ bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_
 	else
 		note_one(suspect, is_recent(record->last_io), now_ms);
 	judge(suspect, record, tcp, deadline_ms, now_ms, suspicion);
+	if (suspect->record.flags & SL_FD_INTENDED)
+		suspicion->judgement.is_stuck = false;
 	if (record->marks & SL_MARK_ENDED) {
 		/* Our doing: neither stuck nor dead-but-open. What is left of it is the fd. */
 		suspicion->judgement = (struct sl_judgement){

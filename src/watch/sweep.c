@@ -21,6 +21,8 @@ struct sweep {
 	struct sl_survey *survey; /* NULL: not a survey */
 	struct seen_cookie *seen; /* uthash: connections met in this survey */
 	unsigned batched;
+	struct seen_cookie *counted; /* uthash: of those with several numbers */
+	uint32_t open;
 };
 
 struct seen_cookie {
@@ -29,6 +31,7 @@ struct seen_cookie {
 	UT_hash_handle hh;
 };
 
+static uint32_t open_count; /* of the last sweep; the worker's */
 static struct pollfd batch[SL_BATCH];
 static struct sl_fd_record batch_records[SL_BATCH];
 
@@ -134,29 +137,61 @@ static bool is_dead(const struct sl_kernel_tcp *tcp, const struct sl_fd_record *
 	       (record->flags & (SL_FD_CONNECTED | SL_FD_OUT)) == SL_FD_CONNECTED;
 }
 
+/* The entry of this cookie, or NULL; then it is put there, with this row. */
+static struct seen_cookie *see(struct seen_cookie **table, uint64_t cookie, uint32_t row)
+{
+	struct seen_cookie *seen = NULL;
+	HASH_FIND(hh, *table, &cookie, sizeof(cookie), seen);
+	if (seen)
+		return seen;
+	seen = sl_pool_alloc(&sl_worker_pool, sizeof(*seen));
+	if (!seen)
+		return NULL;
+	seen->cookie = cookie;
+	seen->row = row;
+	HASH_ADD(hh, *table, cookie, sizeof(seen->cookie), seen);
+	if (!seen->hh.tbl)
+		sl_pool_free(&sl_worker_pool, seen, sizeof(*seen));
+	return NULL;
+}
+
+static void forget_all(struct seen_cookie **table)
+{
+	struct seen_cookie *seen, *next;
+	HASH_ITER(hh, *table, seen, next)
+	{
+		HASH_DEL(*table, seen);
+		sl_pool_free(&sl_worker_pool, seen, sizeof(*seen));
+	}
+}
+
+/* A copy that nobody saw made counts on its own. */
+static void count_open(struct sweep *sweep, const struct sl_fd_record *record)
+{
+	if (record->marks & SL_MARK_DEAD)
+		return;
+	if (record->flags & SL_FD_DUPED) {
+		uint64_t cookie = record->cookie ? record->cookie : sl_kernel_cookie(record->fd);
+		if (!cookie || see(&sweep->counted, cookie, 0))
+			return;
+	}
+	sweep->open++;
+}
+
 /* Has this connection been met in this survey under another number? */
 static void note_sharing(struct sweep *sweep, struct sl_survey_row *row)
 {
-	struct seen_cookie *seen = NULL;
 	/* What was adopted may be a copy of any: it came past the hooks. */
 	if (!(row->record.flags & SL_FD_DUPED) && sl_fdtable_adopted() == 0)
 		return;
 	uint64_t cookie =
 		row->record.cookie ? row->record.cookie : sl_kernel_cookie(row->record.fd);
-	HASH_FIND(hh, sweep->seen, &cookie, sizeof(cookie), seen);
-	if (seen) {
-		row->is_shared = row->is_duplicate = true;
-		sweep->survey->rows[seen->row].is_shared = true;
-		return;
-	}
-	seen = sl_pool_alloc(&sl_worker_pool, sizeof(*seen));
+	const struct seen_cookie *seen =
+		see(&sweep->seen, cookie, (uint32_t)(row - sweep->survey->rows));
 	if (!seen)
 		return;
-	seen->cookie = cookie;
-	seen->row = (uint32_t)(row - sweep->survey->rows);
-	HASH_ADD(hh, sweep->seen, cookie, sizeof(seen->cookie), seen);
-	if (!seen->hh.tbl)
-		sl_pool_free(&sl_worker_pool, seen, sizeof(*seen));
+	row->is_shared = row->is_duplicate = true;
+	sweep->survey->rows[seen->row].is_shared = true;
 }
 
 /* What the hooks may not have seen: connect() in the background, a listen() or accept() past them. */
@@ -262,6 +297,7 @@ static void run(struct sweep *sweep)
 			sweep->survey->by_kind[record.kind]++;
 		if (record.kind != SL_KIND_TCP)
 			continue;
+		count_open(sweep, &record);
 		batch[sweep->batched] = (struct pollfd){.fd = record.fd, .events = POLLRDHUP};
 		batch_records[sweep->batched] = record;
 		if (++sweep->batched == SL_BATCH)
@@ -269,6 +305,13 @@ static void run(struct sweep *sweep)
 	}
 	end_batch(sweep);
 	sl_suspects_end();
+	forget_all(&sweep->counted);
+	open_count = sweep->open;
+}
+
+uint32_t sl_sweep_open(void)
+{
+	return open_count;
 }
 
 void sl_sweep(uint64_t deadline_ms, uint64_t now_ms)
@@ -297,10 +340,5 @@ void sl_sweep_survey(uint64_t deadline_ms, uint64_t now_ms, struct sl_arena *are
 	if (!survey->rows)
 		survey->capacity = 0;
 	run(&sweep);
-	struct seen_cookie *seen, *next;
-	HASH_ITER(hh, sweep.seen, seen, next)
-	{
-		HASH_DEL(sweep.seen, seen);
-		sl_pool_free(&sl_worker_pool, seen, sizeof(*seen));
-	}
+	forget_all(&sweep.seen);
 }

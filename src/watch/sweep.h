@@ -43,4 +43,7 @@ void sl_sweep(uint64_t deadline_ms, uint64_t now_ms);
 void sl_sweep_survey(uint64_t deadline_ms, uint64_t now_ms, struct sl_arena *arena,
                      struct sl_survey *survey);
 
+/* TCP sockets that the last of either met: one for all numbers of it, as far as they were seen made. Context: the worker. */
+uint32_t sl_sweep_open(void);
+
 #endif

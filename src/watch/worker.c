@@ -27,6 +27,8 @@ static _Atomic uint64_t started_at_ms; /* when the thread was made */
 static _Atomic uint32_t calls;         /* futex word: advanced by whoever wakes the worker */
 static _Atomic unsigned wanted_now;    /* sl_wanted bits */
 static _Atomic uint32_t unanswered;    /* futex word: sl_wanted bits not yet reported */
+static _Atomic uint32_t asked;         /* by sl_worker_ask(), so often */
+static _Atomic uint32_t answered;      /* futex word: ... up to this one */
 static _Atomic uint64_t pressure;      /* error << 32 | dest; 0: none */
 
 static _Atomic int worker_tid;
@@ -76,11 +78,17 @@ static bool is_left_alone(void)
 static void take_turn(uint64_t *sleep_ms)
 {
 	unsigned wanted = atomic_exchange(&wanted_now, 0);
+	/* Behind the exchange: who has counted himself, and whose bit it did not get, gets a report all the same. */
+	uint32_t asked_before = atomic_load(&asked);
 	uint64_t noted = atomic_exchange(&pressure, 0);
 	struct sl_pressure p = {.error = (int)(noted >> 32), .dest = (uint32_t)noted};
 	if (p.error)
 		wanted |= SL_WANTED_BY_PRESSURE;
 	*sleep_ms = duties.turn(wanted, &p);
+	if (wanted & SL_WANTED_BY_PROGRAM) {
+		atomic_store(&answered, asked_before);
+		sl_sys_futex_wake(&answered);
+	}
 	if (wanted) {
 		atomic_fetch_and(&unanswered, ~wanted);
 		sl_sys_futex_wake(&unanswered);
@@ -235,11 +243,28 @@ void sl_worker_wait(unsigned wanted, uint64_t timeout_ms)
 		sl_sys_futex_wait(&unanswered, left, (until - now) * 1000000u);
 }
 
+bool sl_worker_ask(uint64_t timeout_ms)
+{
+	uint64_t until = sl_clock_ms() + timeout_ms;
+	uint32_t ticket = atomic_fetch_add(&asked, 1) + 1;
+	sl_worker_want(SL_WANTED_BY_PROGRAM);
+	for (uint64_t now = sl_clock_ms(); now < until && sl_worker_is_running();
+	     now = sl_clock_ms()) {
+		uint32_t seen = atomic_load(&answered);
+		if ((int32_t)(seen - ticket) >= 0)
+			return true;
+		sl_sys_futex_wait(&answered, seen, (until - now) * 1000000u);
+	}
+	return (int32_t)(atomic_load(&answered) - ticket) >= 0;
+}
+
 void sl_worker_forked(void)
 {
 	atomic_store(&state, SL_WORKER_NONE);
 	atomic_store(&wanted_now, 0);
 	atomic_store(&unanswered, 0);
+	atomic_store(&asked, 0);
+	atomic_store(&answered, 0);
 	atomic_store(&pressure, 0);
 	atomic_store(&is_main_gone, false);
 	atomic_store(&resters, 0);

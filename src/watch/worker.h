@@ -20,6 +20,7 @@ enum sl_wanted {
 	SL_WANTED_BY_SIGNAL = 1 << 0,
 	SL_WANTED_BY_EXIT = 1 << 1,
 	SL_WANTED_BY_PRESSURE = 1 << 2,
+	SL_WANTED_BY_PROGRAM = 1 << 3,
 };
 
 /* Out of ports or fds: what the hooks noted since the last turn. */
@@ -73,6 +74,10 @@ void sl_worker_note_pressure(int error, uint32_t dest);
 
 /* Wait until the report asked for by `wanted` is written, at most that long. */
 void sl_worker_wait(unsigned wanted, uint64_t timeout_ms);
+
+/* Ask for a report for the program, and wait for it, at most that long. True: one that was begun after the call is done. Context: a
+ * thread of the program, outside a sandbox. */
+bool sl_worker_ask(uint64_t timeout_ms);
 
 /* In a forked child: the thread is gone. */
 void sl_worker_forked(void);

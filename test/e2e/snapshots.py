@@ -73,7 +73,8 @@ def sockets_of(site, peer, n, in_close_wait, random_of):
                "local": f"172.21.0.9:{32768 + i % 28000}", "peer": shown, "site": site, "age_ms": age + 15000,
                "close_wait_ms": quiet, "quiet_ms": quiet, "cause": "never-looked" if is_waiting else None,
                "unread_bytes": 0 if is_waiting else None, "unsent_bytes": 0 if is_waiting else None,
-               "eof_seen": False, "eof_site": None, "thread": f"upload-{i % 8 + 1}", "shared": False, "rung": None}
+               "eof_seen": False, "eof_site": None, "thread": f"upload-{i % 8 + 1}", "shared": False, "name": None,
+               "intended": False, "rung": None}
 
 
 def is_stuck(socket):
@@ -97,6 +98,7 @@ def site_of(number, culprit, sockets):
             "blame": blame["text"], "blame_where": f"{blame['file']}:{line}", "blame_frame": len(JAVA_STACK),
             "opened": len(sockets) * 9 // 8, "closed": len(sockets) // 8, "open": len(sockets),
             "close_wait": len(waiting), "stuck": stuck, "retracted": 0, "regretted": 0, "reclaimed": 0,
+            "intended": 0, "name": None,
             "oldest_close_wait_ms": max(waiting, default=None), "causes": causes,
             "threads": [f"upload-{i}" for i in range(1, 9)], "thread_count": 24, "frames": frames,
             "frames_cut": False}

@@ -239,6 +239,8 @@ static const struct sl_snapshot_socket sockets[] = {
 		.unread_bytes = 31,
 		.thread = HOSTILE,
 		.shared = true,
+		.name = HOSTILE,
+		.intended = true,
 	},
 	{
 		.fd = 58,

@@ -57,7 +57,7 @@ static void take_fact(struct sl_case *known, const char *word)
 		{"epoll", &known->is_in_epoll},        {"level", &known->is_level_triggered},
 		{"stdio", &known->is_behind_stdio},    {"read-last", &known->read_last},
 		{"probed", &known->probe_sent},        {"pending", &known->is_probe_pending},
-		{"answered", &known->probe_answered},
+		{"answered", &known->probe_answered},  {"intended", &known->is_intended},
 	};
 	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
 		if (strcmp(word, facts[i].word) == 0) {
@@ -288,6 +288,13 @@ static void what_forbids_a_shutdown(void **state)
 		/* Data that still moves: not now, and no word of it. */
 		{"action=close", "unsent", SL_RUNG_SHUTDOWN, SL_SPARED_NOT_DUE},
 		{"action=close", "read-last unsent", SL_RUNG_PROBE, SL_SPARED_NOT_DUE},
+		{"action=shutdown", "intended", SL_RUNG_SHUTDOWN, SL_SPARED_INTENDED},
+		{"action=close", "intended", SL_RUNG_SHUTDOWN, SL_SPARED_INTENDED},
+		{"action=close", "dead intended", SL_RUNG_NEUTRALIZE, SL_SPARED_INTENDED},
+		{"action=close", "after-shutdown intended", SL_RUNG_NEUTRALIZE, SL_SPARED_INTENDED},
+		{"action=close", "after-neutralize intended", SL_RUNG_CLOSE, SL_SPARED_INTENDED},
+		{"action=neutralize", "shared intended uncovered", SL_RUNG_SHUTDOWN,
+	         SL_SPARED_INTENDED},
 		{"action=shutdown", "shared", SL_RUNG_SHUTDOWN, SL_SPARED_SHARED},
 		{"action=shutdown", "sharing-unknown", SL_RUNG_SHUTDOWN, SL_SPARED_SHARING_UNKNOWN},
 		{"action=close", "sharing-unknown", SL_RUNG_SHUTDOWN, SL_SPARED_SHARING_UNKNOWN},
@@ -380,6 +387,8 @@ static void what_a_rescue_may_take(void **state)
 	check_rescue(on, "uncovered", SL_SPARED_RULE);
 	check_rescue(on, "exempt", SL_SPARED_REGRET);
 	check_rescue(on, "stdio", SL_SPARED_STDIO);
+	check_rescue(on, "intended", SL_SPARED_INTENDED);
+	check_rescue(on, "intended in unread uncovered", SL_SPARED_INTENDED);
 	check_rescue(on, "shared", SL_SPARED_SHARED);
 	check_rescue(on, "sharing-unknown", SL_SPARED_SHARING_UNKNOWN);
 	/* There is no time to neutralize it, whatever action= says. */

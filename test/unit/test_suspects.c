@@ -190,6 +190,32 @@ static void used_after_all_is_retracted(void **state)
 	assert_int_equal(sl_suspects_retracted(), 2);
 }
 
+static void intended_is_never_stuck(void **state)
+{
+	(void)state;
+	(void)sweep(0);
+	assert_true(sl_fdtable_mark_now(pair.client, SL_FD_INTENDED, 0));
+	struct sl_suspicion s = sweep(DEADLINE);
+	assert_true(s.judgement.is_close_wait);
+	assert_int_equal(s.judgement.quiet_ms >= DEADLINE, 1);
+	assert_false(s.judgement.is_stuck);
+	assert_int_equal(sl_suspects_stuck(), 0);
+	assert_int_equal(sl_suspects_close_wait(), 1);
+	assert_int_equal(sl_suspects_retracted(), 0);
+}
+
+/* The program speaks for it late. */
+static void stuck_then_intended_is_retracted(void **state)
+{
+	(void)state;
+	(void)sweep(0);
+	assert_true(sweep(DEADLINE).judgement.is_stuck);
+	assert_true(sl_fdtable_mark_now(pair.client, SL_FD_INTENDED, 0));
+	assert_false(sweep(DEADLINE + 1000).judgement.is_stuck);
+	assert_int_equal(sl_suspects_stuck(), 0);
+	assert_int_equal(sl_suspects_retracted(), 1);
+}
+
 static void closed_in_time_is_not(void **state)
 {
 	(void)state;
@@ -567,6 +593,8 @@ int main(void)
 		TEST(stuck_at_the_deadline),
 		TEST(closed_after_all_is_retracted),
 		TEST(used_after_all_is_retracted),
+		TEST(intended_is_never_stuck),
+		TEST(stuck_then_intended_is_retracted),
 		TEST(closed_in_time_is_not),
 		TEST(nothing_moves),
 		TEST(a_hooked_call_is_activity),

@@ -73,6 +73,7 @@ static void reasons(void **state)
 		[SL_SPARED_PEER_WAITS] = "peer-waits",
 		[SL_SPARED_STDIO] = "stdio",
 		[SL_SPARED_NUMBERS] = "numbers",
+		[SL_SPARED_INTENDED] = "intended",
 	};
 	for (int spared = 0; spared < SL_SPARED_COUNT; spared++)
 		assert_true(words[spared] || spared == SL_SPARED_NOT ||

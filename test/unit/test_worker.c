@@ -410,6 +410,68 @@ static void waiting_is_bounded(void **state)
 	in_child(bounded_child);
 }
 
+/* Who asks gets a turn that began after it: one that is under way does not do. */
+static void asked_child(void)
+{
+	prepare();
+	uint64_t before_ms = sl_clock_ms();
+	CHECK(!sl_worker_ask(PATIENCE_MS)); /* of nobody */
+	CHECK(sl_clock_ms() - before_ms < PATIENCE_MS / 2);
+	ensure();
+	await_turns(1);
+	errno = 4711;
+	for (int i = 0; i < 100; i++) {
+		unsigned turns_before = turns;
+		CHECK(sl_worker_ask(PATIENCE_MS));
+		CHECK(turns > turns_before);
+	}
+	CHECK(errno == 4711);
+	CHECK(wanted_seen == SL_WANTED_BY_PROGRAM);
+	CHECK(!sl_worker_ask(0));
+	await_turns(turns + 1);
+	may_end = false;
+	sl_worker_want(SL_WANTED_BY_PROGRAM);
+	while (!is_in_turn)
+		pause_ms(1);
+	before_ms = sl_clock_ms();
+	CHECK(!sl_worker_ask(50));
+	CHECK(sl_clock_ms() - before_ms >= 50);
+	unsigned turns_before = turns;
+	may_end = true;
+	CHECK(sl_worker_ask(PATIENCE_MS));
+	CHECK(turns >= turns_before + 2);
+}
+
+static void a_program_asks(void **state)
+{
+	(void)state;
+	in_child(asked_child);
+}
+
+static void *ask_often(void *unused)
+{
+	for (int i = 0; i < 200; i++)
+		CHECK(sl_worker_ask(PATIENCE_MS));
+	return unused;
+}
+
+static void many_ask_child(void)
+{
+	pthread_t threads[8];
+	prepare();
+	ensure();
+	for (int i = 0; i < 8; i++)
+		CHECK(pthread_create(&threads[i], NULL, ask_often, NULL) == 0);
+	for (int i = 0; i < 8; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static void many_threads_ask(void **state)
+{
+	(void)state;
+	in_child(many_ask_child);
+}
+
 /* Sleeps as long as the turn said: short ones follow each other, and none is for ever. */
 static void sleeps_child(void)
 {
@@ -579,6 +641,8 @@ int main(void)
 		cmocka_unit_test(wanting_wakes_it),
 		cmocka_unit_test(wishes_are_merged),
 		cmocka_unit_test(waiting_is_bounded),
+		cmocka_unit_test(a_program_asks),
+		cmocka_unit_test(many_threads_ask),
 		cmocka_unit_test(sleeps_as_told),
 		cmocka_unit_test(pressure_is_noted),
 		cmocka_unit_test(a_child_has_its_own),

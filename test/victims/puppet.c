@@ -340,7 +340,37 @@ static void do_enable(const struct words *w)
 		say("ok %d", sockleak_enable(number(w, 1, 1)));
 }
 
+/* name FD [NAME]: what sockleak_name_fd() says. */
+static void do_name(const struct words *w)
+{
+	say("ok %d", sockleak_name_fd(number(w, 1, -1), w->count > 2 ? text(w, 2) : NULL));
+}
+
+static void do_intend(const struct words *w)
+{
+	say("ok %d", sockleak_intend_fd(number(w, 1, -1)));
+}
+
+/* report MS */
+static void do_report(const struct words *w)
+{
+	say("ok %d", sockleak_report(number(w, 1, 0)));
+}
+
+/* totals [SIZE]: what sockleak_totals() says, the size that it leaves, and six counts. */
+static void do_totals(const struct words *w)
+{
+	struct sockleak_totals t = {.size = (size_t)number(w, 1, sizeof(t)), .stuck = 4711};
+	int result = sockleak_totals(&t);
+	say("ok %d %zu %d %d %d %d %d %d", result, t.size, (int)t.opened, (int)t.closed,
+	    (int)t.open, (int)t.close_wait, (int)t.stuck, (int)t.retracted);
+}
+
 static const struct command commands[] = {
+	{"name", do_name},
+	{"intend", do_intend},
+	{"report", do_report},
+	{"totals", do_totals},
 	{"enable", do_enable},
 	{"connect", do_connect},
 	{"rawconnect", do_rawconnect},
