@@ -7,7 +7,7 @@ import cli
 import harness
 import pytest
 
-VERBS = ["run", "list", "report", "set", "off", "reap", "doctor", "options"]
+VERBS = ["run", "list", "report", "top", "set", "off", "reap", "doctor", "options"]
 
 
 def test_help_lists_the_verbs():
