@@ -99,19 +99,28 @@ static FILE *open_beside(const char *of, char *path, size_t n)
 	return fdopen(fd, "wb");
 }
 
+/* A device or a pipe is written into: as root a rename would put a file in its place, for everybody. */
+static bool is_special(const char *path)
+{
+	struct stat info;
+	return stat(path, &info) == 0 && !S_ISREG(info.st_mode);
+}
+
 int sl_format_to_file(const struct sl_format *format, const char *path,
                       const struct sl_snapshot *snapshot)
 {
 	char beside[4096];
-	FILE *file = open_beside(path, beside, sizeof(beside));
+	const bool is_renamed = !is_special(path);
+	FILE *file = is_renamed ? open_beside(path, beside, sizeof(beside)) : fopen(path, "wbe");
 	if (!file)
 		return -errno;
 	format->render(file, snapshot);
 	bool is_bad = ferror(file);
 	is_bad |= fclose(file) != 0;
-	if (!is_bad && rename(beside, path) == 0)
+	if (!is_bad && (!is_renamed || rename(beside, path) == 0))
 		return 0;
 	int error = errno;
-	(void)remove(beside);
+	if (is_renamed)
+		(void)remove(beside);
 	return error ? -error : -EIO;
 }
