@@ -1,7 +1,11 @@
 /* formats.c - see formats.h. */
 #include "cli/formats.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/format_folded.h"
@@ -77,4 +81,46 @@ void sl_format_names(char *text, size_t n)
 		sl_out_text(&out, sl_formats[i].name);
 	}
 	text[out.length] = 0;
+}
+
+/* A new file in the same folder, with the permissions that open(2) would have given; NULL: errno says why. */
+static FILE *open_beside(const char *of, char *path, size_t n)
+{
+	if (snprintf(path, n, "%s.XXXXXX", of) >= (int)n) {
+		errno = ENAMETOOLONG;
+		return NULL;
+	}
+	int fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	mode_t mask = umask(0);
+	(void)umask(mask);
+	(void)fchmod(fd, 0666 & ~mask);
+	return fdopen(fd, "wb");
+}
+
+/* A device or a pipe is written into: as root a rename would put a file in its place, for everybody. */
+static bool is_special(const char *path)
+{
+	struct stat info;
+	return stat(path, &info) == 0 && !S_ISREG(info.st_mode);
+}
+
+int sl_format_to_file(const struct sl_format *format, const char *path,
+                      const struct sl_snapshot *snapshot)
+{
+	char beside[4096];
+	const bool is_renamed = !is_special(path);
+	FILE *file = is_renamed ? open_beside(path, beside, sizeof(beside)) : fopen(path, "wbe");
+	if (!file)
+		return -errno;
+	format->render(file, snapshot);
+	bool is_bad = ferror(file);
+	is_bad |= fclose(file) != 0;
+	if (!is_bad && (!is_renamed || rename(beside, path) == 0))
+		return 0;
+	int error = errno;
+	if (is_renamed)
+		(void)remove(beside);
+	return error ? -error : -EIO;
 }

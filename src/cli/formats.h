@@ -26,6 +26,11 @@ extern const size_t sl_format_count;
 /* NULL: none of that name. */
 const struct sl_format *sl_format_find(const char *name);
 
+/* Into a file, by rename: who reads it sees a whole report; or into what is no file: a pipe, a device. 0, or -errno,
+ * and a file is as it was. */
+int sl_format_to_file(const struct sl_format *format, const char *path,
+                      const struct sl_snapshot *snapshot);
+
 /* "text|json|..." */
 void sl_format_names(char *text, size_t n);
 

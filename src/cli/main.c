@@ -22,6 +22,7 @@ static const struct verb verbs[] = {
 	{"list", "processes with the library, and those without it that leak", sl_verb_list},
 	{"report", "what a process holds, and who is to blame: now, or from a snapshot",
          sl_verb_report},
+	{"top", "the same live on the terminal, of one process or of all", sl_verb_top},
 	{"set", "change options of a running process, for a while", sl_verb_set},
 	{"off", "switch the library off in a running process", sl_verb_off},
 	{"reap", "end stuck connections of a process now, of any process", sl_verb_reap},

@@ -1,13 +1,10 @@
 /* verb_report.c - `sockleak report`: a snapshot of a process, or from a file, in the format asked for. */
 #include <argp.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/args.h"
@@ -163,26 +160,8 @@ static void cut_to_top(struct sl_snapshot *snapshot, int64_t top)
 		            peers);
 }
 
-/* A new file in the same folder, with the permissions that open(2) would have given; NULL: errno says why. */
-static FILE *open_beside(const char *of, char *path, size_t n)
-{
-	if (snprintf(path, n, "%s.XXXXXX", of) >= (int)n) {
-		errno = ENAMETOOLONG;
-		return NULL;
-	}
-	int fd = mkostemp(path, O_CLOEXEC);
-	if (fd < 0)
-		return NULL;
-	mode_t mask = umask(0);
-	(void)umask(mask);
-	(void)fchmod(fd, 0666 & ~mask);
-	return fdopen(fd, "wb");
-}
-
-/* To the file by rename: who reads it sees a whole report. */
 static int write_output(const struct wanted *wanted, const struct sl_snapshot *snapshot)
 {
-	char path[4096];
 	if (!wanted->output || strcmp(wanted->output, "-") == 0) {
 		if (wanted->format->is_binary && isatty(STDOUT_FILENO))
 			return sl_say(SL_EXIT_USAGE, "%s is not for a terminal: use -o FILE",
@@ -192,18 +171,10 @@ static int write_output(const struct wanted *wanted, const struct sl_snapshot *s
 		               ? sl_say(SL_EXIT_USAGE, "cannot write to stdout")
 		               : 0;
 	}
-	FILE *file = open_beside(wanted->output, path, sizeof(path));
-	if (!file)
-		return sl_say(errno == EACCES ? SL_EXIT_DENIED : SL_EXIT_USAGE, "%s: %s",
-		              wanted->output, strerror(errno));
-	wanted->format->render(file, snapshot);
-	bool is_bad = ferror(file);
-	is_bad |= fclose(file) != 0;
-	if (is_bad || rename(path, wanted->output) != 0) {
-		int error = errno;
-		(void)remove(path);
-		return sl_say(SL_EXIT_USAGE, "%s: %s", wanted->output, strerror(error));
-	}
+	int error = sl_format_to_file(wanted->format, wanted->output, snapshot);
+	if (error)
+		return sl_say(error == -EACCES ? SL_EXIT_DENIED : SL_EXIT_USAGE, "%s: %s",
+		              wanted->output, strerror(-error));
 	return 0;
 }
 

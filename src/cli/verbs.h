@@ -18,5 +18,6 @@ sl_verb_fn sl_verb_reap;
 sl_verb_fn sl_verb_report;
 sl_verb_fn sl_verb_run;
 sl_verb_fn sl_verb_set;
+sl_verb_fn sl_verb_top;
 
 #endif

@@ -1,13 +1,14 @@
 """The command by itself: verbs, help, the table of options, and reports from files."""
 
 import json
+import os
 import re
 
 import cli
 import harness
 import pytest
 
-VERBS = ["run", "list", "report", "set", "off", "reap", "doctor", "options"]
+VERBS = ["run", "list", "report", "top", "set", "off", "reap", "doctor", "options"]
 
 
 def test_help_lists_the_verbs():
@@ -95,6 +96,17 @@ def test_report_into_a_file(leaking, tmp_path):
     assert [p.name for p in tmp_path.glob("out*")] == ["out.txt"]
     line = cli.refusal("report", "-o", tmp_path / "nowhere/out", leaking.json_path, code=cli.USAGE)
     assert "No such file" in line
+
+
+def test_report_into_what_is_no_file(leaking, tmp_path):
+    """It stays what it is: -o /dev/null of root must not make a file of it for everybody."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(pipe) as reader:
+        cli.run("report", "--short", "-o", path, leaking.json_path)
+        assert path.is_fifo() and reader.read() == cli.output("report", "--short", leaking.json_path)
+    assert [p.name for p in tmp_path.glob("pipe*")] == ["pipe"]
 
 
 def test_report_refuses_what_is_no_snapshot(leaking, tmp_path):

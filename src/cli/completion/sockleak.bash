@@ -5,7 +5,7 @@ _sockleak_pids() {
 }
 
 _sockleak() {
-    local verbs='run list report set off reap doctor diff options help' word=${COMP_WORDS[COMP_CWORD]}
+    local verbs='run list report top set off reap doctor diff options help' word=${COMP_WORDS[COMP_CWORD]}
     local verb=${COMP_WORDS[1]} before=${COMP_WORDS[COMP_CWORD - 1]} selectors='--exe --unit --cgroup --yes'
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -27,6 +27,7 @@ _sockleak() {
         run) options='--options --anyway --help' ;;
         list) options='--all --expect --format --json --help' ;;
         report) options='--format --json --short --output --check --max-stuck --top --help' others=$(_sockleak_pids) ;;
+        top) options='--interval --help' others=$(_sockleak_pids) ;;
         set)
             options="--dry-run --json $selectors --help"
             others="$(_sockleak_pids) $(sockleak options 2>/dev/null | sed -n 's/^  \([a-z_]*\) .*/\1=/p' | grep -v '^key=') for="

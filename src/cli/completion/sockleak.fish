@@ -20,6 +20,7 @@ complete -c sockleak -n __sockleak_needs_verb -l version -d 'version'
 complete -c sockleak -n __sockleak_needs_verb -a run -d 'start a program with the library'
 complete -c sockleak -n __sockleak_needs_verb -a list -d 'processes with the library, and those without it that leak'
 complete -c sockleak -n __sockleak_needs_verb -a report -d 'what a process holds, and who is to blame'
+complete -c sockleak -n __sockleak_needs_verb -a top -d 'the same live on the terminal'
 complete -c sockleak -n __sockleak_needs_verb -a set -d 'change options of a running process'
 complete -c sockleak -n __sockleak_needs_verb -a off -d 'switch the library off in a running process'
 complete -c sockleak -n __sockleak_needs_verb -a reap -d 'end stuck connections of a process'
@@ -30,7 +31,7 @@ complete -c sockleak -n __sockleak_needs_verb -a help -d 'help for a verb'
 complete -c sockleak -n '__sockleak_has_verb help' -a 'run list report set off reap doctor diff options'
 
 complete -c sockleak -n '__sockleak_has_verb list report set off reap doctor diff options' -l json -d 'as JSON'
-complete -c sockleak -n '__sockleak_has_verb report set off reap doctor' -a '(__fish_complete_pids)'
+complete -c sockleak -n '__sockleak_has_verb report top set off reap doctor' -a '(__fish_complete_pids)'
 
 complete -c sockleak -n '__sockleak_has_verb run' -s o -l options -x -d 'options' -a '(__sockleak_options)'
 complete -c sockleak -n '__sockleak_has_verb run' -s a -l anyway -d 'start it in any case'
@@ -47,6 +48,8 @@ complete -c sockleak -n '__sockleak_has_verb report' -s o -l output -r -F -d 'wr
 complete -c sockleak -n '__sockleak_has_verb report' -l check -d 'exit with 1 if it leaks'
 complete -c sockleak -n '__sockleak_has_verb report' -l max-stuck -x -d 'exit with 1 above'
 complete -c sockleak -n '__sockleak_has_verb report' -l top -x -d 'the worst only'
+
+complete -c sockleak -n '__sockleak_has_verb top' -s i -l interval -x -d 'between two pictures'
 
 complete -c sockleak -n '__sockleak_has_verb set reap' -s n -l dry-run -d 'change nothing'
 complete -c sockleak -n '__sockleak_has_verb set' -a '(__sockleak_options)'
