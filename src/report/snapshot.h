@@ -164,17 +164,17 @@ struct sl_snapshot {
 		bool has_control; /* options can be changed through the control socket */
 	} reclaim;
 
-	const struct sl_snapshot_peer *peers; /* worst first */
-	uint32_t peer_count;
-	const struct sl_snapshot_site *sites; /* worst first */
-	uint32_t site_count;
-	uint32_t sites_cut;                       /* stacks that did not fit the site table */
-	const struct sl_snapshot_socket *sockets; /* detail=1 only, else NULL */
-	uint32_t socket_count;
+	const struct sl_snapshot_peer *peers;         /* worst first */
+	const struct sl_snapshot_site *sites;         /* worst first */
+	const struct sl_snapshot_socket *sockets;     /* detail=1 only, else NULL */
 	const struct sl_snapshot_listener *listeners; /* those with a backlog, fullest first */
-	uint32_t listener_count;
 	const char *pressure; /* trigger pressure: "EADDRNOTAVAIL connecting to 1.2.3.4:80" */
-	int pressure_error;   /* its errno; 0: none */
+	uint32_t peer_count;
+	uint32_t site_count;
+	uint32_t sites_cut; /* stacks that did not fit the site table */
+	uint32_t socket_count;
+	uint32_t listener_count;
+	int pressure_error; /* its errno; 0: none */
 
 	/* Of a snapshot that was not taken here and now: read from a file, or made from outside. */
 	enum sl_mode mode;
