@@ -110,6 +110,27 @@ def reloading(scene):
     return end(scene, nginx, TERM, shown)
 
 
+def under_wrk(scene):
+    """wrk, some seconds of all that two cores give, kept alive, and a connection each with a reload in its midst. (A reload ends those that
+    are kept, which wrk calls errors.)"""
+    nginx = Nginx(scene)
+    shown = {}
+    for name, header in (("kept", "X-Nothing: 0"), ("once", "Connection: close")):
+        load = scene.start(
+            [harness.need_tool("wrk"), "-t2", "-c40", f"-d{2 * real.ROUNDS}s", "-H", header, f"http://{PLACE}/word"],
+            watched=False,
+        )
+        if name == "once":
+            assert replace_workers(nginx, load)
+        lines = []
+        while (line := load.line(120)) is not None:
+            lines.append(line.strip())
+        requests = int(re.search(r"^(\d+) requests in", "\n".join(lines), re.M).group(1))
+        bad = [line for line in lines if line.startswith(("Socket errors", "Non-2xx"))]
+        shown[name] = (requests > 500, bad, load.wait())
+    return end(scene, nginx, QUIT, shown)
+
+
 def reopening(scene):
     """SIGUSR1: what comes later stands in a new file, in all workers."""
     nginx = Nginx(scene)
@@ -191,7 +212,7 @@ def losing_workers(scene):
     return shown
 
 
-WORKLOADS = [serving, reloading, reopening, upgrading, daemon, losing_workers]
+WORKLOADS = [serving, reloading, under_wrk, reopening, upgrading, daemon, losing_workers]
 
 
 @pytest.mark.parametrize("variant", real.VARIANTS)
