@@ -89,25 +89,25 @@ struct sl_snapshot_site {
 };
 
 struct sl_snapshot_socket {
-	int fd;
 	uint64_t cookie;
-	enum sl_direction direction;
-	uint8_t state;     /* TCP_* of netinet/tcp.h */
 	const char *local; /* "1.2.3.4:80", "[::1]:80", NULL unknown */
 	const char *peer;
-	uint32_t site; /* id */
 	uint64_t age_ms;
 	int64_t close_wait_ms; /* SL_UNKNOWN: not in CLOSE_WAIT */
 	int64_t quiet_ms;
-	enum sl_cause cause; /* SL_CAUSE_NONE: not a suspect */
 	int64_t unread_bytes;
 	int64_t unsent_bytes;
-	bool eof_seen;
 	const char *thread;
-	bool shared;       /* another fd of this process has the same connection */
-	const char *name;  /* that the program gave it, or NULL */
-	bool intended;     /* the program says that it is to stay as it is */
-	enum sl_rung rung; /* the highest taken; SL_RUNG_NONE: none */
+	const char *name; /* that the program gave it, or NULL */
+	int fd;
+	enum sl_direction direction;
+	uint32_t site;       /* id */
+	enum sl_cause cause; /* SL_CAUSE_NONE: not a suspect */
+	enum sl_rung rung;   /* the highest taken; SL_RUNG_NONE: none */
+	uint8_t state;       /* TCP_* of netinet/tcp.h */
+	bool eof_seen;
+	bool shared;   /* another fd of this process has the same connection */
+	bool intended; /* the program says that it is to stay as it is */
 };
 
 struct sl_snapshot_listener {
