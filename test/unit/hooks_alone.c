@@ -40,7 +40,6 @@ static int separates_from_nobody(void *unused)
 static void test_hook_unshare(void **state)
 {
 	(void)state;
-	FAILS_AS(SL_SYS1(SYS_unshare, 0x1), unshare(0x1));
 	assert_int_equal(in_fork(separates_from_nobody, NULL), 0);
 	assert_true(sl_worker_is_running());
 }
@@ -60,7 +59,6 @@ static int enters_its_own(void *unused)
 static void test_hook_setns(void **state)
 {
 	(void)state;
-	FAILS_AS(SL_SYS2(SYS_setns, -1, 0), setns(-1, 0));
 	assert_int_equal(in_fork(enters_its_own, NULL), 0);
 }
 
@@ -141,13 +139,23 @@ static void close_range_with_unshare_of_one_thread_is_seen(void **state)
 	assert_int_equal(in_fork(closes_its_range, NULL), 0);
 }
 
+/* Last: a fork right after threads came and went may find ASan's own lock of threads taken. */
+static void errors_are_the_kernels(void **state)
+{
+	(void)state;
+	FAILS_AS(SL_SYS1(SYS_unshare, 0x1), unshare(0x1));
+	FAILS_AS(SL_SYS2(SYS_setns, -1, 0), setns(-1, 0));
+	assert_true(sl_worker_is_running());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hook_unshare),
-		cmocka_unit_test(test_hook_setns),
 		cmocka_unit_test(a_thread_with_a_table_of_its_own_is_not_watched),
 		cmocka_unit_test(close_range_with_unshare_of_one_thread_is_seen),
+		cmocka_unit_test(test_hook_setns),
+		cmocka_unit_test(test_hook_unshare),
+		cmocka_unit_test(errors_are_the_kernels),
 	};
 	return cmocka_run_group_tests(tests, doors_open, NULL);
 }
