@@ -126,21 +126,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-#ifdef SL_FUZZ_MAIN
-int main(int argc, char **argv)
-{
-	static uint8_t data[SL_FUZZ_TEXT_MAX];
-	for (int i = 1; i < argc; i++) {
-		FILE *file = fopen(argv[i], "rb");
-		if (!file) {
-			perror(argv[i]);
-			return 1;
-		}
-		size_t size = fread(data, 1, sizeof(data), file);
-		fclose(file);
-		LLVMFuzzerTestOneInput(data, size);
-	}
-	printf("%d inputs replayed\n", argc - 1);
-	return argc > 1 ? 0 : 1;
-}
-#endif
+#include "replay.h"

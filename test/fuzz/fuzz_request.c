@@ -35,18 +35,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-#ifdef SL_FUZZ_MAIN
-int main(int argc, char **argv)
-{
-	static uint8_t bytes[1 << 16];
-	for (int i = 1; i < argc; i++) {
-		FILE *file = fopen(argv[i], "rb");
-		if (!file)
-			return 1;
-		size_t n = fread(bytes, 1, sizeof(bytes), file);
-		fclose(file);
-		LLVMFuzzerTestOneInput(bytes, n);
-	}
-	return 0;
-}
-#endif
+#include "replay.h"
