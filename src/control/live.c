@@ -6,6 +6,7 @@
 #include "base/option.h"
 #include "base/options.h"
 #include "control/power.h"
+#include "control/reap.h"
 #include "control/request.h"
 #include "report/events.h"
 #include "report/json_write.h"
@@ -140,6 +141,8 @@ bool sl_live_power(bool on, uint32_t uid, struct sl_out *answer)
 uint64_t sl_live_turn(uint64_t now_ms)
 {
 	uint64_t next_ms = UINT64_MAX;
+	if (sl_reap_is_under_way())
+		return next_ms; /* it would put back what is taken back here; its own turns come soon */
 	for (size_t row = 0; row < sl_option_row_count; row++) {
 		if (until_ms[row] == 0)
 			continue;

@@ -115,6 +115,11 @@ static void count_pretended(void *context, const struct sl_suspect_view *view)
 	*(uint64_t *)context += view->rungs->is_pretended;
 }
 
+bool sl_reap_is_under_way(void)
+{
+	return changed != 0;
+}
+
 void sl_reap_abort(void)
 {
 	sl_options_copy(&sl_options, &before, changed);

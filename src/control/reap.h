@@ -26,6 +26,9 @@ bool sl_reap_begin(const struct sl_reap *reap, struct sl_out *answer);
 /* After a turn of the ladder: true: it is done, the options are as before, and `answer` has the JSON. */
 bool sl_reap_turn(uint64_t now_ms, struct sl_out *answer);
 
+/* Nobody else may change options meanwhile: they are put back as they were. */
+bool sl_reap_is_under_way(void);
+
 /* The worker ends: the options are as before. */
 void sl_reap_abort(void);
 

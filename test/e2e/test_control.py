@@ -143,6 +143,22 @@ def test_reap(asked, peer, action):
     assert program.end() == 0
 
 
+def test_a_time_that_ends_during_a_reap(asked):
+    """An action that was for a time ends by itself all the same."""
+    program, address = asked(options={"deadline": "1h", "action": "report"})
+    listener, port = map(int, program.ask("listen 127.0.0.1"))
+    with socket.create_connection(("127.0.0.1", port)):
+        pass
+    program.ask(f"accept {listener}")  # inbound: spared, so that the reap takes as long as it waits
+    waits = lambda: control.ask_json(address, "snapshot json")["totals"]["close_wait"] == 2
+    harness.wait_until(waits, "two connections in CLOSE_WAIT")
+    control.ask(address, "set action=neutralize for=1s")
+    assert control.ask_json(address, "reap older_than=100ms")["skipped"] == 1
+    program.event("reverted", key="action", new="report")
+    assert control.ask_json(address, "snapshot json")["options"]["action"] == "report"
+    assert program.end() == 0
+
+
 def test_reap_spares_what_the_ladder_spares(asked, peer):
     program, address = asked(options={"deadline": "1h", "action": "report", "only": f":{peer.port}"})
     with pytest.raises(control.Refused) as refused:
