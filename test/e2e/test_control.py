@@ -144,7 +144,7 @@ def test_reap(asked, peer, action):
 
 
 def test_a_time_that_ends_during_a_reap(asked):
-    """An action that was for a time ends by itself all the same."""
+    """What was changed for a time is as before all the same."""
     program, address = asked(options={"deadline": "1h", "action": "report"})
     listener, port = map(int, program.ask("listen 127.0.0.1"))
     with socket.create_connection(("127.0.0.1", port)):
@@ -152,10 +152,11 @@ def test_a_time_that_ends_during_a_reap(asked):
     program.ask(f"accept {listener}")  # inbound: spared, so that the reap takes as long as it waits
     waits = lambda: control.ask_json(address, "snapshot json")["totals"]["close_wait"] == 2
     harness.wait_until(waits, "two connections in CLOSE_WAIT")
-    control.ask(address, "set action=neutralize for=1s")
+    usual = control.ask_json(address, "snapshot json")["options"]["deadline"]
+    control.ask(address, "set deadline=10m for=1s")
     assert control.ask_json(address, "reap older_than=100ms")["skipped"] == 1
-    program.event("reverted", key="action", new="report")
-    assert control.ask_json(address, "snapshot json")["options"]["action"] == "report"
+    program.event("reverted", key="deadline", new=usual)
+    assert control.ask_json(address, "snapshot json")["options"]["deadline"] == usual
     assert program.end() == 0
 
 
