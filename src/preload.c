@@ -40,6 +40,7 @@
 #include "stack/loader.h"
 #include "stack/native.h"
 #include "watch/adopt.h"
+#include "watch/evidence.h"
 #include "watch/growth.h"
 #include "watch/suspects.h"
 #include "watch/worker.h"
@@ -145,6 +146,7 @@ static void in_child(void)
 	sl_pool_reset(&sl_worker_pool);
 	sl_suspects_forked();
 	sl_growth_forked();
+	sl_evidence_forked();
 	sl_java_forget();
 	sl_server_forked();
 	sl_signal_forked();

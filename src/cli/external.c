@@ -144,10 +144,8 @@ static void fill(struct sl_arena *arena, const struct sl_proc *proc,
 	list_sockets(arena, outside, s);
 	list_listeners(arena, outside, s);
 	sl_external_sum_peers(arena, outside, s);
-	/* Of all its connections together, as if one site had opened them. */
-	s->verdict = sl_verdict_of_process(
-		SL_VERDICT_OK,
-		sl_verdict_of_site(s->totals.close_wait + s->totals.dead, s->totals.stuck));
+	s->verdict =
+		sl_verdict_from_outside(s->totals.close_wait + s->totals.dead, s->totals.stuck);
 }
 
 int sl_external_take(struct sl_arena *arena, const struct sl_proc *proc, const char *why,

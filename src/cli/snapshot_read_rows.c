@@ -108,6 +108,11 @@ static void read_site(struct sl_json_get *get, json_t *row, struct sl_snapshot_s
 	site->intended = sl_json_get_count(get, row, "intended");
 	site->name = sl_json_get_text(get, row, "name");
 	site->oldest_close_wait_ms = sl_json_get_known(get, row, "oldest_close_wait_ms");
+	site->piled = sl_json_get_count(get, row, "piled");
+	site->growth_per_min = sl_json_get_known(get, row, "growth_per_min");
+	site->open_growth_per_min = sl_json_get_known(get, row, "open_growth_per_min");
+	site->half_life_ms = sl_json_get_known(get, row, "half_life_ms");
+	site->late_ms_p50 = sl_json_get_known(get, row, "late_ms_p50");
 	site->threads = sl_json_get_texts(get, row, "threads", &site->thread_names);
 	site->thread_count = sl_json_get_count(get, row, "thread_count");
 	site->frames_cut = sl_json_get_bool(get, row, "frames_cut");

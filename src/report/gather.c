@@ -155,6 +155,7 @@ void sl_gather(struct sl_arena *arena, enum sl_trigger trigger, const struct sl_
 	sl_limits_read(&from.limits);
 	snapshot->trigger = trigger;
 	snapshot->deadline_ms = deadline_ms;
+	snapshot->settled_ms = SL_VERDICT_SETTLED_DEADLINES * deadline_ms;
 	snapshot->taken_wall_ms = sl_clock_wall_ms();
 	snapshot->pressure_error = pressure->error;
 	if (pressure->error)

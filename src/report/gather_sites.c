@@ -7,6 +7,7 @@
 #include "report/blame_text.h"
 #include "report/gather.h"
 #include "stack/blame.h"
+#include "watch/evidence.h"
 
 #include "base/poison.h"
 
@@ -76,6 +77,25 @@ static void name_blame(struct sl_arena *arena, const struct sl_site_frames *name
 		site->blame_where = printed(arena, &out);
 }
 
+static int64_t known_or_not(int64_t value)
+{
+	return value == SL_TREND_UNKNOWN ? SL_UNKNOWN : value;
+}
+
+static void judge(const struct sl_gathering *from, struct sl_snapshot_site *site)
+{
+	struct sl_evidence evidence;
+	struct sl_trend trend;
+	sl_evidence_of_site(site->id, &evidence);
+	sl_evidence_trend(site->id, from->now_ms, site->open, &trend);
+	site->verdict = sl_verdict_of_site(&evidence);
+	site->piled = evidence.piled;
+	site->growth_per_min = known_or_not(trend.waiting_per_min);
+	site->open_growth_per_min = known_or_not(trend.open_per_min);
+	site->half_life_ms = known_or_not(trend.half_life_ms);
+	site->late_ms_p50 = known_or_not(trend.late_ms_p50);
+}
+
 static void describe(const struct sl_gathering *from, struct sl_snapshot_site *site,
                      const uint32_t directions[SL_DIRECTION_COUNT])
 {
@@ -94,10 +114,7 @@ static void describe(const struct sl_gathering *from, struct sl_snapshot_site *s
 	                          ? SL_DIRECTION_IN
 	                  : directions[SL_DIRECTION_OUT] ? SL_DIRECTION_OUT
 	                                                 : SL_DIRECTION_UNKNOWN;
-	/* What we have ended would be stuck now; what is intended never will be. */
-	uint64_t waiting =
-		site->close_wait > site->intended ? site->close_wait - site->intended : 0;
-	site->verdict = sl_verdict_of_site(waiting, site->stuck + site->reclaimed);
+	judge(from, site);
 	site->frames = named ? named->frames : NULL;
 	site->frame_count = named ? named->count : 0;
 	site->blame_frame = named ? named->blame : SL_BLAME_NONE;
@@ -121,6 +138,7 @@ void sl_gather_sites(const struct sl_gathering *from, struct sl_snapshot *snapsh
 	snapshot->sites_cut = (uint32_t)sl_sites_dropped();
 	if (!sites || !directions)
 		return;
+	sl_evidence_take();
 	for (uint32_t id = 0; id < ids; id++) {
 		sites[id].id = id;
 		sites[id].oldest_close_wait_ms = SL_UNKNOWN;
@@ -135,10 +153,11 @@ void sl_gather_sites(const struct sl_gathering *from, struct sl_snapshot *snapsh
 		if (!is_listed(&sites[id]))
 			continue;
 		describe(from, &sites[id], directions[id]);
-		snapshot->verdict = sl_verdict_of_process(snapshot->verdict, sites[id].verdict);
 		sites[n++] = sites[id];
 	}
 	sl_sort(sites, n, sizeof(*sites), worse);
+	for (uint32_t i = 0; i < n; i++)
+		snapshot->verdict = sl_verdict_of_process(snapshot->verdict, sites[i].verdict);
 	snapshot->sites = sites;
 	snapshot->site_count = n;
 }

@@ -198,6 +198,11 @@ static void put_site(struct sl_json *json, const struct sl_snapshot_site *site)
 	sl_json_unsigned(json, "intended", site->intended);
 	sl_json_text(json, "name", site->name);
 	sl_json_known(json, "oldest_close_wait_ms", site->oldest_close_wait_ms);
+	sl_json_unsigned(json, "piled", site->piled);
+	sl_json_known(json, "growth_per_min", site->growth_per_min);
+	sl_json_known(json, "open_growth_per_min", site->open_growth_per_min);
+	sl_json_known(json, "half_life_ms", site->half_life_ms);
+	sl_json_known(json, "late_ms_p50", site->late_ms_p50);
 	put_causes(json, site);
 	put_texts(json, "threads", site->threads, site->thread_names);
 	sl_json_unsigned(json, "thread_count", site->thread_count);

@@ -79,6 +79,11 @@ struct sl_snapshot_site {
 	uint64_t intended;  /* CLOSE_WAIT or dead, and meant to be: never stuck */
 	const char *name;   /* that the program gave to all that are open; NULL: none, or not all */
 	int64_t oldest_close_wait_ms; /* SL_UNKNOWN: none in CLOSE_WAIT */
+	uint64_t piled; /* settled ones, opened although another lay there: see watch/verdict.h */
+	int64_t growth_per_min; /* CLOSE_WAIT and dead-but-open, a minute; SL_UNKNOWN until two samples exist */
+	int64_t open_growth_per_min;
+	int64_t half_life_ms; /* after which the program has closed half of them; SL_UNKNOWN: closes none */
+	int64_t late_ms_p50; /* from the peer's FIN to the program's own, late close; SL_UNKNOWN: never seen */
 	uint64_t causes[SL_CAUSE_COUNT];
 	const char *const *threads;           /* at most 8 names */
 	uint32_t thread_names;                /* how many of them */
@@ -122,6 +127,8 @@ struct sl_snapshot {
 	enum sl_trigger trigger;
 	uint64_t taken_wall_ms;
 	uint64_t deadline_ms; /* the quiet time that made `stuck` */
+	uint64_t
+		settled_ms; /* ... and the one from which it is no longer merely slow; 0: not known */
 
 	struct {
 		int pid;

@@ -269,6 +269,10 @@ void sl_text_done_now(struct sl_out *out, const struct sl_snapshot *s, bool colo
 		put_restart(&line, s);
 	} else if (s->verdict == SL_VERDICT_LEAK || s->pressure) {
 		put_remedy(&line, s);
+	} else if (s->verdict == SL_VERDICT_POOL) {
+		sl_out_text(&line.out, "nothing to do: a pool finds out when it is used again");
+	} else if (s->verdict == SL_VERDICT_OK && s->totals.stuck) {
+		sl_out_text(&line.out, "nothing to do: the program closes them itself");
 	} else {
 		sl_out_text(&line.out, "ask for another report later, to see whether they stay and "
 		                       "grow in number");

@@ -171,6 +171,39 @@ static void put_growth(struct sl_text_line *line, int64_t growth_per_min, bool i
 		sl_out_text(&line->out, growth_per_min > 0 ? ", growing" : ", shrinking");
 }
 
+/* Why it is not called a leak. */
+static void put_reason(struct sl_text_line *line, const struct sl_snapshot *s)
+{
+	const struct sl_snapshot_site *worst = sl_text_head_guilty(s);
+	switch (s->verdict) {
+	case SL_VERDICT_OK:
+		sl_out_text(&line->out, ", closed late");
+		break;
+	case SL_VERDICT_POOL:
+		sl_out_text(&line->out, ", idle in a pool");
+		break;
+	case SL_VERDICT_BURST:
+		sl_out_text(&line->out, ", opened together, none since");
+		break;
+	case SL_VERDICT_UNKNOWN:
+		if (s->no_sites || !worst) {
+			sl_out_text(&line->out, "; what they come to cannot be told from outside");
+		} else if (worst->stuck < SL_VERDICT_LEAK_MIN ||
+		           s->totals.stuck < SL_VERDICT_LEAK_MIN) {
+			sl_out_text(&line->out, ", under ");
+			sl_out_unsigned(&line->out, SL_VERDICT_LEAK_MIN);
+			sl_out_text(&line->out, " at each site");
+		} else if (s->settled_ms) {
+			sl_out_text(&line->out, ", judged once quiet for ");
+			sl_text_exact(&line->out, s->settled_ms);
+		}
+		break;
+	case SL_VERDICT_LEAK:
+	case SL_VERDICT_COUNT:
+		break;
+	}
+}
+
 static void add_ended(struct sl_text_line *line, uint64_t reclaimed)
 {
 	struct sl_text_line clause;
@@ -206,11 +239,7 @@ void sl_text_head_verdict(struct sl_out *out, const struct sl_snapshot *s, bool 
 	if (s->totals.stuck) {
 		sl_out_text(&line.out, ": ");
 		put_stuck(&line, s);
-		if (s->verdict == SL_VERDICT_UNKNOWN) {
-			sl_out_text(&line.out, ", under ");
-			sl_out_unsigned(&line.out, SL_VERDICT_LEAK_MIN);
-			sl_out_text(&line.out, " at each site");
-		}
+		put_reason(&line, s);
 		add_ended(&line, reclaimed);
 		if (!sl_text_line_add_duration(&line, ", the oldest for ",
 		                               s->totals.oldest_stuck_ms, ""))

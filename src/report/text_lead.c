@@ -166,6 +166,41 @@ static void put_not_seen(struct sl_out *out, const struct sl_snapshot *s, bool c
 	sl_text_line_end(&line, out);
 }
 
+/* What stands before "close ... at": by what they are. */
+static void put_advice(struct sl_text_line *line, const struct sl_snapshot_site *site)
+{
+	switch (site->verdict) {
+	case SL_SITE_POOL: /* see put_pool_advice() */
+	case SL_SITE_LEAK:
+		return;
+	case SL_SITE_SLOW:
+		sl_out_text(&line->out, "none needed; sooner: ");
+		return;
+	case SL_SITE_OK:
+	case SL_SITE_BURST:
+	case SL_SITE_UNKNOWN:
+	case SL_SITE_VERDICT_COUNT:
+		sl_out_text(&line->out, "if they stay: ");
+		return;
+	}
+}
+
+/* A pool that drops idle connections before the peer does never has a dead one. */
+static void put_pool_advice(struct sl_text_line *line, const struct sl_snapshot *s,
+                            const struct sl_snapshot_site *site)
+{
+	const char *where = site->blame_where ? site->blame_where : site->blame;
+	sl_out_text(&line->out, "have the pool drop idle ones");
+	if (s->peer_count)
+		(void)sl_text_line_add_duration(line, " within ",
+		                                s->peers[0].idle_before_fin_ms_p50, "");
+	sl_out_text(&line->out, ", before the peer does");
+	if (where) {
+		sl_out_text(&line->out, "; from ");
+		sl_text_line_name(line, where, sl_text_line_left(line, NULL));
+	}
+}
+
 static void put_fix(struct sl_out *out, const struct sl_snapshot *s, bool colour)
 {
 	const struct sl_snapshot_site *site = sl_text_head_guilty(s);
@@ -181,13 +216,14 @@ static void put_fix(struct sl_out *out, const struct sl_snapshot *s, bool colour
 	} else if (site && !site->blame && site->frame_count) {
 		sl_out_text(&line.out,
 		            "not known: name the application's packages or modules with app=");
+	} else if (site && site->verdict == SL_SITE_POOL) {
+		put_pool_advice(&line, s, site);
 	} else if (!site || !site->blame) {
 		sl_out_text(&line.out, "not known: opened before the preload, or no stack could be "
 		                       "walked (stacks=, libunwind)");
 	} else {
 		const char *where = site->blame_where ? site->blame_where : site->blame;
-		if (s->verdict != SL_VERDICT_LEAK)
-			sl_out_text(&line.out, "if they stay: ");
+		put_advice(&line, site);
 		if (site->direction == SL_DIRECTION_IN)
 			sl_out_text(&line.out, "close the connection accepted at ");
 		else if (site->kind == SL_STACK_JAVA)

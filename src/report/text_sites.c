@@ -18,7 +18,7 @@ static void put_counted(struct sl_out *out, const char *before, uint64_t count, 
 
 static enum sl_text_paint paint_of(enum sl_site_verdict verdict)
 {
-	if (verdict == SL_SITE_OK)
+	if (verdict == SL_SITE_OK || verdict == SL_SITE_SLOW)
 		return SL_PAINT_GOOD;
 	return verdict == SL_SITE_LEAK ? SL_PAINT_BAD : SL_PAINT_DOUBT;
 }
@@ -84,6 +84,39 @@ static void put_lifetime(struct sl_out *out, const struct sl_snapshot_site *site
 	put_counted(out, "closed ", site->closed, ", ");
 	put_counted(out, "retracted ", site->retracted, ", ");
 	put_counted(out, "regretted ", site->regretted, "\n");
+}
+
+static void put_rate(struct sl_out *out, const char *before, int64_t per_min, const char *after)
+{
+	sl_out_text(out, before);
+	sl_out_text(out, per_min > 0 ? "+" : "");
+	sl_out_signed(out, per_min);
+	sl_out_text(out, after);
+}
+
+/* "  trend    +30 a minute (open +31); the program has closed half of them after 12m" */
+static void put_trend(struct sl_out *out, const struct sl_snapshot_site *site)
+{
+	if (site->growth_per_min == SL_UNKNOWN)
+		return;
+	put_rate(out, "  trend    ", site->growth_per_min, " a minute");
+	if (site->open_growth_per_min != SL_UNKNOWN)
+		put_rate(out, " (open ", site->open_growth_per_min, ")");
+	if (site->half_life_ms != SL_UNKNOWN && site->half_life_ms >= 0) {
+		sl_out_text(out, "; the program closes half of them within ");
+		sl_out_duration(out, (uint64_t)site->half_life_ms);
+	}
+	sl_out_char(out, '\n');
+}
+
+/* What the program does close late, it closes so late. */
+static void put_late(struct sl_out *out, const struct sl_snapshot_site *site)
+{
+	if (site->late_ms_p50 == SL_UNKNOWN || site->late_ms_p50 < 0)
+		return;
+	sl_out_text(out, "  late     closed ");
+	sl_out_duration(out, (uint64_t)site->late_ms_p50);
+	put_counted(out, " after the peer (median of ", site->retracted, ")\n");
 }
 
 static void put_threads(struct sl_out *out, const struct sl_snapshot_site *site)
@@ -171,6 +204,8 @@ void sl_text_sites_full(struct sl_out *out, const struct sl_snapshot *s, bool co
 		put_causes(out, site);
 		put_done(out, site);
 		put_lifetime(out, site);
+		put_trend(out, site);
+		put_late(out, site);
 		put_threads(out, site);
 		put_full_stack(out, site, colour);
 	}

@@ -18,6 +18,7 @@
 #include "stack/java.h"
 #include "stack/names.h"
 #include "watch/adopt.h"
+#include "watch/evidence.h"
 #include "watch/growth.h"
 #include "watch/sweep.h"
 
@@ -77,6 +78,7 @@ static void after_sweep(uint64_t now_ms)
 	sl_totals_publish(now_ms);
 	sl_java_look();
 	sl_growth_sample(now_ms);
+	sl_evidence_sample(now_ms);
 	if (open_fds >= 0)
 		sl_growth_sample_fds(now_ms, (uint32_t)open_fds);
 	sl_warnings_look(now_ms, open_fds);

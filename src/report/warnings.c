@@ -7,6 +7,7 @@
 #include "base/out.h"
 #include "ledger/fdtable.h"
 #include "ledger/peers.h"
+#include "watch/evidence.h"
 #include "watch/limits.h"
 #include "watch/suspects.h"
 
@@ -75,14 +76,15 @@ static void warn_step(const char *subject, unsigned percent, uint64_t used, uint
 	sl_log(text, NULL);
 }
 
-static void warn_stuck(uint64_t stuck)
+static void warn_stuck(uint64_t stuck, bool has_leak)
 {
 	char number[24];
 	struct sl_out out;
 	sl_out_init(&out, number, sizeof(number) - 1, NULL, NULL);
 	sl_out_unsigned(&out, stuck);
 	number[out.length] = 0;
-	sl_log(number, " connections are stuck: the peer has closed, this process has not", NULL);
+	sl_log(number, " connections are stuck: the peer has closed, this process has not",
+	       has_leak ? "; they pile up: a leak" : "", NULL);
 }
 
 /* Outbound, a connection holds a port of its own. One with two descriptors counts twice: rather early than late. */
@@ -146,9 +148,11 @@ void sl_warnings_look(uint64_t now_ms, int64_t fds)
 		return;
 	uint64_t first =
 		sl_options.warn_at == SL_AUTO ? SL_STUCK_FIRST : (uint64_t)sl_options.warn_at;
-	uint64_t stuck = sl_suspects_stuck();
+	bool has_leak;
+	/* The idle connections of a pool are nothing to wake anybody for. */
+	uint64_t stuck = sl_evidence_stuck_in_doubt(&has_leak);
 	if (sl_warnings_doubling(&next_stuck, first, stuck))
-		warn_stuck(stuck);
+		warn_stuck(stuck, has_leak);
 	if (sl_options.warn_at != SL_AUTO ||
 	    (looked_at_ms != 0 && now_ms - looked_at_ms < SL_LOOK_GAP_MS))
 		return;

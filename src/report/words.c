@@ -15,8 +15,8 @@
 const char *sl_words_verdict(enum sl_verdict verdict)
 {
 	static const char *const words[SL_VERDICT_COUNT] = {
-		[SL_VERDICT_OK] = "OK",
-		[SL_VERDICT_UNKNOWN] = "UNKNOWN",
+		[SL_VERDICT_OK] = "OK",       [SL_VERDICT_POOL] = "POOL",
+		[SL_VERDICT_BURST] = "BURST", [SL_VERDICT_UNKNOWN] = "UNKNOWN",
 		[SL_VERDICT_LEAK] = "LEAK",
 	};
 	return WORD(words, verdict);
@@ -25,9 +25,8 @@ const char *sl_words_verdict(enum sl_verdict verdict)
 const char *sl_words_site_verdict(enum sl_site_verdict verdict)
 {
 	static const char *const words[SL_SITE_VERDICT_COUNT] = {
-		[SL_SITE_OK] = "ok",
-		[SL_SITE_UNKNOWN] = "unknown",
-		[SL_SITE_LEAK] = "leak",
+		[SL_SITE_OK] = "ok",       [SL_SITE_SLOW] = "slow",       [SL_SITE_POOL] = "pool",
+		[SL_SITE_BURST] = "burst", [SL_SITE_UNKNOWN] = "unknown", [SL_SITE_LEAK] = "leak",
 	};
 	return WORD(words, verdict);
 }

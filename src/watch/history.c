@@ -26,3 +26,12 @@ bool sl_history_per_min(const struct sl_history *history, uint64_t now_ms, uint3
 	*per_min = ((int64_t)value - (int64_t)history->value[oldest]) * 60000 / (int64_t)span_ms;
 	return true;
 }
+
+uint64_t sl_history_mean(const struct sl_history *history)
+{
+	uint32_t kept = history->count < SL_HISTORY_SAMPLES ? history->count : SL_HISTORY_SAMPLES;
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < kept; i++)
+		sum += history->value[i];
+	return kept ? sum / kept : 0;
+}

@@ -25,4 +25,7 @@ void sl_history_add(struct sl_history *history, uint64_t now_ms, uint32_t value)
 bool sl_history_per_min(const struct sl_history *history, uint64_t now_ms, uint32_t value,
                         int64_t *per_min);
 
+/* The mean of the kept samples; 0: none. */
+uint64_t sl_history_mean(const struct sl_history *history);
+
 #endif

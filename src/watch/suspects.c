@@ -5,6 +5,7 @@
 
 #include "base/options.h"
 #include "ledger/sites.h"
+#include "watch/fates.h"
 
 #include "watch/table.h"
 
@@ -150,6 +151,9 @@ static void count_retracted(const struct sl_suspect *suspect)
 	retracted++;
 	if (site)
 		site->retracted++;
+	sl_fates_retracted(&suspect->record, suspect->met_at_ms > suspect->fin_at_ms
+	                                             ? suspect->met_at_ms - suspect->fin_at_ms
+	                                             : 0);
 }
 
 /* The action clock: a sweep that comes late, for the process was stopped, adds two intervals at most (SIGSTOP, the freezer, a
@@ -287,6 +291,8 @@ static void view_of(struct sl_suspect *suspect, struct sl_suspect_view *view)
 		.cookie = suspect->cookie,
 		.action_quiet_ms = suspect->action_quiet_ms,
 		.bytes_sent = suspect->bytes_sent,
+		.fin_at_ms = suspect->fin_at_ms,
+		.idle_before_fin_ms = suspect->idle_before_fin_ms,
 		.has_unread = suspect->unread_bytes > 0 && !suspect->unread_is_close_notify,
 		.has_unsent = suspect->has_unsent,
 		.judgement = suspect->judgement,
@@ -320,6 +326,18 @@ static void tell_gone(struct sl_suspect *suspect)
 		gone_fn(NULL, &view);
 }
 
+/* It is gone: by the program's doing, or by ours. */
+static void note_fate(const struct sl_suspect *suspect)
+{
+	if (suspect->rungs.is_reclaimed) {
+		sl_fates_ended(&suspect->record, suspect->fin_at_ms);
+		return;
+	}
+	if (suspect->is_stuck)
+		count_retracted(suspect);
+	sl_fates_closed(&suspect->record);
+}
+
 void sl_suspects_end(void)
 {
 	struct sl_suspect *suspect, *next;
@@ -331,8 +349,7 @@ void sl_suspects_end(void)
 			close_wait += suspect->is_close_wait;
 			continue;
 		}
-		if (suspect->is_stuck && !suspect->rungs.is_reclaimed)
-			count_retracted(suspect);
+		note_fate(suspect);
 		tell_gone(suspect);
 		HASH_DEL(suspects, suspect);
 		sl_pool_free(&sl_worker_pool, suspect, sizeof(*suspect));
@@ -374,4 +391,5 @@ void sl_suspects_forked(void)
 	suspects = NULL;
 	stuck = close_wait = 0;
 	retracted = dropped = 0;
+	sl_fates_forked();
 }

@@ -41,7 +41,9 @@ struct sl_suspect_view {
 	uint64_t cookie;
 	uint64_t action_quiet_ms; /* quiet time on the action clock */
 	uint64_t bytes_sent;
-	bool has_unread; /* but for a lone close_notify */
+	uint64_t fin_at_ms;
+	int64_t idle_before_fin_ms; /* -1: not known */
+	bool has_unread;            /* but for a lone close_notify */
 	bool has_unsent;
 	struct sl_judgement judgement;
 	struct sl_suspect_rungs *rungs;
@@ -89,7 +91,7 @@ uint32_t sl_suspects_close_wait(void);
 uint64_t sl_suspects_retracted(void); /* since start */
 uint64_t sl_suspects_dropped(void);
 
-/* In a forked child, before its worker starts. */
+/* In a forked child, before its worker starts: what became of earlier ones (watch/fates.h) is forgotten as well. */
 void sl_suspects_forked(void);
 
 #endif

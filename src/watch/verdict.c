@@ -2,20 +2,50 @@
 
 #include "base/poison.h"
 
-enum sl_site_verdict sl_verdict_of_site(uint64_t close_wait, uint64_t stuck)
+/* Each one that a pool opens while others lie there takes the place of one that it has just found to be gone. */
+static bool has_piled_up(const struct sl_evidence *e)
 {
-	if (stuck >= SL_VERDICT_LEAK_MIN)
+	return e->piled >= SL_VERDICT_LEAK_MIN &&
+	       (e->piled >= e->replaced + SL_VERDICT_LEAK_MIN || e->records >= SL_VERDICT_RECORDS);
+}
+
+static bool is_of_a_pool(const struct sl_evidence *e)
+{
+	return 2 * e->reused > e->waiting;
+}
+
+static bool are_too_many(const struct sl_evidence *e)
+{
+	uint64_t least = is_of_a_pool(e) ? 4 * SL_VERDICT_MANY : SL_VERDICT_MANY;
+	return e->settled >= least && e->settled >= 2 * e->retracted;
+}
+
+enum sl_site_verdict sl_verdict_of_site(const struct sl_evidence *e)
+{
+	if (has_piled_up(e) || are_too_many(e))
 		return SL_SITE_LEAK;
-	if (stuck > 0 || close_wait >= SL_VERDICT_LEAK_MIN)
-		return SL_SITE_UNKNOWN;
-	return SL_SITE_OK;
+	if (e->stuck == 0)
+		return e->waiting >= SL_VERDICT_LEAK_MIN ? SL_SITE_UNKNOWN : SL_SITE_OK;
+	bool is_followed = e->following >= SL_VERDICT_LEAK_MIN;
+	if ((is_of_a_pool(e) && !is_followed) || (e->piled > 0 && 2 * e->replaced >= e->piled))
+		return SL_SITE_POOL;
+	if (e->retracted >= SL_VERDICT_SLOW_MIN && e->retracted >= e->settled)
+		return SL_SITE_SLOW;
+	if (e->stuck >= SL_VERDICT_LEAK_MIN && !is_followed)
+		return SL_SITE_BURST;
+	return SL_SITE_UNKNOWN;
 }
 
 static enum sl_verdict verdict_from_site(enum sl_site_verdict site)
 {
 	switch (site) {
 	case SL_SITE_OK:
+	case SL_SITE_SLOW:
 		return SL_VERDICT_OK;
+	case SL_SITE_POOL:
+		return SL_VERDICT_POOL;
+	case SL_SITE_BURST:
+		return SL_VERDICT_BURST;
 	case SL_SITE_LEAK:
 		return SL_VERDICT_LEAK;
 	case SL_SITE_UNKNOWN:
@@ -28,5 +58,12 @@ static enum sl_verdict verdict_from_site(enum sl_site_verdict site)
 enum sl_verdict sl_verdict_of_process(enum sl_verdict so_far, enum sl_site_verdict site)
 {
 	enum sl_verdict verdict = verdict_from_site(site);
-	return verdict > so_far ? verdict : so_far;
+	return so_far == SL_VERDICT_OK || verdict == SL_VERDICT_LEAK ? verdict : so_far;
+}
+
+enum sl_verdict sl_verdict_from_outside(uint64_t waiting, uint64_t stuck)
+{
+	if (stuck >= SL_VERDICT_MANY)
+		return SL_VERDICT_LEAK;
+	return stuck > 0 || waiting >= SL_VERDICT_LEAK_MIN ? SL_VERDICT_UNKNOWN : SL_VERDICT_OK;
 }

@@ -9,6 +9,7 @@ import tempfile
 import harness
 
 SOCKLEAK = harness.BUILD / "sockleak"
+APART_MS = 300  # more than a quarter of the deadline that the tests use: what opens then has one lying behind it
 FINE, FOUND, USAGE, NO_PROCESS, DENIED, NO_LIBRARY, CANNOT_RUN, NOT_FOUND = 0, 1, 2, 3, 4, 5, 126, 127
 NOBODY = 65534
 
@@ -71,6 +72,26 @@ def close_wait(program, peer, count):
     states = lambda: [state for state, _, _ in harness.ss_sockets(program.pid)]
     harness.wait_until(lambda: states().count("CLOSE_WAIT") >= count, states)
     return fds
+
+
+def leak(program, peer, count):
+    """The same as close_wait(), the way a leak does it: most are opened while one lies there for long."""
+    fds = close_wait(program, peer, 1)
+    last = lambda: parsed("report", program.pid)["sites"][0]["oldest_close_wait_ms"] or 0
+    harness.wait_until(lambda: last() > APART_MS, "the first to lie there")
+    return fds + close_wait(program, peer, count - 1)
+
+
+def judged(program, verdict="LEAK"):
+    """The report of a process that has this verdict."""
+    found = {}
+
+    def is_judged():
+        found.update(parsed("report", program.pid))
+        return found["verdict"] == verdict
+
+    harness.wait_until(is_judged, lambda: f"{verdict}, which is {found.get('verdict')}")
+    return found
 
 
 def states_of(pid, network=None):

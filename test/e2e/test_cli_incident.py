@@ -15,11 +15,12 @@ def test_the_incident_in_six_commands(start, networks, tmp_path):
     # sockleak run: the JVM becomes the process that was started.
     options = f"deadline=1s interval=250ms grace=500ms dir={tmp_path}/ctl"
     java = start([cli.SOCKLEAK, "run", "-o", options, "--",
-                  *services.java("LeakyClient", f"http://{services.PLACE}/", REQUESTS, 0, "main")], network=network,
+                  *services.java("LeakyClient", f"http://{services.PLACE}/", REQUESTS, 200, "main")], network=network,
                  library=False)
     assert java.line() == f"done {REQUESTS} failed 0", java.stderr()
     stuck = lambda: cli.parsed("report", java.pid)["totals"]["stuck"] == REQUESTS
     harness.wait_until(stuck, "all to be stuck")
+    cli.judged(java)
 
     row = {row["pid"]: row for row in cli.parsed("list")}[java.pid]
     assert (row["name"], row["stuck"], row["verdict"]) == ("java LeakyClient", REQUESTS, "LEAK")

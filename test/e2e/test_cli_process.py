@@ -39,9 +39,8 @@ def assert_as_ss(snapshot, network=None):
 
 def test_with_the_library_it_is_the_librarys_report(puppet, peer):
     program = puppet(options={"detail": 0})
-    cli.close_wait(program, peer, 11)
-    harness.wait_until(lambda: cli.parsed("report", program.pid)["totals"]["stuck"] == 11, "eleven to be stuck")
-    snapshot = cli.parsed("report", program.pid)
+    cli.leak(program, peer, 11)
+    snapshot = cli.judged(program)
     harness.check_snapshot(snapshot)
     assert (snapshot["mode"], snapshot["trigger"], snapshot["verdict"]) == ("preload", "command", "LEAK")
     assert re.fullmatch(r"do_connect \(commands\.h:\d+\)", snapshot["sites"][0]["blame"])

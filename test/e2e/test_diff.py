@@ -2,6 +2,7 @@
 
 import json
 
+import cli
 import harness
 import pytest
 import snapshots
@@ -66,10 +67,9 @@ def test_fifteen_thousand_sockets(tmp_path):
 
 def test_a_live_process_in_every_format(puppet, peer, tmp_path):
     program = puppet(options={"deadline": "100ms", "detail": 1})
-    for _ in range(12):
-        program.ask(f"connect 127.0.0.1 {peer.port}")
-        peer.accept()[0].close()
-    harness.wait_until(lambda: program.report()["totals"]["stuck"] == 12, "twelve stuck connections")
+    cli.leak(program, peer, 12)
+    cli.judged(program)
+    program.report()
     program.json_path.unlink()
     for form in FORMATS:
         shown = snapshots.command("report", "--format", form, program.pid)

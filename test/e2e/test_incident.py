@@ -50,7 +50,8 @@ def run_incident(start, networks, numbers):
 
     harness.wait_until(sockets_when_closed, "the kernel to see every FIN")
     snapshot = victim.report_until(
-        lambda s: s["totals"]["stuck"] >= sum(closed), "every CLOSE_WAIT to be stuck"
+        lambda s: s["totals"]["stuck"] >= sum(closed) and (s["verdict"] == "LEAK" or sum(closed) < 1000),
+        "every CLOSE_WAIT to be stuck",
     )
     sockets = harness.ss_sockets(victim.pid, network)
     return network, victim, snapshot, sockets, dict(zip(PLACES, map(int, ports)))
@@ -71,7 +72,8 @@ def test_every_number_is_what_ss_says(start, networks, numbers):
     assert totals["closed"] == 0
     assert totals["close_wait"] == totals["stuck"] == closed
     assert totals["adopted"] == totals["dropped"] == totals["retracted"] == 0
-    assert snapshot["verdict"] == "LEAK"
+    # All at once: only so many cannot be a pool's.
+    assert snapshot["verdict"] == ("LEAK" if closed > 1000 else "BURST")
     assert snapshot["trigger"] == "signal"
     assert snapshot["mode"] == "preload"
 
@@ -116,7 +118,7 @@ def check_text(victim, snapshot):
     totals = snapshot["totals"]
     lines = victim.full_reports("signal")[-1]
     assert all(len(line) <= 100 for line in lines)
-    at = next(i for i, line in enumerate(lines) if line.startswith("LEAK"))
+    at = next(i for i, line in enumerate(lines) if line.startswith(snapshot["verdict"]))
     assert f"{totals['stuck']} of {totals['close_wait']} CLOSE_WAIT stuck" in lines[at]
     labels = [line.split("  ")[0] for line in lines[at + 1 : at + 8]]
     assert labels == ["WHERE", "TO", "RUNS OUT", "DONE", "NOT SEEN", "NOW", "FIX"]

@@ -91,9 +91,71 @@ static void test_unknown_says_why(void **state)
 	assert_string_equal(line_of(&s, "UNKNOWN"),
 	                    "UNKNOWN: 20 open, 14 CLOSE_WAIT, 3 dead-but-open, none "
 	                    "quiet for the deadline of 1500ms yet");
+	struct sl_snapshot_site one = s.sites[0];
+	one.verdict = SL_SITE_UNKNOWN;
+	s.sites = &one;
+	s.site_count = 1;
 	assert_string_equal(line_of(&s, "FIX"),
 	                    "FIX       if they stay: close the client or its response at "
 	                    "LeakyClient.java:11");
+}
+
+/* Each verdict on its own: what it is called, what there is to do now, and later. */
+static void test_each_verdict_has_its_advice(void **state)
+{
+	(void)state;
+	struct sl_snapshot s = sample_rich();
+	struct sl_snapshot_site one = s.sites[0];
+	struct sl_snapshot_peer peer = s.peers[0];
+	s.sites = &one;
+	s.peers = &peer;
+	s.site_count = s.peer_count = 1;
+	s.totals.close_wait = s.totals.stuck = 20;
+	s.totals.dead = s.totals.dead_stuck = s.totals.backlog = 0;
+	s.totals.oldest_stuck_ms = 130000;
+	s.totals.began_after_ms = SL_UNKNOWN;
+	s.pressure = NULL;
+	s.verdict = SL_VERDICT_POOL;
+	one.verdict = SL_SITE_POOL;
+	peer.idle_before_fin_ms_p50 = 15000;
+	assert_string_equal(line_of(&s, "POOL"),
+	                    "POOL: 20 of 20 CLOSE_WAIT stuck, idle in a pool, the oldest for 2min");
+	assert_string_equal(line_of(&s, "NOW"),
+	                    "NOW       nothing to do: a pool finds out when it is used again");
+	assert_string_equal(line_of(&s, "FIX"),
+	                    "FIX       have the pool drop idle ones within 15.0s, before the "
+	                    "peer does; from LeakyClient.java:11");
+	s.verdict = SL_VERDICT_BURST;
+	one.verdict = SL_SITE_BURST;
+	assert_string_equal(line_of(&s, "BURST"),
+	                    "BURST: 20 of 20 CLOSE_WAIT stuck, opened together, none since, the "
+	                    "oldest for 2min");
+	assert_string_equal(line_of(&s, "NOW"),
+	                    "NOW       ask for another report later, to see whether they stay and "
+	                    "grow in number");
+	assert_string_equal(line_of(&s, "FIX"),
+	                    "FIX       if they stay: close the client or its response at "
+	                    "LeakyClient.java:11");
+	s.verdict = SL_VERDICT_OK;
+	one.verdict = SL_SITE_SLOW;
+	assert_string_equal(line_of(&s, "OK"),
+	                    "OK: 20 of 20 CLOSE_WAIT stuck, closed late, the oldest for 2min");
+	assert_string_equal(line_of(&s, "NOW"),
+	                    "NOW       nothing to do: the program closes them itself");
+	assert_string_equal(line_of(&s, "FIX"),
+	                    "FIX       none needed; sooner: close the client or its response at "
+	                    "LeakyClient.java:11");
+	s.verdict = SL_VERDICT_UNKNOWN;
+	one.verdict = SL_SITE_UNKNOWN;
+	s.settled_ms = 180000;
+	assert_string_equal(line_of(&s, "UNKNOWN"),
+	                    "UNKNOWN: 20 of 20 CLOSE_WAIT stuck, judged once quiet for 180s, the "
+	                    "oldest for 2min");
+	s.site_count = 0;
+	s.no_sites = "the process lacks the library";
+	assert_string_equal(line_of(&s, "UNKNOWN"),
+	                    "UNKNOWN: 20 of 20 CLOSE_WAIT stuck; what they come to cannot be told "
+	                    "from outside, oldest 2min");
 }
 
 static void test_ok_with_something_to_tell_gets_all_lines(void **state)
@@ -391,6 +453,7 @@ int main(void)
 		cmocka_unit_test(test_verdict_counts_each_kind_apart),
 		cmocka_unit_test(test_verdict_gives_way_in_width_but_keeps_its_counts),
 		cmocka_unit_test(test_unknown_says_why),
+		cmocka_unit_test(test_each_verdict_has_its_advice),
 		cmocka_unit_test(test_ok_with_something_to_tell_gets_all_lines),
 		cmocka_unit_test(test_one_line_only_where_there_is_nothing_to_tell),
 		cmocka_unit_test(test_where_never_rounds_up),

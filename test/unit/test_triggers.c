@@ -25,6 +25,7 @@
 #include "report/events.h"
 #include "report/triggers.h"
 #include "tcp.h"
+#include "watch/evidence.h"
 #include "watch/growth.h"
 #include "watch/suspects.h"
 
@@ -60,6 +61,7 @@ static int set_up(void **state)
 	ahead_ms += 3600000;
 	sl_pool_reset(&sl_worker_pool);
 	sl_suspects_forked();
+	sl_evidence_forked();
 	sl_growth_forked();
 	sl_triggers_forked();
 	sl_reclaim_forked();

@@ -1,4 +1,4 @@
-/* test_verdict.c - from counts to one word. */
+/* test_verdict.c - from evidence to one word. Histories, as a program makes them, are in test_evidence.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,58 +9,104 @@
 #include "watch/verdict.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+#define MIN SL_VERDICT_LEAK_MIN
+#define MANY SL_VERDICT_MANY
 
 static void of_site(void **state)
 {
 	(void)state;
 	const struct {
-		uint64_t close_wait, stuck;
+		struct sl_evidence evidence;
 		enum sl_site_verdict verdict;
 	} rows[] = {
-		{0, 0, SL_SITE_OK},
-		{SL_VERDICT_LEAK_MIN - 1, 0, SL_SITE_OK},
-		{SL_VERDICT_LEAK_MIN, 0, SL_SITE_UNKNOWN},
-		{UINT64_MAX, 0, SL_SITE_UNKNOWN},
-		{1, 1, SL_SITE_UNKNOWN},
-		{0, 1, SL_SITE_UNKNOWN}, /* stuck may all be dead-but-open */
-		{100, SL_VERDICT_LEAK_MIN - 1, SL_SITE_UNKNOWN},
-		{SL_VERDICT_LEAK_MIN, SL_VERDICT_LEAK_MIN, SL_SITE_LEAK},
-		{0, SL_VERDICT_LEAK_MIN, SL_SITE_LEAK},
-		{UINT64_MAX, UINT64_MAX, SL_SITE_LEAK},
+		{{0}, SL_SITE_OK},
+		{{.waiting = MIN - 1}, SL_SITE_OK},
+		{{.waiting = MIN}, SL_SITE_UNKNOWN},
+		{{.waiting = UINT64_MAX}, SL_SITE_UNKNOWN},
+		{{.waiting = 1, .stuck = 1}, SL_SITE_UNKNOWN},
+		/* Piled up: the same number is a leak, unless each took the place of one that the program closed. */
+		{{.waiting = MIN, .stuck = MIN, .settled = MIN, .piled = MIN, .following = MIN},
+	         SL_SITE_LEAK},
+		{{.waiting = MIN, .stuck = MIN, .settled = MIN, .piled = MIN - 1, .following = MIN},
+	         SL_SITE_UNKNOWN},
+		{{.waiting = 30,
+	          .stuck = 30,
+	          .settled = 30,
+	          .piled = 20,
+	          .replaced = 11,
+	          .following = 20},
+	         SL_SITE_POOL},
+		{{.waiting = 30,
+	          .stuck = 30,
+	          .settled = 30,
+	          .piled = 20,
+	          .replaced = 10,
+	          .following = 20},
+	         SL_SITE_LEAK},
+		{{.waiting = 30,
+	          .stuck = 30,
+	          .settled = 30,
+	          .piled = 20,
+	          .replaced = 500,
+	          .following = 20,
+	          .records = SL_VERDICT_RECORDS},
+	         SL_SITE_LEAK},
+		/* So many that it does not matter. */
+		{{.waiting = MANY, .stuck = MANY, .settled = MANY}, SL_SITE_LEAK},
+		{{.waiting = MANY, .stuck = MANY, .settled = MANY - 1}, SL_SITE_BURST},
+		{{.waiting = MANY, .stuck = MANY, .settled = MANY, .retracted = MANY},
+	         SL_SITE_SLOW},
+		{{.waiting = MANY, .stuck = MANY, .settled = MANY, .reused = MANY}, SL_SITE_POOL},
+		{{.waiting = 4 * MANY, .stuck = 4 * MANY, .settled = 4 * MANY, .reused = MANY * 4},
+	         SL_SITE_LEAK},
+		/* Opened together: a pool's have been used for a while. */
+		{{.waiting = MIN, .stuck = MIN, .settled = MIN}, SL_SITE_BURST},
+		{{.waiting = MIN, .stuck = MIN, .following = MIN}, SL_SITE_UNKNOWN},
+		{{.waiting = MIN - 1, .stuck = MIN - 1}, SL_SITE_UNKNOWN},
+		{{.waiting = 4, .stuck = 4, .reused = 3}, SL_SITE_POOL},
+		{{.waiting = 4, .stuck = 4, .reused = 2}, SL_SITE_UNKNOWN},
+		{{.waiting = 40, .stuck = 40, .reused = 40, .following = MIN}, SL_SITE_UNKNOWN},
+		/* Closed late, usually. */
+		{{.waiting = 20, .stuck = 20, .following = 20, .retracted = 3}, SL_SITE_SLOW},
+		{{.waiting = 20, .stuck = 20, .following = 20, .retracted = 2}, SL_SITE_UNKNOWN},
+		{{.waiting = 20, .stuck = 20, .settled = 4, .following = 20, .retracted = 3},
+	         SL_SITE_UNKNOWN},
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++)
-		assert_int_equal(sl_verdict_of_site(rows[i].close_wait, rows[i].stuck),
-		                 rows[i].verdict);
+		if (sl_verdict_of_site(&rows[i].evidence) != rows[i].verdict)
+			fail_msg("row %zu: %d, not %d", i, sl_verdict_of_site(&rows[i].evidence),
+			         rows[i].verdict);
 }
 
 static void of_process(void **state)
 {
 	(void)state;
-	static const enum sl_verdict worst[SL_VERDICT_COUNT][SL_SITE_VERDICT_COUNT] = {
-		[SL_VERDICT_OK] = {[SL_SITE_OK] = SL_VERDICT_OK,
-	                           [SL_SITE_UNKNOWN] = SL_VERDICT_UNKNOWN,
-	                           [SL_SITE_LEAK] = SL_VERDICT_LEAK},
-		[SL_VERDICT_UNKNOWN] = {[SL_SITE_OK] = SL_VERDICT_UNKNOWN,
-	                                [SL_SITE_UNKNOWN] = SL_VERDICT_UNKNOWN,
-	                                [SL_SITE_LEAK] = SL_VERDICT_LEAK},
-		[SL_VERDICT_LEAK] = {[SL_SITE_OK] = SL_VERDICT_LEAK,
-	                             [SL_SITE_UNKNOWN] = SL_VERDICT_LEAK,
-	                             [SL_SITE_LEAK] = SL_VERDICT_LEAK},
+	static const enum sl_verdict alone[SL_SITE_VERDICT_COUNT] = {
+		[SL_SITE_OK] = SL_VERDICT_OK,     [SL_SITE_SLOW] = SL_VERDICT_OK,
+		[SL_SITE_POOL] = SL_VERDICT_POOL, [SL_SITE_BURST] = SL_VERDICT_BURST,
+		[SL_SITE_LEAK] = SL_VERDICT_LEAK, [SL_SITE_UNKNOWN] = SL_VERDICT_UNKNOWN,
 	};
-	for (int so_far = 0; so_far < SL_VERDICT_COUNT; so_far++) {
-		for (int site = 0; site < SL_SITE_VERDICT_COUNT; site++)
-			assert_int_equal(sl_verdict_of_process((enum sl_verdict)so_far,
-			                                       (enum sl_site_verdict)site),
-			                 worst[so_far][site]);
+	for (int site = 0; site < SL_SITE_VERDICT_COUNT; site++) {
+		enum sl_site_verdict of = (enum sl_site_verdict)site;
+		assert_int_equal(sl_verdict_of_process(SL_VERDICT_OK, of), alone[site]);
+		/* The worst site has spoken; but a leak is one wherever it is. */
+		assert_int_equal(sl_verdict_of_process(SL_VERDICT_POOL, of),
+		                 of == SL_SITE_LEAK ? SL_VERDICT_LEAK : SL_VERDICT_POOL);
+		assert_int_equal(sl_verdict_of_process(SL_VERDICT_LEAK, of), SL_VERDICT_LEAK);
 	}
-}
-
-/* A word this version does not know is not "fine". */
-static void of_process_unheard_of(void **state)
-{
-	(void)state;
 	assert_int_equal(sl_verdict_of_process(SL_VERDICT_OK, SL_SITE_VERDICT_COUNT),
 	                 SL_VERDICT_UNKNOWN);
+}
+
+static void from_outside(void **state)
+{
+	(void)state;
+	assert_int_equal(sl_verdict_from_outside(0, 0), SL_VERDICT_OK);
+	assert_int_equal(sl_verdict_from_outside(MIN - 1, 0), SL_VERDICT_OK);
+	assert_int_equal(sl_verdict_from_outside(MIN, 0), SL_VERDICT_UNKNOWN);
+	assert_int_equal(sl_verdict_from_outside(1, 1), SL_VERDICT_UNKNOWN);
+	assert_int_equal(sl_verdict_from_outside(MANY, MANY - 1), SL_VERDICT_UNKNOWN);
+	assert_int_equal(sl_verdict_from_outside(MANY, MANY), SL_VERDICT_LEAK);
 }
 
 int main(void)
@@ -68,7 +114,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(of_site),
 		cmocka_unit_test(of_process),
-		cmocka_unit_test(of_process_unheard_of),
+		cmocka_unit_test(from_outside),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@
 #include "ledger/peers.h"
 #include "ledger/sites.h"
 #include "report/warnings.h"
+#include "watch/evidence.h"
 #include "watch/limits.h"
 #include "watch/suspects.h"
 
@@ -48,6 +49,7 @@ static int set_up(void **state)
 	sl_options_defaults(&sl_options);
 	sl_pool_reset(&sl_worker_pool);
 	sl_suspects_forked();
+	sl_evidence_forked();
 	sl_warnings_forked();
 	return 0;
 }
@@ -68,6 +70,7 @@ static void suspect(uint32_t count, bool is_stuck)
 	struct sl_suspicion suspicion;
 	sl_pool_reset(&sl_worker_pool);
 	sl_suspects_forked();
+	sl_evidence_forked();
 	sl_suspects_begin(++tick);
 	for (uint32_t i = 1; i <= count; i++) {
 		struct sl_fd_record record = {.fd = -1, .cookie = i, .site = SL_SITE_NO_STACK};
@@ -77,6 +80,7 @@ static void suspect(uint32_t count, bool is_stuck)
 	sl_suspects_end();
 	assert_int_equal(sl_suspects_close_wait(), count);
 	assert_int_equal(sl_suspects_stuck(), is_stuck ? count : 0);
+	sl_evidence_take();
 }
 
 static uint32_t peer(enum sl_direction direction, uint8_t last)

@@ -1,0 +1,148 @@
+#include "watch/fates.h"
+
+#include <string.h>
+
+#include "base/sort.h"
+
+#include "watch/table.h"
+
+#include "base/poison.h"
+
+struct lane_entry {
+	struct sl_lane lane;
+	uint64_t key;
+	UT_hash_handle hh;
+};
+
+/* A site that had suspects which ended. */
+struct fate {
+	uint32_t site; /* the key */
+	uint64_t closed;
+	uint64_t late; /* delays ever; the ring holds the last SL_FATES_DELAYS */
+	uint64_t delays_ms[SL_FATES_DELAYS];
+	UT_hash_handle hh;
+};
+
+static struct lane_entry *lanes; /* uthash */
+static struct fate *fates;       /* uthash */
+
+struct sl_lane *sl_lane_of(const struct sl_fd_record *record)
+{
+	struct lane_entry *entry = NULL;
+	uint32_t peer = record->flags & SL_FD_IN ? 0 : record->peer ? record->peer : record->dest;
+	uint64_t key = (uint64_t)record->site << 32 | peer;
+	HASH_FIND(hh, lanes, &key, sizeof(key), entry);
+	if (entry)
+		return &entry->lane;
+	entry = sl_pool_alloc(&sl_worker_pool, sizeof(*entry));
+	if (!entry)
+		return NULL;
+	memset(entry, 0, sizeof(*entry));
+	entry->key = key;
+	entry->lane = (struct sl_lane){.site = record->site,
+	                               .peer = peer,
+	                               .ended_fin_at_ms = UINT64_MAX,
+	                               .fin_at_ms = UINT64_MAX,
+	                               .settled_fin_at_ms = UINT64_MAX};
+	HASH_ADD(hh, lanes, key, sizeof(entry->key), entry);
+	if (entry->hh.tbl)
+		return &entry->lane;
+	sl_pool_free(&sl_worker_pool, entry, sizeof(*entry));
+	return NULL;
+}
+
+void sl_lanes_each(sl_lane_fn *each)
+{
+	struct lane_entry *entry, *next;
+	HASH_ITER(hh, lanes, entry, next)
+	{
+		if (each(&entry->lane))
+			continue;
+		HASH_DEL(lanes, entry);
+		sl_pool_free(&sl_worker_pool, entry, sizeof(*entry));
+	}
+}
+
+static struct fate *fate_find(uint32_t site)
+{
+	struct fate *fate = NULL;
+	HASH_FIND(hh, fates, &site, sizeof(site), fate);
+	return fate;
+}
+
+static struct fate *fate_of(uint32_t site)
+{
+	struct fate *fate = fate_find(site);
+	if (fate)
+		return fate;
+	fate = sl_pool_alloc(&sl_worker_pool, sizeof(*fate));
+	if (!fate)
+		return NULL;
+	memset(fate, 0, sizeof(*fate));
+	fate->site = site;
+	HASH_ADD(hh, fates, site, sizeof(fate->site), fate);
+	if (fate->hh.tbl)
+		return fate;
+	sl_pool_free(&sl_worker_pool, fate, sizeof(*fate));
+	return NULL;
+}
+
+void sl_fates_retracted(const struct sl_fd_record *record, uint64_t delay_ms)
+{
+	struct sl_lane *lane = sl_lane_of(record);
+	struct fate *fate = fate_of(record->site);
+	if (lane)
+		lane->replaced++;
+	if (fate)
+		fate->delays_ms[fate->late++ % SL_FATES_DELAYS] = delay_ms;
+}
+
+void sl_fates_closed(const struct sl_fd_record *record)
+{
+	struct fate *fate = fate_of(record->site);
+	if (fate)
+		fate->closed++;
+}
+
+void sl_fates_ended(const struct sl_fd_record *record, uint64_t fin_at_ms)
+{
+	struct sl_lane *lane = sl_lane_of(record);
+	if (!lane)
+		return;
+	lane->ended++;
+	lane->ended_piled += record->opened_at_ms > lane->ended_fin_at_ms;
+	if (fin_at_ms < lane->ended_fin_at_ms)
+		lane->ended_fin_at_ms = fin_at_ms;
+}
+
+static int by_length(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+	return *x < *y ? -1 : *x > *y;
+}
+
+bool sl_fates_delay(uint32_t site, uint64_t *median_ms, uint64_t *count)
+{
+	uint64_t sorted_ms[SL_FATES_DELAYS];
+	const struct fate *fate = fate_find(site);
+	if (!fate || fate->late == 0)
+		return false;
+	uint32_t n = fate->late < SL_FATES_DELAYS ? (uint32_t)fate->late : SL_FATES_DELAYS;
+	memcpy(sorted_ms, fate->delays_ms, n * sizeof(*sorted_ms));
+	sl_sort(sorted_ms, n, sizeof(*sorted_ms), by_length);
+	*median_ms = sorted_ms[n / 2];
+	*count = fate->late;
+	return true;
+}
+
+uint64_t sl_fates_closed_by(uint32_t site)
+{
+	const struct fate *fate = fate_find(site);
+	return fate ? fate->closed : 0;
+}
+
+void sl_fates_forked(void)
+{
+	lanes = NULL;
+	fates = NULL;
+}

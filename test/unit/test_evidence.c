@@ -1,0 +1,351 @@
+/* test_evidence.c - verdicts on histories: what programs do with their connections, minute by minute, on a clock of the test's.
+ *
+ * A history says when each connection was opened, last used, closed by its peer, and closed by the program. It is played to
+ * the suspects in sweeps, as the worker makes them, and judged after each.
+ */
+#include <netinet/tcp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/options.h"
+#include "ledger/sites.h"
+#include "watch/evidence.h"
+#include "watch/fates.h"
+#include "watch/history.h"
+#include "watch/suspects.h"
+
+#include "watch/table.h"
+
+#define START_MS 100000000u
+#define SWEEP_MS 5000u
+#define NEVER UINT64_MAX
+#define SITE SL_SITE_NO_STACK
+#define CONNECTIONS 4096u
+#define SECOND 1000u
+#define MINUTE (60 * SECOND)
+#define PEER 3
+
+/* Times from START_MS. */
+struct connection {
+	uint64_t opened_ms, last_data_ms, fin_ms, closed_ms;
+	uint32_t peer;
+	bool is_inbound;
+};
+
+static struct connection connections[CONNECTIONS];
+static uint32_t count;
+static uint32_t tick = 1;
+static enum sl_site_verdict at_last;
+static uint32_t seen; /* bits of the verdicts that were given */
+
+static int set_up(void **state)
+{
+	(void)state;
+	sl_options_defaults(&sl_options);
+	sl_pool_reset(&sl_worker_pool);
+	sl_suspects_forked();
+	sl_evidence_forked();
+	sl_site_get(SITE)->retracted = 0;
+	count = seen = 0;
+	at_last = SL_SITE_OK;
+	return 0;
+}
+
+static struct connection *add(uint64_t opened_ms, uint64_t fin_ms, uint64_t closed_ms)
+{
+	assert_true(count < CONNECTIONS);
+	connections[count] = (struct connection){.opened_ms = opened_ms,
+	                                         .last_data_ms = opened_ms + 50,
+	                                         .fin_ms = fin_ms,
+	                                         .closed_ms = closed_ms,
+	                                         .peer = PEER};
+	return &connections[count++];
+}
+
+static void meet(uint32_t i, uint64_t now_ms)
+{
+	const struct connection *c = &connections[i];
+	struct sl_suspicion suspicion;
+	struct sl_fd_record record = {.fd = -1,
+	                              .peer = c->peer,
+	                              .cookie = 1 + i,
+	                              .site = SITE,
+	                              .flags = c->is_inbound ? SL_FD_IN : SL_FD_OUT,
+	                              .opened_at_ms = START_MS + c->opened_ms};
+	struct sl_kernel_tcp tcp = {.state = TCP_CLOSE_WAIT,
+	                            .last_ack_recv_ms = (uint32_t)(now_ms - c->fin_ms),
+	                            .last_data_recv_ms = (uint32_t)(now_ms - c->last_data_ms)};
+	assert_true(sl_suspects_meet(&record, &tcp, (uint64_t)sl_options.deadline_ms,
+	                             START_MS + now_ms, &suspicion));
+}
+
+static void sweep(uint64_t now_ms)
+{
+	struct sl_evidence evidence;
+	sl_suspects_begin(++tick);
+	for (uint32_t i = 0; i < count; i++)
+		if (connections[i].fin_ms <= now_ms && now_ms < connections[i].closed_ms)
+			meet(i, now_ms);
+	sl_suspects_end();
+	sl_evidence_sample(START_MS + now_ms);
+	sl_evidence_of_site(SITE, &evidence);
+	at_last = sl_verdict_of_site(&evidence);
+	seen |= 1u << at_last;
+}
+
+/* Plays the history from one time to another. */
+static void play(uint64_t from_ms, uint64_t to_ms)
+{
+	for (uint64_t now_ms = from_ms; now_ms < to_ms; now_ms += SWEEP_MS)
+		sweep(now_ms);
+}
+
+static bool was(enum sl_site_verdict verdict)
+{
+	return seen >> verdict & 1;
+}
+
+/* The incident: one client for each request, never closed; the server closes after 15 s. */
+static void a_client_for_each_request(void **state)
+{
+	(void)state;
+	struct sl_trend trend;
+	for (uint32_t i = 0; i < 300; i++)
+		add(i * 2 * SECOND, i * 2 * SECOND + 15 * SECOND, NEVER);
+	play(0, 3 * MINUTE);
+	assert_false(was(SL_SITE_LEAK)); /* it might be slow */
+	assert_int_equal(at_last, SL_SITE_UNKNOWN);
+	play(3 * MINUTE, 5 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_LEAK);
+	assert_false(was(SL_SITE_POOL) || was(SL_SITE_BURST) || was(SL_SITE_SLOW));
+	sl_evidence_trend(SITE, START_MS + 5 * MINUTE, 150, &trend);
+	assert_in_range(trend.waiting_per_min, 26, 31); /* since the last sample */
+	assert_int_equal(trend.half_life_ms, SL_TREND_UNKNOWN);
+	assert_int_equal(trend.late, 0);
+	/* The traffic ends, the leak does not. */
+	play(5 * MINUTE, 30 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_LEAK);
+	sl_evidence_trend(SITE, START_MS + 30 * MINUTE, 300, &trend);
+	assert_int_equal(trend.waiting_per_min, 0);
+}
+
+/* 20 of a pool, used for half a minute, idle until the peer closes them, thrown away when it is used again. */
+static void a_pool_that_is_left_idle(void **state)
+{
+	(void)state;
+	struct sl_trend trend;
+	for (uint64_t round = 0; round < 4; round++)
+		for (uint32_t i = 0; i < 20; i++) {
+			uint64_t from_ms = round * 20 * MINUTE;
+			add(from_ms + i * 10, from_ms + 45 * SECOND, from_ms + 20 * MINUTE)
+				->last_data_ms = from_ms + 30 * SECOND;
+		}
+	play(0, 19 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_POOL);
+	play(19 * MINUTE, 75 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_POOL);
+	assert_false(was(SL_SITE_LEAK) || was(SL_SITE_BURST));
+	sl_evidence_trend(SITE, START_MS + 75 * MINUTE, 20, &trend);
+	assert_int_equal(trend.late, 60);
+	assert_in_range(trend.late_ms_p50, 18 * MINUTE, 20 * MINUTE);
+}
+
+/* Last in, first out, and no look at the others: 49 lie there, while one is replaced again and again. */
+static void a_pool_that_uses_one_of_many(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 49; i++)
+		add(i * 10, 15 * SECOND, NEVER);
+	for (uint32_t i = 0; i < 60; i++) {
+		uint64_t at_ms = 30 * SECOND + i * MINUTE;
+		add(at_ms, at_ms + 15 * SECOND, at_ms + MINUTE);
+	}
+	play(0, 60 * MINUTE);
+	assert_false(was(SL_SITE_LEAK));
+	/* A burst of 20 takes the top 20, all dead, and puts new ones in their place. */
+	for (uint32_t i = 29; i < 49; i++)
+		connections[i].closed_ms = 61 * MINUTE;
+	for (uint32_t i = 0; i < 20; i++)
+		add(61 * MINUTE + i * 10, 62 * MINUTE, NEVER);
+	play(60 * MINUTE, 90 * MINUTE);
+	assert_false(was(SL_SITE_LEAK));
+}
+
+/* Answers are worked on for two minutes after the server has closed, 60 at a time. */
+static void closed_late(void **state)
+{
+	(void)state;
+	struct sl_trend trend;
+	for (uint32_t i = 0; i < 900; i++)
+		add(i * 2 * SECOND, i * 2 * SECOND + 100, i * 2 * SECOND + 2 * MINUTE);
+	play(0, 29 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_SLOW);
+	assert_false(was(SL_SITE_LEAK) || was(SL_SITE_POOL) || was(SL_SITE_BURST));
+	sl_evidence_trend(SITE, START_MS + 29 * MINUTE, 60, &trend);
+	assert_in_range(trend.late_ms_p50, 110 * SECOND, 2 * MINUTE);
+	assert_in_range(trend.waiting_per_min, 0, 3);
+	/* 60 of them, 30 a minute go: half of so many after ln 2 of two minutes. */
+	assert_in_range(trend.half_life_ms, 75 * SECOND, 92 * SECOND);
+	play(29 * MINUTE, 40 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_OK);
+}
+
+/* So late that they would be settled, had the site no such habit. */
+static void closed_very_late(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 40; i++)
+		add(i * 30 * SECOND, i * 30 * SECOND + 100, i * 30 * SECOND + 150 * SECOND);
+	for (uint32_t i = 40; i < 120; i++)
+		add(i * 30 * SECOND, i * 30 * SECOND + 100, i * 30 * SECOND + 6 * MINUTE);
+	play(0, 60 * MINUTE);
+	assert_false(was(SL_SITE_LEAK));
+}
+
+/* One of ten is forgotten on an error's way; the others are closed, but late. */
+static void a_leak_among_late_closes(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 900; i++)
+		add(i * 2 * SECOND, i * 2 * SECOND + 100,
+		    i % 10 ? i * 2 * SECOND + 70 * SECOND : NEVER);
+	play(0, 29 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_LEAK);
+}
+
+/* 50 at once, worked on for ten minutes, then closed. */
+static void a_burst(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 50; i++)
+		add(i * 10, 1000 + i * 10, 10 * MINUTE);
+	play(0, 10 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_BURST);
+	play(10 * MINUTE, 11 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_OK);
+	assert_false(was(SL_SITE_LEAK) || was(SL_SITE_POOL));
+}
+
+/* A crawler's pool keeps one for each of 200 peers; a crawler's leak keeps them all. */
+static void many_peers(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 200; i++)
+		add(i * SECOND, i * SECOND + 15 * SECOND, NEVER)->peer = 10 + i;
+	play(0, 30 * MINUTE);
+	assert_false(was(SL_SITE_LEAK));
+	for (uint32_t i = 200; i < 800; i++)
+		add(30 * MINUTE + i * SECOND, 30 * MINUTE + i * SECOND + 15 * SECOND, NEVER)->peer =
+			10 + i;
+	play(30 * MINUTE, 60 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_LEAK);
+}
+
+/* Clients half-close and wait; the server computes for five minutes. */
+static void inbound_half_close(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 600; i++)
+		add(i * SECOND, i * SECOND + 10, i * SECOND + 5 * MINUTE)->is_inbound = true;
+	play(0, 20 * MINUTE);
+	assert_false(was(SL_SITE_LEAK));
+}
+
+/* A server that ignores its clients' end of file: each client is a peer of its own. */
+static void inbound_never_closed(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 600; i++) {
+		struct connection *c = add(i * 4 * SECOND, i * 4 * SECOND + 10, NEVER);
+		c->is_inbound = true;
+		c->peer = 10 + i;
+	}
+	play(0, 10 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_UNKNOWN);
+	play(10 * MINUTE, 12 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_LEAK);
+}
+
+static void mark_ended(void *context, const struct sl_suspect_view *view)
+{
+	uint32_t *left = context;
+	if (view->judgement.is_stuck && !view->rungs->is_reclaimed && *left > 0) {
+		view->rungs->is_reclaimed = true;
+		connections[view->cookie - 1].closed_ms = 0; /* the next sweep does not meet it */
+		(*left)--;
+	}
+}
+
+/* Under action=close nothing stays to be seen, and what was ended still counts. */
+static void ended_by_us(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 150; i++)
+		add(i * 2 * SECOND, i * 2 * SECOND + 5 * SECOND, NEVER);
+	for (uint64_t now_ms = 0; now_ms < 6 * MINUTE; now_ms += SWEEP_MS) {
+		uint32_t all = UINT32_MAX;
+		sweep(now_ms);
+		sl_suspects_each(mark_ended, &all);
+	}
+	sweep(10 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_LEAK);
+	assert_int_equal(sl_site_get(SITE)->retracted, 0);
+}
+
+/* Who was stopped for an hour could close nothing. */
+static void a_process_that_was_stopped(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 60; i++)
+		add(i * SECOND, i * SECOND + 100, 62 * MINUTE);
+	play(0, 65 * SECOND);
+	sweep(61 * MINUTE); /* continued */
+	assert_false(was(SL_SITE_LEAK));
+	play(61 * MINUTE + SWEEP_MS, 63 * MINUTE);
+	assert_false(was(SL_SITE_LEAK));
+}
+
+static void stuck_in_doubt(void **state)
+{
+	(void)state;
+	bool has_leak;
+	assert_int_equal(sl_evidence_stuck_in_doubt(&has_leak), 0);
+	for (uint32_t i = 0; i < 50; i++)
+		add(i * 10, 1000 + i * 10, NEVER);
+	play(0, 5 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_BURST);
+	assert_int_equal(sl_evidence_stuck_in_doubt(&has_leak), 50);
+	assert_false(has_leak);
+	for (uint32_t i = 0; i < 30; i++)
+		add(5 * MINUTE + i * SECOND, 5 * MINUTE + i * SECOND + 100, NEVER);
+	play(5 * MINUTE, 10 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_LEAK);
+	assert_int_equal(sl_evidence_stuck_in_doubt(&has_leak), 80);
+	assert_true(has_leak);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(a_client_for_each_request, set_up),
+		cmocka_unit_test_setup(a_pool_that_is_left_idle, set_up),
+		cmocka_unit_test_setup(a_pool_that_uses_one_of_many, set_up),
+		cmocka_unit_test_setup(closed_late, set_up),
+		cmocka_unit_test_setup(closed_very_late, set_up),
+		cmocka_unit_test_setup(a_leak_among_late_closes, set_up),
+		cmocka_unit_test_setup(a_burst, set_up),
+		cmocka_unit_test_setup(many_peers, set_up),
+		cmocka_unit_test_setup(inbound_half_close, set_up),
+		cmocka_unit_test_setup(inbound_never_closed, set_up),
+		cmocka_unit_test_setup(ended_by_us, set_up),
+		cmocka_unit_test_setup(a_process_that_was_stopped, set_up),
+		cmocka_unit_test_setup(stuck_in_doubt, set_up),
+	};
+	sl_sites_start();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
