@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/args.h"
+#include "cli/args_parse.h"
 #include "cli/doctor.h"
 #include "cli/print.h"
 #include "cli/say.h"
@@ -104,7 +105,7 @@ int sl_verb_doctor(int argc, char **argv)
 	struct wanted wanted = {0};
 	struct sl_proc proc;
 	int pid = getpid(), code = SL_EXIT_FINE;
-	argp_parse(&argp, argc, argv, 0, NULL, &wanted);
+	sl_args_parse(&argp, argc, argv, 0, &wanted);
 	bool is_process = wanted.of && sl_args_read_pid(wanted.of, &pid);
 	int error = is_process ? sl_proc_read(pid, &proc) : 0;
 	if (error)

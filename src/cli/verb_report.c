@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/args.h"
+#include "cli/args_parse.h"
 #include "cli/client.h"
 #include "cli/formats.h"
 #include "cli/outside.h"
@@ -215,7 +216,7 @@ int sl_verb_report(int argc, char **argv)
 	struct wanted wanted = {.format = sl_format_find("text"), .max_stuck = -1, .top = -1};
 	struct sl_arena arena = SL_ARENA(SL_REPORT_CHUNK_BYTES, 0);
 	struct sl_snapshot snapshot;
-	argp_parse(&argp, argc, argv, 0, NULL, &wanted);
+	sl_args_parse(&argp, argc, argv, 0, &wanted);
 	int pid = 0;
 	const bool is_alive = sl_args_read_pid(wanted.of, &pid);
 	int code = is_alive ? take_process(&arena, pid, &snapshot)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/args.h"
+#include "cli/args_parse.h"
 #include "cli/execute.h"
 #include "cli/option_text.h"
 #include "cli/preload_check.h"
@@ -140,7 +141,7 @@ int sl_verb_run(int argc, char **argv)
 	static struct wanted wanted;
 	static struct sl_preload_check check;
 	char library[SL_PRELOAD_PATH_BYTES];
-	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &wanted);
+	sl_args_parse(&argp, argc, argv, ARGP_IN_ORDER, &wanted);
 	int code = look_ahead(&wanted, library, &check);
 	if (code)
 		return code;
