@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/again.h"
 #include "cli/args.h"
 #include "cli/args_parse.h"
 #include "cli/client.h"
@@ -131,13 +132,11 @@ static int take_process(struct sl_arena *arena, int pid, struct sl_snapshot *sna
 {
 	struct sl_proc proc;
 	struct sl_taken taken;
-	char verb[64];
-	(void)snprintf(verb, sizeof(verb), "report %d", pid);
 	int error = sl_proc_read(pid, &proc);
 	if (!error)
 		error = sl_take(arena, &proc, SL_CLIENT_PATIENCE_MS, snapshot, &taken);
 	if (error)
-		return sl_proc_refuse(pid, error, verb);
+		return sl_proc_refuse(pid, error, sl_again_words());
 	if (taken.note[0])
 		sl_say_note("%s", taken.note);
 	if (snapshot->totals.open == 0)
@@ -173,6 +172,9 @@ static int write_output(const struct wanted *wanted, const struct sl_snapshot *s
 		               : 0;
 	}
 	int error = sl_format_to_file(wanted->format, wanted->output, snapshot);
+	if (error == -EACCES && geteuid() != 0)
+		return sl_say(SL_EXIT_DENIED, "%s: not permitted; this would be: sudo sockleak %s",
+		              wanted->output, sl_again_words());
 	if (error)
 		return sl_say(error == -EACCES ? SL_EXIT_DENIED : SL_EXIT_USAGE, "%s: %s",
 		              wanted->output, strerror(-error));
@@ -186,6 +188,12 @@ static int judge(const struct wanted *wanted, const struct sl_snapshot *snapshot
 		                                                            : SL_EXIT_FINE;
 	return wanted->is_check && snapshot->verdict == SL_VERDICT_LEAK ? SL_EXIT_FOUND
 	                                                                : SL_EXIT_FINE;
+}
+
+/* A number that no process can have is still not meant as a file. */
+static bool is_digits(const char *text)
+{
+	return *text && !text[strspn(text, "0123456789")];
 }
 
 int sl_verb_report(int argc, char **argv)
@@ -219,6 +227,8 @@ int sl_verb_report(int argc, char **argv)
 	sl_args_parse(&argp, argc, argv, 0, &wanted);
 	int pid = 0;
 	const bool is_alive = sl_args_read_pid(wanted.of, &pid);
+	if (!is_alive && is_digits(wanted.of) && access(wanted.of, F_OK) != 0)
+		return sl_say(SL_EXIT_NO_PROCESS, "no process %s", wanted.of);
 	int code = is_alive ? take_process(&arena, pid, &snapshot)
 	                    : sl_snapshot_file(&arena, wanted.of, &snapshot);
 	if (code)

@@ -141,6 +141,11 @@ static void answer_version(struct client *client)
 	sl_json_unsigned(&json, "protocol", 1);
 	sl_json_known(&json, "pid", sl_sys_getpid());
 	sl_json_known(&json, "uid", (int64_t)SL_SYS0(SYS_geteuid));
+	uint64_t ticks = sl_place_start_ticks();
+	if (ticks)
+		sl_json_time(&json, "started_at", sl_clock_wall_ms() - sl_self_age_ms(ticks));
+	else
+		sl_json_text(&json, "started_at", NULL);
 	sl_json_close(&json, '}');
 	sl_out_char(&out, '\n');
 	sl_out_flush(&out);

@@ -163,6 +163,13 @@ def test_report_of_a_newer_version_is_shown_and_said(leaking, tmp_path):
     assert "newer than this command" in done.stderr and done.stdout.startswith("sockleak 9")
 
 
+def test_report_of_an_older_version_is_shown_and_said(leaking, tmp_path):
+    older = re.sub('"version":"[^"]*"', '"version":"0.9.7"', leaking.json_path.read_text(), count=1)
+    done = cli.run("report", cli.write(tmp_path / "older", older))
+    assert "written by version 0.9.7, older than this command" in done.stderr and done.stdout.startswith("sockleak 0.9.7")
+    assert cli.run("report", leaking.json_path).stderr == ""
+
+
 def test_report_of_a_file_that_is_not_ours():
     words = cli.as_plain_user(cli.SOCKLEAK)
     with cli.open_directory() as directory:

@@ -38,6 +38,15 @@ def test_an_instrumented_process(puppet, peer):
     assert find(rows, "instrumented")["status"] == "ok"
     assert find(rows, "control")["detail"] == "its control socket answers"
     assert find(rows, "sockets")["detail"].startswith("1 TCP open, 0 in CLOSE_WAIT")
+    if "/libunwind.so." in open(f"/proc/{program.pid}/maps").read():
+        assert [row["detail"] for row in rows if row["check"] == "libunwind"][1] == "in the process: native stacks are walked"
+
+
+def test_a_process_without_a_socket_yet(puppet):
+    """The library is there, and its control socket comes with the first TCP socket."""
+    program = puppet()
+    found = find(findings(program.pid), "control")
+    assert found["status"] == "note" and "none before its first TCP socket" in found["detail"]
 
 
 def test_a_process_without_the_library(start):
