@@ -12,11 +12,8 @@
 
 #define SL_NEARLY_PERCENT 75
 
-/* Whether the library in the process is of this command's version. */
-static void note_version(struct sl_doctor *doctor, const struct sl_client_reply *reply)
+static void find_answer(struct sl_doctor *doctor, const char *version)
 {
-	json_t *root = json_loadb(reply->bytes, reply->n, 0, NULL);
-	const char *version = json_string_value(json_object_get(root, "version"));
 	bool is_same = version && strcmp(version, SL_VERSION) == 0;
 	sl_doctor_find(
 		doctor, is_same ? SL_DOCTOR_OK : SL_DOCTOR_NOTE, "control",
@@ -26,6 +23,19 @@ static void note_version(struct sl_doctor *doctor, const struct sl_client_reply 
 		is_same ? "its control socket answers"
 			: "its control socket answers, of version %.20s; this is " SL_VERSION,
 		version ? version : "?");
+}
+
+/* Whether the library in the process is of this command's version, and on. */
+static void look_at_version(struct sl_doctor *doctor, const struct sl_proc *proc,
+                            const struct sl_client_reply *reply)
+{
+	char advice[64];
+	json_t *root = json_loadb(reply->bytes, reply->n, 0, NULL);
+	find_answer(doctor, json_string_value(json_object_get(root, "version")));
+	(void)snprintf(advice, sizeof(advice), "sockleak set %d enabled=1", proc->pid);
+	if (json_is_false(json_object_get(root, "enabled")))
+		sl_doctor_find(doctor, SL_DOCTOR_NOTE, "enabled", advice,
+		               "the library is switched off: it records and reports nothing");
 	json_decref(root);
 }
 
@@ -39,7 +49,7 @@ static void look_at_control(struct sl_doctor *doctor, const struct sl_proc *proc
 		               "report signal works where it is caught",
 		               "%s", sl_client_why(error, &reply));
 	else
-		note_version(doctor, &reply);
+		look_at_version(doctor, proc, &reply);
 	sl_client_free(&reply);
 }
 

@@ -15,6 +15,7 @@
 #include "base/version.h"
 #include "control/orders.h"
 #include "control/place.h"
+#include "control/power.h"
 #include "control/request.h"
 #include "report/json.h"
 #include "report/json_write.h"
@@ -146,6 +147,7 @@ static void answer_version(struct client *client)
 		sl_json_time(&json, "started_at", sl_clock_wall_ms() - sl_self_age_ms(ticks));
 	else
 		sl_json_text(&json, "started_at", NULL);
+	sl_json_bool(&json, "enabled", atomic_load(&sl_power_is_on));
 	sl_json_close(&json, '}');
 	sl_out_char(&out, '\n');
 	sl_out_flush(&out);

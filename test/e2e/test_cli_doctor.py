@@ -42,6 +42,16 @@ def test_an_instrumented_process(puppet, peer):
         assert [row["detail"] for row in rows if row["check"] == "libunwind"][1] == "in the process: native stacks are walked"
 
 
+def test_a_process_where_it_is_switched_off(puppet, peer):
+    program = puppet()
+    program.number(f"connect 127.0.0.1 {peer.port}")
+    cli.run("off", program.pid)
+    found = find(findings(program.pid), "enabled")
+    assert found["status"] == "note" and found["advice"] == f"sockleak set {program.pid} enabled=1"
+    cli.run("set", program.pid, "enabled=1")
+    assert not any(row["check"] == "enabled" for row in findings(program.pid))
+
+
 def test_a_process_without_a_socket_yet(puppet):
     """The library is there, and its control socket comes with the first TCP socket."""
     program = puppet()

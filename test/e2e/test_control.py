@@ -33,7 +33,7 @@ def asked(puppet, peer, tmp_path):
 def test_what_it_answers(asked):
     program, address = asked()
     version = control.ask_json(address, "version")
-    assert version["pid"] == program.pid and version["protocol"] == 1
+    assert version["pid"] == program.pid and version["protocol"] == 1 and version["enabled"] is True
     snapshot = control.ask_json(address, "snapshot json")
     harness.check_snapshot(snapshot)
     began, known = (datetime.datetime.fromisoformat(at["started_at"].replace("Z", "+00:00"))
