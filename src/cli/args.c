@@ -11,17 +11,31 @@
 #define SL_NUMBER_MAX 1000000000
 #define SL_DURATION_MAX_MS (24ull * 24 * 3600 * 1000)
 
-void sl_args_fail(const struct argp_state *state, const char *format, ...)
+static void fail(const char *name, const char *format, va_list list)
+	__attribute__((format(printf, 2, 0), noreturn));
+
+static void fail(const char *name, const char *format, va_list list)
 {
 	char text[1024];
-	va_list list;
-	const char *verb = strchr(state->name, ' '); /* of "sockleak VERB" */
-	va_start(list, format);
+	const char *verb = strchr(name, ' '); /* of "sockleak VERB" */
 	(void)vsnprintf(text, sizeof(text), format, list);
-	va_end(list);
 	sl_say_note("%s%s%s; see 'sockleak help%s'", verb ? verb + 1 : "", verb ? ": " : "", text,
 	            verb ? verb : "");
 	exit(SL_EXIT_USAGE);
+}
+
+void sl_args_refuse(const char *name, const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	fail(name, format, list);
+}
+
+void sl_args_fail(const struct argp_state *state, const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	fail(state->name, format, list);
 }
 
 /* Digits at *at, which moves behind them. False: none, or too large. */

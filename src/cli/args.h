@@ -13,6 +13,10 @@
 void sl_args_fail(const struct argp_state *state, const char *format, ...)
 	__attribute__((format(printf, 2, 3), noreturn));
 
+/* The same before argp has begun; `name` is "sockleak VERB". */
+void sl_args_refuse(const char *name, const char *format, ...)
+	__attribute__((format(printf, 2, 3), noreturn));
+
 /* A number from 0 to 10^9. */
 int64_t sl_args_number(struct argp_state *state, const char *text, const char *of);
 

@@ -192,7 +192,9 @@ const char *sl_client_why(int error, const struct sl_client_reply *reply)
 {
 	switch (error) {
 	case -ENOENT:
-		return "it has no control socket (control=off, or an older library)";
+		return "it has no control socket (none before its first TCP socket, with "
+		       "control=off, or "
+		       "where programs= leaves it out)";
 	case -EACCES:
 		return "not permitted";
 	case -EREMOTEIO:

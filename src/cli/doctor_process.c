@@ -1,14 +1,43 @@
 /* doctor_process.c - one process: is the library in it, and if not, why. */
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/version.h"
 #include "cli/client.h"
 #include "cli/doctor.h"
 #include "cli/external.h"
 
 #define SL_NEARLY_PERCENT 75
+
+static void find_answer(struct sl_doctor *doctor, const char *version)
+{
+	bool is_same = version && strcmp(version, SL_VERSION) == 0;
+	sl_doctor_find(
+		doctor, is_same ? SL_DOCTOR_OK : SL_DOCTOR_NOTE, "control",
+		is_same ? NULL
+			: "it is served as far as both know it; the next start takes the "
+			  "library that is installed",
+		is_same ? "its control socket answers"
+			: "its control socket answers, of version %.20s; this is " SL_VERSION,
+		version ? version : "?");
+}
+
+/* Whether the library in the process is of this command's version, and on. */
+static void look_at_version(struct sl_doctor *doctor, const struct sl_proc *proc,
+                            const struct sl_client_reply *reply)
+{
+	char advice[64];
+	json_t *root = json_loadb(reply->bytes, reply->n, 0, NULL);
+	find_answer(doctor, json_string_value(json_object_get(root, "version")));
+	(void)snprintf(advice, sizeof(advice), "sockleak set %d enabled=1", proc->pid);
+	if (json_is_false(json_object_get(root, "enabled")))
+		sl_doctor_find(doctor, SL_DOCTOR_NOTE, "enabled", advice,
+		               "the library is switched off: it records and reports nothing");
+	json_decref(root);
+}
 
 static void look_at_control(struct sl_doctor *doctor, const struct sl_proc *proc)
 {
@@ -17,10 +46,10 @@ static void look_at_control(struct sl_doctor *doctor, const struct sl_proc *proc
 	if (error)
 		sl_doctor_find(doctor, SL_DOCTOR_NOTE, "control",
 		               "'report' sees it from outside only, 'set' cannot reach it; the "
-		               "report signal works",
+		               "report signal works where it is caught",
 		               "%s", sl_client_why(error, &reply));
 	else
-		sl_doctor_find(doctor, SL_DOCTOR_OK, "control", NULL, "its control socket answers");
+		look_at_version(doctor, proc, &reply);
 	sl_client_free(&reply);
 }
 

@@ -84,8 +84,10 @@ int sl_elf_file_read(int fd, struct sl_elf_file *elf)
 	ssize_t got = pread(fd, ident, sizeof(ident), 0);
 	if (got < 0)
 		return -errno;
-	if (got < (ssize_t)sizeof(ident) || memcmp(ident, ELFMAG, SELFMAG) != 0)
+	if (got < SELFMAG || memcmp(ident, ELFMAG, SELFMAG) != 0)
 		return -ENOEXEC;
+	if (got < (ssize_t)sizeof(ident))
+		return -EBADMSG;
 	elf->is_64 = ident[EI_CLASS] == ELFCLASS64;
 	elf->is_little_endian = ident[EI_DATA] == ELFDATA2LSB;
 	elf->machine = elf->is_little_endian
@@ -100,11 +102,11 @@ int sl_elf_file_read(int fd, struct sl_elf_file *elf)
 		                       : sizeof(elf->interpreter) - 1;
 		if (segments[i].type == PT_INTERP &&
 		    !read_at(fd, elf->interpreter, bytes, segments[i].offset))
-			return -ENOEXEC;
+			return -EBADMSG;
 		if (segments[i].type == PT_NOTE)
 			elf->is_go |= has_go_note(fd, &segments[i]);
 	}
-	return n ? 0 : -ENOEXEC;
+	return n ? 0 : -EBADMSG;
 }
 
 void sl_elf_file_machine(const struct sl_elf_file *elf, char *text, size_t n)

@@ -19,7 +19,7 @@ struct sl_elf_file {
 	bool is_go;
 };
 
-/* 0; -ENOEXEC: no ELF file, or a damaged one; or -errno of reading it. Any bytes are taken. */
+/* 0; -ENOEXEC: no ELF file; -EBADMSG: it begins as one, and is damaged; or -errno of reading it. Any bytes are taken. */
 int sl_elf_file_read(int fd, struct sl_elf_file *elf);
 
 /* "x86-64"; "machine 243" where it has no name here. */

@@ -42,6 +42,6 @@ void sl_format_folded(FILE *to, const struct sl_snapshot *s, enum sl_measure mea
 	uint64_t siteless = sl_measure_siteless(measure, s);
 	if (siteless) {
 		put_root(to, s);
-		fprintf(to, ";%s %" PRIu64 "\n", sl_measure_no_site, siteless);
+		fprintf(to, ";%s %" PRIu64 "\n", sl_measure_no_site(s), siteless);
 	}
 }

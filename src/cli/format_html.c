@@ -345,7 +345,7 @@ static void put_process(FILE *to, const struct sl_snapshot *s)
 	end_more(to);
 }
 
-static void put_flame(FILE *to, const struct sl_snapshot *s)
+static void put_flame(FILE *to, const struct sl_snapshot *s, enum sl_measure measure)
 {
 	(void)fputs("<section><h2>Who opened them</h2>\n", to);
 	if (s->no_sites) {
@@ -355,12 +355,12 @@ static void put_flame(FILE *to, const struct sl_snapshot *s)
 	} else if (!s->totals.open) {
 		(void)fputs("<p class=\"quiet\">No connection is open.</p>\n", to);
 	} else {
-		sl_html_flame(to, s);
+		sl_html_flame(to, s, measure);
 	}
 	(void)fputs("</section>\n", to);
 }
 
-void sl_format_html(FILE *to, const struct sl_snapshot *s)
+void sl_format_html(FILE *to, const struct sl_snapshot *s, enum sl_measure measure)
 {
 	char nonce[2 * NONCE_BYTES + 1];
 	make_nonce(nonce);
@@ -370,7 +370,7 @@ void sl_format_html(FILE *to, const struct sl_snapshot *s)
 	put_lead(to, s);
 	put_tiles(to, s);
 	put_states(to, s);
-	put_flame(to, s);
+	put_flame(to, s, measure);
 	(void)fputs("<section><h2>Peers</h2>\n", to);
 	sl_html_peers(to, s);
 	(void)fputs("</section>\n", to);

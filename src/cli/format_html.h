@@ -11,8 +11,10 @@
 
 #include <stdio.h>
 
+#include "cli/measure.h"
 #include "report/snapshot.h"
 
-void sl_format_html(FILE *to, const struct sl_snapshot *s);
+/* `measure`: the width of the flame graph, until the reader chooses another; of one that is 0, as SL_MEASURE_AUTO. */
+void sl_format_html(FILE *to, const struct sl_snapshot *s, enum sl_measure measure);
 
 #endif

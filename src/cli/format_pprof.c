@@ -65,6 +65,7 @@ struct entry {
 };
 
 struct profile {
+	struct sl_frame siteless;   /* what stands for the stack of connections of no site */
 	struct sl_protobuf message; /* Profile */
 	struct sl_protobuf inner;   /* a message of it */
 	struct sl_protobuf innermost;
@@ -204,13 +205,12 @@ static void put_group(const struct sl_socket_group *group, void *context)
 	struct profile *profile = context;
 	const struct sl_snapshot_site *site = group->site;
 	static const struct sl_frame stackless = {.text = sl_measure_no_stack};
-	static const struct sl_frame siteless = {.text = sl_measure_no_site};
 	size_t n = site ? site->frame_count : 0;
 	uint64_t *locations = sl_heap_grow(NULL, (n + 1) * sizeof(*locations));
 	for (size_t i = 0; i < n; i++)
 		locations[i] = location_of(profile, site->frames[i]);
 	if (!n)
-		locations[n++] = location_of(profile, site ? &stackless : &siteless);
+		locations[n++] = location_of(profile, site ? &stackless : &profile->siteless);
 	put_sample(profile, locations, n, group);
 	free(locations);
 }
@@ -250,15 +250,15 @@ static void put_comment(struct profile *profile, const struct sl_snapshot *s)
 	sl_protobuf_packed(&profile->message, PROFILE_COMMENT, &number, 1);
 }
 
-void sl_format_pprof(FILE *to, const struct sl_snapshot *s)
+void sl_format_pprof(FILE *to, const struct sl_snapshot *s, enum sl_measure measure)
 {
-	struct profile profile = {0};
+	struct profile profile = {.siteless = {.text = sl_measure_no_site(s)}};
 	(void)text_of(&profile, ""); /* the string table begins with it */
 	put_sample_type(&profile, sl_measure_word(SL_MEASURE_OPEN));
 	put_sample_type(&profile, sl_measure_word(SL_MEASURE_CLOSE_WAIT));
 	put_sample_type(&profile, sl_measure_word(SL_MEASURE_STUCK));
 	sl_protobuf_integer(&profile.message, PROFILE_DEFAULT_SAMPLE_TYPE,
-	                    text_of(&profile, sl_measure_word(sl_measure_of(SL_MEASURE_AUTO, s))));
+	                    text_of(&profile, sl_measure_word(sl_measure_of(measure, s))));
 	sl_protobuf_integer(&profile.message, PROFILE_TIME_NANOS, s->taken_wall_ms * 1000000);
 	put_comment(&profile, s);
 	sl_socket_groups(s, put_group, &profile);

@@ -13,8 +13,10 @@
 
 #include <stdio.h>
 
+#include "cli/measure.h"
 #include "report/snapshot.h"
 
-void sl_format_pprof(FILE *to, const struct sl_snapshot *s);
+/* `measure`: the sample type that is shown where none is chosen. */
+void sl_format_pprof(FILE *to, const struct sl_snapshot *s, enum sl_measure measure);
 
 #endif

@@ -24,43 +24,43 @@ static void render_text_as(FILE *file, const struct sl_snapshot *snapshot, enum 
 	(void)sl_print_end(&print);
 }
 
-static void render_text(FILE *file, const struct sl_snapshot *snapshot)
+static void render_text(FILE *file, const struct sl_snapshot *snapshot, enum sl_measure measure)
 {
+	(void)measure;
 	render_text_as(file, snapshot, SL_TEXT_FULL);
 }
 
-static void render_short(FILE *file, const struct sl_snapshot *snapshot)
+static void render_short(FILE *file, const struct sl_snapshot *snapshot, enum sl_measure measure)
 {
+	(void)measure;
 	render_text_as(file, snapshot, SL_TEXT_SHORT);
 }
 
-static void render_json(FILE *file, const struct sl_snapshot *snapshot)
+static void render_json(FILE *file, const struct sl_snapshot *snapshot, enum sl_measure measure)
 {
+	(void)measure;
 	struct sl_print print;
 	sl_print_start(&print, file);
 	sl_json_render(&print.out, snapshot);
 	(void)sl_print_end(&print);
 }
 
-static void render_folded(FILE *file, const struct sl_snapshot *snapshot)
+static void render_openmetrics(FILE *file, const struct sl_snapshot *snapshot,
+                               enum sl_measure measure)
 {
-	sl_format_folded(file, snapshot, SL_MEASURE_AUTO);
-}
-
-static void render_openmetrics(FILE *file, const struct sl_snapshot *snapshot)
-{
+	(void)measure;
 	const struct sl_openmetrics_source source = {.snapshot = snapshot};
 	sl_format_openmetrics(file, &source, 1, SL_OPENMETRICS_TOP);
 }
 
 const struct sl_format sl_formats[] = {
-	{"text", render_text, false},
-	{"short", render_short, false},
-	{"json", render_json, false},
-	{"html", sl_format_html, false},
-	{"folded", render_folded, false},
-	{"pprof", sl_format_pprof, true},
-	{"openmetrics", render_openmetrics, false},
+	{"text", render_text, false, false},
+	{"short", render_short, false, false},
+	{"json", render_json, false, false},
+	{"html", sl_format_html, false, true},
+	{"folded", sl_format_folded, false, true},
+	{"pprof", sl_format_pprof, true, true},
+	{"openmetrics", render_openmetrics, false, false},
 };
 const size_t sl_format_count = sizeof(sl_formats) / sizeof(sl_formats[0]);
 
@@ -107,14 +107,14 @@ static bool is_special(const char *path)
 }
 
 int sl_format_to_file(const struct sl_format *format, const char *path,
-                      const struct sl_snapshot *snapshot)
+                      const struct sl_snapshot *snapshot, enum sl_measure measure)
 {
 	char beside[4096];
 	const bool is_renamed = !is_special(path);
 	FILE *file = is_renamed ? open_beside(path, beside, sizeof(beside)) : fopen(path, "wbe");
 	if (!file)
 		return -errno;
-	format->render(file, snapshot);
+	format->render(file, snapshot, measure);
 	bool is_bad = ferror(file);
 	is_bad |= fclose(file) != 0;
 	if (!is_bad && (!is_renamed || rename(beside, path) == 0))

@@ -253,9 +253,11 @@ static void end(struct flame *flame)
 	}
 }
 
-void sl_html_flame(FILE *to, const struct sl_snapshot *s)
+void sl_html_flame(FILE *to, const struct sl_snapshot *s, enum sl_measure measure)
 {
-	struct flame flame = {.measure = sl_measure_of(SL_MEASURE_AUTO, s)};
+	struct flame flame = {.measure = sl_measure_of(measure, s)};
+	if (!sl_measure_total(flame.measure, s))
+		flame.measure = sl_measure_of(SL_MEASURE_AUTO, s);
 	flame.root = child_of(&flame, NULL, s->process.name ? s->process.name : "?", NULL);
 	for (uint32_t i = 0; i < s->site_count; i++)
 		add_site(&flame, &s->sites[i]);
@@ -263,7 +265,7 @@ void sl_html_flame(FILE *to, const struct sl_snapshot *s)
 	for (int i = 0; i < SL_MEASURE_COUNT; i++)
 		siteless[i] = sl_measure_siteless((enum sl_measure)i, s);
 	if (siteless[SL_MEASURE_OPEN])
-		add(child_of(&flame, flame.root, sl_measure_no_site, NULL), siteless);
+		add(child_of(&flame, flame.root, sl_measure_no_site(s), NULL), siteless);
 	put_tools(to, &flame);
 	fprintf(to, "<div id=\"flame\" style=\"--rows:%u\" data-measure=\"%d\">\n",
 	        flame.deepest + 1, (int)flame.measure);

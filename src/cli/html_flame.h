@@ -7,12 +7,13 @@
 
 #include <stdio.h>
 
+#include "cli/measure.h"
 #include "report/snapshot.h"
 
 /* Frames under a 2000th of the whole in each measure are left out, and counted in a sentence. */
 #define SL_FLAME_PARTS 2000
 
 /* Laid out without a script; src/cli/page.js adds zoom, search and keys. */
-void sl_html_flame(FILE *to, const struct sl_snapshot *s);
+void sl_html_flame(FILE *to, const struct sl_snapshot *s, enum sl_measure measure);
 
 #endif

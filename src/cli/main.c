@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/version.h"
+#include "cli/again.h"
 #include "cli/nearest.h"
 #include "cli/say.h"
 #include "cli/verbs.h"
@@ -105,6 +106,7 @@ int main(int argc, char **argv)
 	}
 	if (is_one_of(argv[1], "--help", "-h") || strcmp(argv[1], "help") == 0)
 		return help(argc - 1, argv + 1);
+	sl_again_remember(argc, argv);
 	const struct verb *verb = find_verb(argv[1]);
 	return verb ? run_verb(verb, argc - 1, argv + 1) : complain_of_verb(argv[1]);
 }

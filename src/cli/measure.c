@@ -5,7 +5,6 @@
 #include <string.h>
 
 const char sl_measure_no_stack[] = "[no stack: adopted, or none could be walked]";
-const char sl_measure_no_site[] = "[other sites]";
 const char sl_measure_cut[] = "[outer frames cut]";
 
 static const char *const words[] = {
@@ -36,6 +35,11 @@ enum sl_measure sl_measure_of(enum sl_measure measure, const struct sl_snapshot 
 	if (measure != SL_MEASURE_AUTO)
 		return measure;
 	return s->totals.stuck ? SL_MEASURE_STUCK : SL_MEASURE_OPEN;
+}
+
+const char *sl_measure_no_site(const struct sl_snapshot *s)
+{
+	return s->no_sites ? "[not known: seen from outside]" : "[other sites]";
 }
 
 uint64_t sl_measure_site(enum sl_measure measure, const struct sl_snapshot_site *site)

@@ -34,7 +34,7 @@ uint64_t sl_measure_siteless(enum sl_measure measure, const struct sl_snapshot *
 const char *sl_measure_frame(const struct sl_frame *frame);
 /* What stands in place of a stack where a site has none, and for the siteless. */
 extern const char sl_measure_no_stack[];
-extern const char sl_measure_no_site[];
+const char *sl_measure_no_site(const struct sl_snapshot *s);
 extern const char sl_measure_cut[]; /* above the outermost frame of a stack that was cut */
 
 /* The socket counts as stuck in its snapshot. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/elf_file.h"
+#include "cli/execute.h"
 
 #define SL_SCRIPTS_MAX 4 /* of interpreters that are scripts, as in the kernel */
 #define SL_FROM_OUTSIDE "'sockleak report PID' and 'sockleak reap PID' work on it from outside"
@@ -208,10 +209,18 @@ static void check_found(const char *library, struct sl_preload_check *check, uns
 		check_privileges(fd, check);
 		if (!check->code)
 			check_elf(&elf, library, check);
+	} else if (error == -EBADMSG) {
+		refuse(check, SL_EXIT_CANNOT_RUN,
+		       "%s: a damaged program: its ELF header leads nowhere", check->program);
 	} else if (read_script(fd, interpreter, name)) {
 		check_again(name[0] ? name : interpreter, library, check, depth + 1);
-	} else {
-		check_again("/bin/sh", library, check, depth + 1); /* execvp(3) */
+	} else if (sl_execute_is_shell_text(fd)) {
+		check_again("/bin/sh", library, check, depth + 1);
+	} else { /* binfmt_misc may know it */
+		(void)snprintf(
+			check->note, sizeof(check->note),
+			"it is neither a program of this kind of machine nor a script, so nothing "
+			"was checked");
 	}
 	(void)close(fd);
 }
@@ -220,12 +229,14 @@ void sl_preload_check(const char *command, const char *library, struct sl_preloa
 {
 	*check = (struct sl_preload_check){0};
 	int error = resolve(command, check->program);
-	if (error)
+	if (error) {
 		refuse(check,
 		       error == ENOENT || error == ENOTDIR ? SL_EXIT_NOT_FOUND : SL_EXIT_CANNOT_RUN,
 		       "%s: %s", command, strerror(error));
-	else
-		check_found(library, check, 0);
+		return;
+	}
+	memcpy(check->file, check->program, sizeof(check->file));
+	check_found(library, check, 0);
 }
 
 bool sl_preload_find_library(char path[SL_PRELOAD_PATH_BYTES])

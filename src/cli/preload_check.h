@@ -16,6 +16,7 @@ struct sl_preload_check {
 		code; /* SL_EXIT_FINE, _NOT_FOUND, _CANNOT_RUN, _NO_LIBRARY: it cannot be preloaded */
 	char program
 		[SL_PRELOAD_PATH_BYTES]; /* the file that the kernel will run: of a script its interpreter */
+	char file[SL_PRELOAD_PATH_BYTES];      /* the command's own file, as it was found */
 	char why[SL_PRELOAD_PATH_BYTES + 512]; /* one sentence, and what to do instead */
 	char note[512];                        /* "": nothing to remark */
 };

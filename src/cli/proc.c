@@ -1,6 +1,7 @@
 /* proc.c - see proc.h. */
 #include "cli/proc.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -158,9 +159,11 @@ int sl_proc_has_object(int pid, const char *name, char path[SL_PROC_PATH_BYTES])
 			*end = 0;
 		char *begin = strchr(line, '/');
 		char *file = begin ? strrchr(begin, '/') + 1 : NULL;
-		/* " (deleted)" stands behind a file that an upgrade has replaced. */
+		/* " (deleted)" stands behind a file that an upgrade has replaced; of a library's name
+		 * the file has often more: libunwind.so.8 is libunwind.so.8.0.1. */
 		if (file && strncmp(file, name, length) == 0 &&
-		    (!file[length] || file[length] == ' ')) {
+		    (!file[length] || file[length] == ' ' ||
+		     (file[length] == '.' && isdigit((unsigned char)file[length + 1])))) {
 			found = 1;
 			if (path)
 				(void)snprintf(path, SL_PROC_PATH_BYTES, "%s", begin);

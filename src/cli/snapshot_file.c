@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cli/again.h"
 #include "cli/say.h"
 #include "cli/snapshot_read.h"
 
@@ -14,9 +15,8 @@ int sl_snapshot_file(struct sl_arena *arena, const char *path, struct sl_snapsho
 	if (error == -EBADMSG)
 		return sl_say(SL_EXIT_USAGE, "%s: %s", path, said.error);
 	if (error == -EACCES || error == -EPERM)
-		return sl_say(SL_EXIT_DENIED,
-		              "%s: not permitted; this would be: sudo sockleak report %s", path,
-		              path);
+		return sl_say(SL_EXIT_DENIED, "%s: not permitted; this would be: sudo sockleak %s",
+		              path, sl_again_words());
 	if (error)
 		return sl_say(SL_EXIT_USAGE, "%s: %s", path, strerror(-error));
 	if (said.note[0])

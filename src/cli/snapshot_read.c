@@ -215,6 +215,11 @@ static void check_schema(json_t *root, struct sl_snapshot_said *said)
 		               "written by version %.20s, newer than this command (" SL_VERSION
 		               "): what it does not know is left out",
 		               version);
+	else if (number_of(version) < number_of(SL_VERSION))
+		(void)snprintf(said->note, sizeof(said->note),
+		               "written by version %.20s, older than this command (" SL_VERSION
+		               "): what that did not tell is not known",
+		               version ? version : "?");
 }
 
 static void read_all(struct sl_json_get *get, json_t *root, struct sl_snapshot *s,

@@ -178,7 +178,8 @@ void sl_top_watch_act(struct sl_top_watch *watch, enum sl_action action, const c
 
 void sl_top_watch_save(struct sl_top_watch *watch, const char *path)
 {
-	int error = sl_format_to_file(sl_format_find("json"), path, &watch->snapshot);
+	int error =
+		sl_format_to_file(sl_format_find("json"), path, &watch->snapshot, SL_MEASURE_AUTO);
 	if (error)
 		SAY(watch, "%.300s: %s", path, strerror(-error));
 	else

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/args.h"
+#include "cli/args_parse.h"
 #include "cli/diff.h"
 #include "cli/diff_print.h"
 #include "cli/say.h"
@@ -28,15 +30,15 @@ static error_t take(int key, char *argument, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (wanted->count == 2)
-			argp_error(state, "two files only");
+			sl_args_fail(state, "two files only");
 		wanted->files[wanted->count++] = argument;
 		return 0;
 	case ARGP_KEY_END:
 		if (wanted->count < 2)
-			argp_error(state,
-			           "two files are needed: the earlier snapshot, the later one");
+			sl_args_fail(state,
+			             "two files are needed: the earlier snapshot, the later one");
 		if (strcmp(wanted->files[0], "-") == 0 && strcmp(wanted->files[1], "-") == 0)
-			argp_error(state, "only one of them can be stdin");
+			sl_args_fail(state, "only one of them can be stdin");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -63,7 +65,7 @@ int sl_verb_diff(int argc, char **argv)
 	struct sl_arena arena = SL_ARENA(SL_DIFF_CHUNK_BYTES, 0);
 	struct sl_snapshot snapshots[2];
 	struct sl_diff diff;
-	argp_parse(&argp, argc, argv, 0, NULL, &wanted);
+	sl_args_parse(&argp, argc, argv, 0, &wanted);
 	for (int i = 0; i < 2; i++) {
 		int code = sl_snapshot_file(&arena, wanted.files[i], &snapshots[i]);
 		if (code)

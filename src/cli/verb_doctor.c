@@ -5,7 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/again.h"
 #include "cli/args.h"
+#include "cli/args_parse.h"
 #include "cli/doctor.h"
 #include "cli/print.h"
 #include "cli/say.h"
@@ -104,11 +106,15 @@ int sl_verb_doctor(int argc, char **argv)
 	struct wanted wanted = {0};
 	struct sl_proc proc;
 	int pid = getpid(), code = SL_EXIT_FINE;
-	argp_parse(&argp, argc, argv, 0, NULL, &wanted);
+	sl_args_parse(&argp, argc, argv, 0, &wanted);
 	bool is_process = wanted.of && sl_args_read_pid(wanted.of, &pid);
 	int error = is_process ? sl_proc_read(pid, &proc) : 0;
+	int has_library =
+		is_process && !error ? sl_proc_has_object(pid, "libsockleak.so", NULL) : 0;
+	if (!error && has_library < 0)
+		error = has_library;
 	if (error)
-		return sl_proc_refuse(pid, error, "doctor");
+		return sl_proc_refuse(pid, error, sl_again_words());
 	sl_doctor_host(&doctor);
 	sl_doctor_network(&doctor, pid);
 	if (is_process)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/args.h"
+#include "cli/args_parse.h"
 #include "cli/format_openmetrics.h"
 #include "cli/heap.h"
 #include "cli/print.h"
@@ -302,7 +303,7 @@ int sl_verb_list(int argc, char **argv)
 		       "everybody's.",
 	};
 	struct list list = {0};
-	argp_parse(&argp, argc, argv, 0, NULL, &list);
+	sl_args_parse(&argp, argc, argv, 0, &list);
 	sl_proc_each(look, &list);
 	if (list.count)
 		qsort(list.rows, list.count, sizeof(*list.rows), worst_first);

@@ -4,6 +4,7 @@
 
 #include "base/option.h"
 #include "cli/args.h"
+#include "cli/args_parse.h"
 #include "cli/print.h"
 #include "cli/say.h"
 #include "cli/verbs.h"
@@ -67,7 +68,7 @@ int sl_verb_options(int argc, char **argv)
 	};
 	bool is_json = false;
 	struct sl_print print;
-	argp_parse(&argp, argc, argv, 0, NULL, &is_json);
+	sl_args_parse(&argp, argc, argv, 0, &is_json);
 	sl_print_start(&print, stdout);
 	if (is_json) {
 		struct sl_json json = {.out = &print.out};

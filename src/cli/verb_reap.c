@@ -9,6 +9,7 @@
 
 #include "base/rule.h"
 #include "cli/args.h"
+#include "cli/args_parse.h"
 #include "cli/client.h"
 #include "cli/print.h"
 #include "cli/reap_outside.h"
@@ -304,7 +305,7 @@ int sl_verb_reap(int argc, char **argv)
 	static struct wanted wanted;
 	char verb[SL_ASK_BYTES];
 	wanted = (struct wanted){.wish = {.older_than_ms = SL_OLDER_THAN_MS}};
-	argp_parse(&argp, argc, argv, 0, NULL, &wanted);
+	sl_args_parse(&argp, argc, argv, 0, &wanted);
 	command_text(&wanted, wanted.selection.pid, verb, sizeof(verb));
 	int code = sl_selection_find(&wanted.selection, verb);
 	bool is_unsure = !wanted.selection.pid && !wanted.selection.is_sure && !wanted.wish.is_dry;

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/again.h"
 #include "cli/args.h"
+#include "cli/args_parse.h"
 #include "cli/client.h"
 #include "cli/formats.h"
 #include "cli/outside.h"
@@ -22,12 +24,13 @@
 #define SL_GENERATIONS 8 /* of children that are looked through */
 #define SL_REPORT_CHUNK_BYTES (1u << 20)
 
-enum { SL_KEY_CHECK = 256, SL_KEY_MAX_STUCK, SL_KEY_TOP, SL_KEY_SHORT, SL_KEY_JSON };
+enum { SL_KEY_CHECK = 256, SL_KEY_MAX_STUCK, SL_KEY_TOP, SL_KEY_SHORT, SL_KEY_JSON, SL_KEY_VALUE };
 
 struct wanted {
 	const char *of; /* PID or FILE */
 	const char *output;
 	const struct sl_format *format;
+	enum sl_measure measure;
 	bool is_check;
 	int64_t max_stuck; /* -1: not asked */
 	int64_t top;       /* -1: all */
@@ -59,6 +62,10 @@ static error_t take(int key, char *argument, struct argp_state *state)
 	case SL_KEY_MAX_STUCK:
 		wanted->max_stuck = sl_args_number(state, argument, "--max-stuck");
 		return 0;
+	case SL_KEY_VALUE:
+		if (!sl_measure_parse(argument, &wanted->measure))
+			sl_args_fail(state, "no value '%s': stuck|close_wait|open|auto", argument);
+		return 0;
 	case SL_KEY_TOP:
 		wanted->top = sl_args_number(state, argument, "--top");
 		return 0;
@@ -69,6 +76,12 @@ static error_t take(int key, char *argument, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_NO_ARGS:
 		sl_args_fail(state, "which PID or FILE?");
+		return 0;
+	case ARGP_KEY_SUCCESS:
+		if (wanted->measure != SL_MEASURE_AUTO && !wanted->format->has_measure)
+			sl_args_fail(state,
+			             "--value is for html, folded and pprof; %s shows every count",
+			             wanted->format->name);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -130,13 +143,11 @@ static int take_process(struct sl_arena *arena, int pid, struct sl_snapshot *sna
 {
 	struct sl_proc proc;
 	struct sl_taken taken;
-	char verb[64];
-	(void)snprintf(verb, sizeof(verb), "report %d", pid);
 	int error = sl_proc_read(pid, &proc);
 	if (!error)
 		error = sl_take(arena, &proc, SL_CLIENT_PATIENCE_MS, snapshot, &taken);
 	if (error)
-		return sl_proc_refuse(pid, error, verb);
+		return sl_proc_refuse(pid, error, sl_again_words());
 	if (taken.note[0])
 		sl_say_note("%s", taken.note);
 	if (snapshot->totals.open == 0)
@@ -166,12 +177,15 @@ static int write_output(const struct wanted *wanted, const struct sl_snapshot *s
 		if (wanted->format->is_binary && isatty(STDOUT_FILENO))
 			return sl_say(SL_EXIT_USAGE, "%s is not for a terminal: use -o FILE",
 			              wanted->format->name);
-		wanted->format->render(stdout, snapshot);
+		wanted->format->render(stdout, snapshot, wanted->measure);
 		return fflush(stdout) || ferror(stdout)
 		               ? sl_say(SL_EXIT_USAGE, "cannot write to stdout")
 		               : 0;
 	}
-	int error = sl_format_to_file(wanted->format, wanted->output, snapshot);
+	int error = sl_format_to_file(wanted->format, wanted->output, snapshot, wanted->measure);
+	if (error == -EACCES && geteuid() != 0)
+		return sl_say(SL_EXIT_DENIED, "%s: not permitted; this would be: sudo sockleak %s",
+		              wanted->output, sl_again_words());
 	if (error)
 		return sl_say(error == -EACCES ? SL_EXIT_DENIED : SL_EXIT_USAGE, "%s: %s",
 		              wanted->output, strerror(-error));
@@ -187,6 +201,12 @@ static int judge(const struct wanted *wanted, const struct sl_snapshot *snapshot
 	                                                                : SL_EXIT_FINE;
 }
 
+/* A number that no process can have is still not meant as a file. */
+static bool is_digits(const char *text)
+{
+	return *text && !text[strspn(text, "0123456789")];
+}
+
 int sl_verb_report(int argc, char **argv)
 {
 	static const struct argp_option arguments[] = {
@@ -200,6 +220,11 @@ int sl_verb_report(int argc, char **argv)
 	         "exit with 1 if more than N connections are stuck; the verdict does not count "
 	         "then",
 	         0},
+		{"value", SL_KEY_VALUE, "COUNT", 0,
+	         "which connections html, folded and pprof show: stuck, close_wait, open; auto "
+	         "(the "
+	         "default): stuck ones, where there are any, else open ones",
+	         0},
 		{"top", SL_KEY_TOP, "N", 0, "show the N worst sites and peers only", 0},
 		{0},
 	};
@@ -212,12 +237,17 @@ int sl_verb_report(int argc, char **argv)
 		       "that opened them. FILE is a snapshot in JSON (option json=, or "
 		       "--format=json); - is stdin.",
 	};
-	struct wanted wanted = {.format = sl_format_find("text"), .max_stuck = -1, .top = -1};
+	struct wanted wanted = {.format = sl_format_find("text"),
+	                        .measure = SL_MEASURE_AUTO,
+	                        .max_stuck = -1,
+	                        .top = -1};
 	struct sl_arena arena = SL_ARENA(SL_REPORT_CHUNK_BYTES, 0);
 	struct sl_snapshot snapshot;
-	argp_parse(&argp, argc, argv, 0, NULL, &wanted);
+	sl_args_parse(&argp, argc, argv, 0, &wanted);
 	int pid = 0;
 	const bool is_alive = sl_args_read_pid(wanted.of, &pid);
+	if (!is_alive && is_digits(wanted.of) && access(wanted.of, F_OK) != 0)
+		return sl_say(SL_EXIT_NO_PROCESS, "no process %s", wanted.of);
 	int code = is_alive ? take_process(&arena, pid, &snapshot)
 	                    : sl_snapshot_file(&arena, wanted.of, &snapshot);
 	if (code)

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "cli/args.h"
+#include "cli/args_parse.h"
+#include "cli/execute.h"
 #include "cli/option_text.h"
 #include "cli/preload_check.h"
 #include "cli/say.h"
@@ -86,10 +88,10 @@ static void set_options(const char *options)
 }
 
 /* The exit code where it cannot be, else 0. */
-static int look_ahead(const struct wanted *wanted, char library[SL_PRELOAD_PATH_BYTES])
+static int look_ahead(const struct wanted *wanted, char library[SL_PRELOAD_PATH_BYTES],
+                      struct sl_preload_check *check)
 {
 	static struct sl_options options;
-	static struct sl_preload_check check;
 	char why[1024];
 	if (!sl_option_text_check(wanted->options, &options, why, sizeof(why)))
 		return sl_say(SL_EXIT_USAGE, "%s", why);
@@ -102,16 +104,16 @@ static int look_ahead(const struct wanted *wanted, char library[SL_PRELOAD_PATH_
 		              "%s: LD_PRELOAD takes no path with a colon or a space: install it "
 		              "elsewhere",
 		              library);
-	sl_preload_check(wanted->command[0], library, &check);
-	if (check.note[0])
-		sl_say_note("%s: %s", check.program, check.note);
-	if (!check.code)
+	sl_preload_check(wanted->command[0], library, check);
+	if (check->note[0])
+		sl_say_note("%s: %s", check->program, check->note);
+	if (!check->code)
 		return 0;
-	if (wanted->is_anyway && check.code == SL_EXIT_NO_LIBRARY) {
-		sl_say_note("%s", check.why);
+	if (wanted->is_anyway && check->code == SL_EXIT_NO_LIBRARY) {
+		sl_say_note("%s", check->why);
 		return 0;
 	}
-	return sl_say(check.code, "%s", check.why);
+	return sl_say(check->code, "%s", check->why);
 }
 
 int sl_verb_run(int argc, char **argv)
@@ -137,14 +139,15 @@ int sl_verb_run(int argc, char **argv)
 		       "-jar app.jar",
 	};
 	static struct wanted wanted;
+	static struct sl_preload_check check;
 	char library[SL_PRELOAD_PATH_BYTES];
-	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &wanted);
-	int code = look_ahead(&wanted, library);
+	sl_args_parse(&argp, argc, argv, ARGP_IN_ORDER, &wanted);
+	int code = look_ahead(&wanted, library, &check);
 	if (code)
 		return code;
 	set_preload(library);
 	set_options(wanted.options);
-	(void)execvp(wanted.command[0], wanted.command);
-	return sl_say(errno == ENOENT ? SL_EXIT_NOT_FOUND : SL_EXIT_CANNOT_RUN, "%s: %s",
-	              wanted.command[0], strerror(errno));
+	int error = sl_execute(check.file, wanted.command);
+	return sl_say(error == -ENOENT ? SL_EXIT_NOT_FOUND : SL_EXIT_CANNOT_RUN, "%s: %s",
+	              wanted.command[0], strerror(-error));
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/args.h"
+#include "cli/args_parse.h"
 #include "cli/client.h"
 #include "cli/option_text.h"
 #include "cli/print.h"
@@ -173,7 +174,7 @@ static int run(const struct argp *argp, int argc, char **argv, bool is_off)
 	static struct sl_options options;
 	char why[1024], request[SL_CLIENT_REQUEST_BYTES], verb[SL_CLIENT_REQUEST_BYTES + 64];
 	wanted = (struct wanted){.is_off = is_off, .selection = {.needs_library = true}};
-	argp_parse(argp, argc, argv, 0, NULL, &wanted);
+	sl_args_parse(argp, argc, argv, 0, &wanted);
 	if (!is_off && !is_power(wanted.pairs) &&
 	    !sl_option_text_check_live(wanted.pairs, &options, why, sizeof(why)))
 		return sl_say(SL_EXIT_USAGE, "%s", why);

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "cli/args.h"
+#include "cli/args_parse.h"
 #include "cli/say.h"
 #include "cli/top_draw.h"
 #include "cli/top_model.h"
@@ -390,7 +391,7 @@ int sl_verb_top(int argc, char **argv)
 	char why[256];
 	live = (struct live){.interval_ms = SL_TOP_INTERVAL_MS};
 	live.watch.top = &live.top;
-	argp_parse(&argp, argc, argv, 0, NULL, &live);
+	sl_args_parse(&argp, argc, argv, 0, &live);
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
 		return sl_say(SL_EXIT_USAGE,
 		              "top needs a terminal; for a script: sockleak %s --json",

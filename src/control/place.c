@@ -69,6 +69,16 @@ static void start_time_of(const char *process, char *text, size_t room)
 	text[n] = 0;
 }
 
+uint64_t sl_place_start_ticks(void)
+{
+	char text[32];
+	uint64_t ticks = 0;
+	start_time_of("self", text, sizeof(text));
+	for (const char *at = text; *at; at++)
+		ticks = ticks * 10 + (uint64_t)(*at - '0');
+	return ticks;
+}
+
 static void own_name(char *name, size_t room)
 {
 	char start[32];

@@ -9,11 +9,16 @@
 #ifndef SL_CONTROL_PLACE_H
 #define SL_CONTROL_PLACE_H
 
+#include <stdint.h>
+
 /* Remember $XDG_RUNTIME_DIR. Context: the constructor: the environment may change later. */
 void sl_place_start(const char *runtime_dir);
 
 /* Make the listening socket; removes those of processes that are gone. A descriptor or -errno. */
 int sl_place_listen(void);
+
+/* The start time that the name tells; 0: not known. */
+uint64_t sl_place_start_ticks(void);
 
 /* Remove the name, if there is one. Async-signal-safe. Context: any thread, when the socket is closed, or the process ends. */
 void sl_place_remove(void);

@@ -15,6 +15,7 @@
 #include "base/version.h"
 #include "control/orders.h"
 #include "control/place.h"
+#include "control/power.h"
 #include "control/request.h"
 #include "report/json.h"
 #include "report/json_write.h"
@@ -141,6 +142,12 @@ static void answer_version(struct client *client)
 	sl_json_unsigned(&json, "protocol", 1);
 	sl_json_known(&json, "pid", sl_sys_getpid());
 	sl_json_known(&json, "uid", (int64_t)SL_SYS0(SYS_geteuid));
+	uint64_t ticks = sl_place_start_ticks();
+	if (ticks)
+		sl_json_time(&json, "started_at", sl_clock_wall_ms() - sl_self_age_ms(ticks));
+	else
+		sl_json_text(&json, "started_at", NULL);
+	sl_json_bool(&json, "enabled", atomic_load(&sl_power_is_on));
 	sl_json_close(&json, '}');
 	sl_out_char(&out, '\n');
 	sl_out_flush(&out);

@@ -141,6 +141,13 @@ static const char *join(struct sl_arena *arena, const char *first, const char *s
 	return copy ? copy : "";
 }
 
+uint64_t sl_self_age_ms(uint64_t ticks)
+{
+	uint64_t now_ms = sl_clock_to_ms(sl_clock_read(CLOCK_BOOTTIME));
+	uint64_t started_ms = ticks * 1000 / SL_TICKS_PER_SECOND;
+	return now_ms > started_ms ? now_ms - started_ms : 0;
+}
+
 /* Milliseconds since this process was made; 0 if /proc does not say. */
 static uint64_t uptime_ms(void)
 {
@@ -155,9 +162,7 @@ static uint64_t uptime_ms(void)
 	uint64_t ticks = 0;
 	for (at++; *at >= '0' && *at <= '9'; at++)
 		ticks = ticks * 10 + (uint64_t)(*at - '0');
-	uint64_t now_ms = sl_clock_to_ms(sl_clock_read(CLOCK_BOOTTIME));
-	uint64_t started_ms = ticks * 1000 / SL_TICKS_PER_SECOND;
-	return now_ms > started_ms ? now_ms - started_ms : 0;
+	return sl_self_age_ms(ticks);
 }
 
 static const char *host_name(struct sl_arena *arena)

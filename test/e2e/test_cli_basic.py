@@ -8,7 +8,7 @@ import cli
 import harness
 import pytest
 
-VERBS = ["run", "list", "report", "top", "set", "off", "reap", "doctor", "options"]
+VERBS = ["run", "list", "report", "top", "set", "off", "reap", "doctor", "diff", "options"]
 
 
 def test_help_lists_the_verbs():
@@ -22,6 +22,35 @@ def test_each_verb_has_help(verb):
     text = cli.output("help", verb)
     assert text.startswith(f"Usage: sockleak {verb} ") and text == cli.output(verb, "--help")
     assert all(len(line) <= 80 for line in text.splitlines())
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_wrong_option_takes_one_line(verb):
+    line = cli.refusal(verb, "--no-such", code=cli.USAGE)
+    assert line == f"sockleak: {verb}: no option '--no-such'; see 'sockleak help {verb}'"
+    assert cli.refusal(verb, "-Q", code=cli.USAGE).startswith(f"sockleak: {verb}: no option '-Q';")
+    assert cli.output(verb, "-h") == cli.output("help", verb)
+
+
+def test_options_that_are_nearly_right():
+    """Named, with what was meant; shortened ones are taken, as argp does."""
+    for words, said in (
+        (("report", "--jsn"), "no option '--jsn'; did you mean '--json'?"),
+        (("report", "--json=1"), "option '--json' takes no argument"),
+        (("report", "--format"), "option '--format' needs an argument"),
+        (("report", "1", "-f"), "option '-f' needs an argument"),
+        (("set", "--unit"), "option '--unit' needs an argument"),
+        (("list", "--a=1", "--e"), "option '--a' takes no argument"),
+        (("doctor", "-jQ"), "no option '-Q'"),
+        (("reap", "--in=3"), "option '--in' takes no argument"),
+        (("reap", "--u"), "option '--u' may mean 2"),
+        (("diff", "one"), "two files are needed: the earlier snapshot, the later one"),
+        (("diff", "-", "-"), "only one of them can be stdin"),
+    ):
+        line = cli.refusal(*words, code=cli.USAGE)
+        assert line == f"sockleak: {words[0]}: {said}; see 'sockleak help {words[0]}'"
+    assert cli.output("options", "--js") == cli.output("options", "-j")
+    cli.run("run", "sh", "-c", "exit $#", "--", "--no-such", "-Q", code=2)
 
 
 def test_version():
@@ -132,6 +161,13 @@ def test_report_of_a_newer_version_is_shown_and_said(leaking, tmp_path):
     newer = leaking.json_path.read_text().replace('"version":"', '"version":"9', 1)
     done = cli.run("report", cli.write(tmp_path / "newer", newer))
     assert "newer than this command" in done.stderr and done.stdout.startswith("sockleak 9")
+
+
+def test_report_of_an_older_version_is_shown_and_said(leaking, tmp_path):
+    older = re.sub('"version":"[^"]*"', '"version":"0.9.7"', leaking.json_path.read_text(), count=1)
+    done = cli.run("report", cli.write(tmp_path / "older", older))
+    assert "written by version 0.9.7, older than this command" in done.stderr and done.stdout.startswith("sockleak 0.9.7")
+    assert cli.run("report", leaking.json_path).stderr == ""
 
 
 def test_report_of_a_file_that_is_not_ours():

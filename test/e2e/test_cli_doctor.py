@@ -38,6 +38,25 @@ def test_an_instrumented_process(puppet, peer):
     assert find(rows, "instrumented")["status"] == "ok"
     assert find(rows, "control")["detail"] == "its control socket answers"
     assert find(rows, "sockets")["detail"].startswith("1 TCP open, 0 in CLOSE_WAIT")
+    if "/libunwind.so." in open(f"/proc/{program.pid}/maps").read():
+        assert [row["detail"] for row in rows if row["check"] == "libunwind"][1] == "in the process: native stacks are walked"
+
+
+def test_a_process_where_it_is_switched_off(puppet, peer):
+    program = puppet()
+    program.number(f"connect 127.0.0.1 {peer.port}")
+    cli.run("off", program.pid)
+    found = find(findings(program.pid), "enabled")
+    assert found["status"] == "note" and found["advice"] == f"sockleak set {program.pid} enabled=1"
+    cli.run("set", program.pid, "enabled=1")
+    assert not any(row["check"] == "enabled" for row in findings(program.pid))
+
+
+def test_a_process_without_a_socket_yet(puppet):
+    """The library is there, and its control socket comes with the first TCP socket."""
+    program = puppet()
+    found = find(findings(program.pid), "control")
+    assert found["status"] == "note" and "none before its first TCP socket" in found["detail"]
 
 
 def test_a_process_without_the_library(start):

@@ -1,11 +1,13 @@
 """What comes with the command: man pages and completions say what it has, and work."""
 
+import os
 import re
 import subprocess
 
 import cli
 import harness
 import pytest
+import terminal
 
 MAN = harness.BUILD / "man"
 COMPLETION = harness.ROOT / "src/cli/completion"
@@ -77,12 +79,57 @@ def test_bash_completes(tmp_path):
 
 def test_fish_completes():
     fish = harness.need_tool("fish")
-    script = f'source {COMPLETION}/sockleak.fish; complete -C "sockleak re"; complete -C "sockleak report --ma"'
-    done = subprocess.run([fish, "--no-config", "-c", script], capture_output=True, text=True, check=True, timeout=30)
-    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["reap", "report", "--max-stuck"]
+    asked = {"sockleak re": ["reap", "report"], "sockleak report --ma": ["--max-stuck"], "sockleak help to": ["top"],
+             "sockleak report --value=st": ["--value=stuck"], "sockleak set 1 deadline_": ["deadline_in="],
+             "sockleak list -f op": ["openmetrics"]}
+    script = f"source {COMPLETION}/sockleak.fish; " + "; echo .; ".join(f'complete -C "{words}"' for words in asked)
+    env = {**os.environ, "PATH": f"{harness.BUILD}:/usr/bin:/bin"}
+    done = subprocess.run([fish, "--no-config", "-c", script], capture_output=True, text=True, check=True, timeout=30,
+                          env=env)
+    found = [[line.split("\t")[0] for line in part.splitlines()] for part in done.stdout.split(".\n")]
+    assert found == list(asked.values())
 
 
-def test_zsh_can_read_it():
-    zsh = harness.need_tool("zsh")
-    subprocess.run([zsh, "-n", COMPLETION / "_sockleak"], check=True, timeout=30)
-    assert (COMPLETION / "_sockleak").read_text().startswith("#compdef sockleak\n")
+START = {
+    "bash": "PS1='% '; bind 'set show-all-if-ambiguous on'; source {completion}/sockleak.bash; echo READY\n",
+    "zsh": "PS1='%% '; fpath=({completion} $fpath); autoload -U compinit; compinit -u -D; setopt no_list_ambiguous; print READY\n",
+}
+
+
+@pytest.fixture(params=["bash", "zsh"])
+def shell(request, tmp_path):
+    """An interactive shell in a terminal, and its name. In its folder lies one file, snapshot.json."""
+    program = harness.need_tool(request.param)
+    for name in (".bashrc", ".zshrc"):
+        cli.write(tmp_path / name, START[request.param].format(completion=COMPLETION))
+    cli.write(tmp_path / "snapshot.json", "")
+    words = {"bash": [program, "--rcfile", tmp_path / ".bashrc", "-i"], "zsh": [program, "-i"]}[request.param]
+    in_it = terminal.Terminal(words, columns=120, rows=50, cwd=tmp_path, env={
+        "ZDOTDIR": str(tmp_path), "PATH": f"{harness.BUILD}:/usr/bin:/bin"})
+    in_it.until("READY")
+    yield in_it
+    in_it.close()
+
+
+def test_shells_complete_on_a_terminal(shell):
+    """Typed, with the Tab key, in the shell itself."""
+    for typed, becomes in (
+        ("sockleak repo", "% sockleak report"),
+        ("sockleak report --format=j", "--format=json"),
+        ("sockleak report --format fold", "--format folded"),
+        ("sockleak report --value=clo", "--value=close_wait"),
+        ("sockleak report snap", "report snapshot.json"),
+        ("sockleak set 1 deadline_", "1 deadline_in="),
+        ("sockleak set --exe 'x*' act", "'x*' action="),
+        ("sockleak run -o deadline_", "-o deadline_in="),
+        ("sockleak run -- ls snap", "ls snapshot.json"),
+        ("sockleak help dif", "help diff"),
+    ):
+        shell.type(typed)
+        shell.keys("Tab")
+        shell.until(becomes)
+        shell.keys("C-u", "C-l")
+        shell.until("%", absent=["sockleak"])
+    shell.type("sockleak re")
+    shell.keys("Tab", "Tab")
+    shell.until("reap", "report")

@@ -10,6 +10,7 @@ import cli
 import harness
 import pytest
 import services
+import snapshots
 
 
 @pytest.fixture
@@ -171,6 +172,27 @@ def test_refusals(bare):
     assert cli.refusal("report", free, code=cli.NO_PROCESS) == f"sockleak: no process {free}"
     line = cli.refusal("report", program.pid, code=cli.DENIED, wrap=cli.as_plain_user(cli.SOCKLEAK))
     assert line.endswith(f"this would be: sudo sockleak report {program.pid}")
+    for none in ("0", "99999999999999"):
+        assert cli.refusal("report", none, code=cli.NO_PROCESS) == f"sockleak: no process {none}"
+
+
+def test_a_refusal_has_the_whole_command(bare):
+    """That would be permitted: as it was typed, for a shell."""
+    program = bare()
+    words = cli.as_plain_user(cli.SOCKLEAK)
+    output = "it's.html"
+    line = cli.refusal("report", "-f", "html", program.pid, "-o", output, code=cli.DENIED, wrap=words)
+    assert line.endswith(f"would be: sudo sockleak report -f html {program.pid} -o 'it'\\''s.html'"), line
+    line = cli.refusal("doctor", program.pid, "--json", code=cli.DENIED, wrap=words)
+    assert line == f"sockleak: process {program.pid}: not permitted; this would be: sudo sockleak doctor {program.pid} --json"
+    with cli.open_directory() as directory:
+        mine, other = cli.write(f"{directory}/mine.json", "{}"), cli.write(f"{directory}/other.json", "{}")
+        os.chmod(mine, 0o600)
+        line = cli.refusal("diff", mine, other, code=cli.DENIED, wrap=words)
+        assert line == f"sockleak: {mine}: not permitted; this would be: sudo sockleak diff {mine} {other}"
+        good = cli.write(f"{directory}/good.json", json.dumps(snapshots.incident(20, check=False)))
+        line = cli.refusal("report", good, "-o", f"{directory}/out", code=cli.DENIED, wrap=words)
+        assert line.endswith(f"/out: not permitted; this would be: sudo sockleak report {good} -o {directory}/out")
 
 
 def test_a_wrapper_points_at_its_child(start, peer, tmp_path):

@@ -113,14 +113,43 @@ def test_programs_of_another_class_or_machine(tmp_path):
 
 
 def test_damaged_programs_are_not_believed(tmp_path):
-    """Cut anywhere, it is refused or left to the kernel, and never crashes the check."""
+    """Cut anywhere, it is refused in one line, and no shell takes its bytes for commands."""
     real = open("/bin/true", "rb").read()
     path = tmp_path / "cut"
     for n in (4, 5, 18, 20, 63, 64, 100, 200, 700):
         path.write_bytes(real[:n])
         path.chmod(0o755)
-        done = subprocess.run([cli.SOCKLEAK, "run", path], capture_output=True, text=True, check=False, timeout=30)
-        assert done.returncode in (cli.NO_LIBRARY, cli.CANNOT_RUN, cli.NOT_FOUND, 2), (n, done)
+        assert "a damaged program" in refused_in(tmp_path, "run", path), n
+    path.write_bytes(real[:32] + b"\xff" * 8 + real[40:])  # where its segments are
+    assert "a damaged program" in refused_in(tmp_path, "run", "--anyway", path)
+    script = cli.write(tmp_path / "script", f"#!{path}\necho never\n")
+    script.chmod(0o755)
+    assert f"{path}: a damaged program" in refused_in(tmp_path, "run", script)
+    assert f"{path}: a damaged program" in cli.run("doctor", path, code=cli.CANNOT_RUN).stdout
+
+
+def refused_in(directory, *words):
+    """The line of a refusal with 126; nothing came to lie in the directory, where the command was called."""
+    before = sorted(os.listdir(directory))
+    done = subprocess.run([cli.SOCKLEAK, *words], capture_output=True, text=True, check=False, timeout=30, cwd=directory)
+    assert (done.returncode, done.stdout, sorted(os.listdir(directory))) == (cli.CANNOT_RUN, "", before), done
+    assert done.stderr.count("\n") <= 2 and done.stderr.startswith("sockleak: "), done.stderr
+    return done.stderr
+
+
+def test_no_shell_runs_what_is_no_text(tmp_path):
+    """A program for another machine, even with --anyway; and what is no program at all."""
+    path = tmp_path / "other"
+    for content in (elf_head(True, 243), b"\0asm\1\0\0\0\necho >junk", b"echo >junk \0\n", b"\xca\xfe\xba\xbe\0\0"):
+        path.write_bytes(content)
+        path.chmod(0o755)
+        assert "Exec format error" in refused_in(tmp_path, "run", "--anyway", path)
+    path.write_text("echo $0 $1; exit 4")
+    assert cli.run("run", path, "word", code=4).stdout == f"{path} word\n"
+    path.write_text("")
+    cli.run("run", path)
+    path.write_bytes(b"exit 5\n\0\0\0")  # an archive behind its script
+    cli.run("run", path, code=5)
 
 
 def test_scripts_are_judged_by_their_interpreter(tmp_path):

@@ -224,6 +224,13 @@ def test_a_half_written_answer_is_seen_from_outside(fake):
     assert json.loads(done.stdout)["mode"] == "external" and "half-written" in done.stderr
 
 
+def test_the_doctor_tells_of_another_version(fake):
+    program = fake()
+    done, request = asked(program, OK + body('{"version":"0.9.7"}'), "doctor", program.pid, "--json", code=cli.FINE)
+    found = next(row for row in json.loads(done.stdout) if row["check"] == "control")
+    assert request == "got sockleak/1 version" and found["status"] == "note" and "of version 0.9.7; this is " in found["detail"]
+
+
 def test_an_abstract_socket_is_found(fake):
     program = fake("abstract")
     _, request = asked(program, CHANGED, "set", program.pid, "action=shutdown", code=cli.FINE)

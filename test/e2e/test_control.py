@@ -1,5 +1,6 @@
 """The control socket: where it lives, what it answers, whom, and that no client holds anybody up."""
 
+import datetime
 import os
 import signal
 import socket
@@ -32,9 +33,12 @@ def asked(puppet, peer, tmp_path):
 def test_what_it_answers(asked):
     program, address = asked()
     version = control.ask_json(address, "version")
-    assert version["pid"] == program.pid and version["protocol"] == 1
+    assert version["pid"] == program.pid and version["protocol"] == 1 and version["enabled"] is True
     snapshot = control.ask_json(address, "snapshot json")
     harness.check_snapshot(snapshot)
+    began, known = (datetime.datetime.fromisoformat(at["started_at"].replace("Z", "+00:00"))
+                    for at in (version, snapshot["process"]))
+    assert abs((began - known).total_seconds()) <= 1, (version, snapshot["process"])
     assert snapshot["trigger"] == "command" and snapshot["process"]["pid"] == program.pid
     assert snapshot["totals"]["open"] == 1
     text = control.ask(address, "snapshot text").decode()

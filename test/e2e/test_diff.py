@@ -65,6 +65,21 @@ def test_fifteen_thousand_sockets(tmp_path):
         assert size > 500 and (form == "json" or size < 500_000), (form, size)
 
 
+def test_value_chooses_the_connections(tmp_path):
+    path = tmp_path / "snapshot.json"
+    snapshot = snapshots.incident(200, check=False)
+    path.write_text(json.dumps(snapshot))
+    for value in ("stuck", "close_wait", "open"):
+        folded = cli.output("report", path, "--format", "folded", "--value", value)
+        assert sum(int(line.rpartition(" ")[2]) for line in folded.splitlines()) == snapshot["totals"][value]
+        page = cli.output("report", path, "--format", "html", "--value", value)
+        assert f'aria-pressed="true">{"CLOSE_WAIT" if value == "close_wait" else value} <b>' in page
+    assert cli.output("report", path, "--format", "folded") == cli.output("report", path, "-f", "folded", "--value=stuck")
+    said = cli.refusal("report", path, "--value=open", code=cli.USAGE)
+    assert "--value is for html, folded and pprof; text shows every count" in said
+    assert "no value 'all': stuck|close_wait|open|auto" in cli.refusal("report", path, "--value=all", code=cli.USAGE)
+
+
 def test_a_live_process_in_every_format(puppet, peer, tmp_path):
     program = puppet(options={"deadline": "100ms", "detail": 1})
     cli.leak(program, peer, 12)

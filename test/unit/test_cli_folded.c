@@ -84,6 +84,11 @@ static void test_what_has_no_site_is_told(void **state)
 	fold(&s, SL_MEASURE_STUCK);
 	assert_non_null(strstr(out.text, "java LeakyClient;[other sites] 1022\n"));
 	formatted_free(&out);
+	s.site_count = 0;
+	s.no_sites = "the library is not in this process";
+	fold(&s, SL_MEASURE_STUCK);
+	assert_non_null(strstr(out.text, "java LeakyClient;[not known: seen from outside] "));
+	formatted_free(&out);
 }
 
 static void test_cut_and_missing_stacks_are_told(void **state)

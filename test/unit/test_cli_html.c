@@ -18,7 +18,7 @@ static struct formatted page;
 static void render(const struct sl_snapshot *s)
 {
 	formatted_start(&page);
-	sl_format_html(page.to, s);
+	sl_format_html(page.to, s, SL_MEASURE_AUTO);
 	formatted_end(&page);
 }
 
@@ -206,7 +206,7 @@ static void test_flame_shares_outer_frames(void **state)
 	(void)state;
 	struct sl_snapshot s = sample_many(20); /* one stack, twenty times */
 	formatted_start(&page);
-	sl_html_flame(page.to, &s);
+	sl_html_flame(page.to, &s, SL_MEASURE_AUTO);
 	formatted_end(&page);
 	/* The program, what is above the cut, seven frames; and a box for what the total has beyond. */
 	assert_in_range(drawn(), 9, 10);
@@ -229,7 +229,7 @@ static void test_flame_leaves_out_the_narrow(void **state)
 	s.site_count = 2;
 	s.totals.open = 100001;
 	formatted_start(&page);
-	sl_html_flame(page.to, &s);
+	sl_html_flame(page.to, &s, SL_MEASURE_AUTO);
 	formatted_end(&page);
 	assert_int_equal(drawn(), 2);
 	assert_has("1 frame narrower than 1/2000 of the whole is not drawn.");

@@ -171,7 +171,9 @@ static void test_damaged_elf_heads(void **state)
 	struct program program = dynamic_program();
 	for (size_t n = 0; n < sizeof(program); n++)
 		(void)read_program(&program, n, &elf);
-	assert_int_equal(read_program(&program, 10, &elf), -ENOEXEC);
+	assert_int_equal(read_program(&program, 3, &elf), -ENOEXEC);
+	assert_int_equal(read_program(&program, 4, &elf), -EBADMSG);
+	assert_int_equal(read_program(&program, 10, &elf), -EBADMSG);
 	for (size_t at = 4; at < sizeof(program); at++)
 		for (unsigned value = 0; value < 256; value += 51) {
 			struct program damaged = program;

@@ -168,7 +168,7 @@ static void test_profile_is_gzip(void **state)
 	struct formatted out;
 	const struct sl_snapshot s = sample_rich();
 	formatted_start(&out);
-	sl_format_pprof(out.to, &s);
+	sl_format_pprof(out.to, &s, SL_MEASURE_AUTO);
 	formatted_end(&out);
 	assert_true(out.length > 100);
 	assert_memory_equal(out.text, "\x1f\x8b", 2);

@@ -28,7 +28,7 @@ complete -c sockleak -n __sockleak_needs_verb -a doctor -d 'can it work here, do
 complete -c sockleak -n __sockleak_needs_verb -a diff -d 'what grew from one snapshot to another'
 complete -c sockleak -n __sockleak_needs_verb -a options -d 'every option of SOCKLEAK_OPTIONS'
 complete -c sockleak -n __sockleak_needs_verb -a help -d 'help for a verb'
-complete -c sockleak -n '__sockleak_has_verb help' -a 'run list report set off reap doctor diff options'
+complete -c sockleak -n '__sockleak_has_verb help' -a 'run list report top set off reap doctor diff options'
 
 complete -c sockleak -n '__sockleak_has_verb list report set off reap doctor diff options' -l json -d 'as JSON'
 complete -c sockleak -n '__sockleak_has_verb report top set off reap doctor' -a '(__fish_complete_pids)'
@@ -48,6 +48,7 @@ complete -c sockleak -n '__sockleak_has_verb report' -s o -l output -r -F -d 'wr
 complete -c sockleak -n '__sockleak_has_verb report' -l check -d 'exit with 1 if it leaks'
 complete -c sockleak -n '__sockleak_has_verb report' -l max-stuck -x -d 'exit with 1 above'
 complete -c sockleak -n '__sockleak_has_verb report' -l top -x -d 'the worst only'
+complete -c sockleak -n '__sockleak_has_verb report' -l value -x -a 'stuck close_wait open auto' -d 'which connections pictures show'
 
 complete -c sockleak -n '__sockleak_has_verb top' -s i -l interval -x -d 'between two pictures'
 
