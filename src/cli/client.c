@@ -168,10 +168,11 @@ int sl_client_ask(const struct sl_proc *proc, const char *request, unsigned pati
 	int n = snprintf(line, sizeof(line), SL_PROTOCOL " %s\n", request);
 	if (n >= (int)sizeof(line) || strchr(request, '\n'))
 		return -EINVAL;
-	int fd = sl_client_connect(proc);
+	const uint64_t until_ms = sl_clock_ms() + patience_ms;
+	int fd = sl_client_connect(proc, patience_ms);
 	if (fd < 0)
 		return fd;
-	stream = (struct stream){.fd = fd, .until_ms = sl_clock_ms() + patience_ms};
+	stream = (struct stream){.fd = fd, .until_ms = until_ms};
 	int error = is_it(fd, proc) ? send_all(&stream, line, (size_t)n) : -EPERM;
 	if (!error || error == -EPROTO) /* a refusal may be there even so */
 		error = read_reply(&stream, reply);

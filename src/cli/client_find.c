@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -80,17 +81,24 @@ static unsigned list_folders(const struct sl_proc *proc,
 	return n;
 }
 
-static int connect_to(int fd, const struct sockaddr_un *address, socklen_t n)
+/* A process that is stopped takes nobody out of its queue: connect() waits for a place as long as a send would. */
+static int connect_to(int fd, const struct sockaddr_un *address, socklen_t n, unsigned patience_ms)
 {
-	if (fd >= 0 && connect(fd, (const struct sockaddr *)address, n) == 0)
+	const struct timeval patience = {.tv_sec = patience_ms / 1000,
+	                                 .tv_usec = (patience_ms % 1000) * 1000 + 1};
+	if (fd < 0)
+		return -ENOENT;
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (connect(fd, (const struct sockaddr *)address, n) == 0)
 		return fd;
-	if (fd >= 0)
-		(void)close(fd);
-	return -ENOENT; /* nobody is there any more */
+	int error = errno == EAGAIN ? -ETIMEDOUT : -ENOENT; /* nobody is there any more */
+	(void)close(fd);
+	return error;
 }
 
 /* The socket of that name in the folder, if the folder is the user's alone. */
-static int connect_in(int root, const char *folder, const char *name, uid_t owner)
+static int connect_in(int root, const char *folder, const char *name, uid_t owner,
+                      unsigned patience_ms)
 {
 	struct stat info;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -105,7 +113,7 @@ static int connect_in(int root, const char *folder, const char *name, uid_t owne
 		(void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d",
 		               socket_path);
 		connected = connect_to(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), &address,
-		                       sizeof(address));
+		                       sizeof(address), patience_ms);
 	}
 	if (socket_path >= 0)
 		(void)close(socket_path);
@@ -114,7 +122,7 @@ static int connect_in(int root, const char *folder, const char *name, uid_t owne
 }
 
 /* Abstract names belong to the network namespace of the socket. */
-static int connect_abstract(const struct sl_proc *proc)
+static int connect_abstract(const struct sl_proc *proc, unsigned patience_ms)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int home;
@@ -126,10 +134,11 @@ static int connect_abstract(const struct sl_proc *proc)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	sl_netns_leave(home);
 	return connect_to(fd, &address,
-	                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (unsigned)n));
+	                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (unsigned)n),
+	                  patience_ms);
 }
 
-int sl_client_connect(const struct sl_proc *proc)
+int sl_client_connect(const struct sl_proc *proc, unsigned patience_ms)
 {
 	static char folders[SL_FOLDERS][SL_PROC_PATH_BYTES];
 	char path[64], name[64];
@@ -141,8 +150,8 @@ int sl_client_connect(const struct sl_proc *proc)
 	if (root < 0)
 		return errno == EACCES || errno == EPERM ? -EACCES : -ENOENT;
 	int connected = -ENOENT;
-	for (unsigned i = 0; connected < 0 && i < n; i++)
-		connected = connect_in(root, folders[i], name, proc->euid);
+	for (unsigned i = 0; connected == -ENOENT && i < n; i++)
+		connected = connect_in(root, folders[i], name, proc->euid, patience_ms);
 	(void)close(root);
-	return connected < 0 ? connect_abstract(proc) : connected;
+	return connected == -ENOENT ? connect_abstract(proc, patience_ms) : connected;
 }
