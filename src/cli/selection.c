@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/args.h"
 #include "cli/say.h"
 
 enum { SL_KEY_EXE = 512, SL_KEY_UNIT, SL_KEY_CGROUP, SL_KEY_YES };
@@ -121,10 +122,18 @@ static bool look(void *context, int pid)
 	return add(selection, &proc);
 }
 
-bool sl_selection_is_given(const struct sl_selection *selection)
+void sl_selection_check(const struct argp_state *state, const struct sl_selection *selection,
+                        const char *if_none)
 {
-	return selection->pid || selection->exe || selection->unit || selection->cgroup ||
-	       selection->is_all;
+	const char *other = selection->is_all   ? "--all"
+	                    : selection->exe    ? "--exe"
+	                    : selection->unit   ? "--unit"
+	                    : selection->cgroup ? "--cgroup"
+	                                        : NULL;
+	if (selection->pid && other)
+		sl_args_fail(state, "a PID, or %s: not both", other);
+	if (!selection->pid && !other)
+		sl_args_fail(state, "%s", if_none);
 }
 
 static int find_one(struct sl_selection *selection, const char *verb)

@@ -30,8 +30,9 @@ extern const struct argp sl_selection_argp;
 bool sl_selection_is_in_unit(const char *line, const char *unit);
 bool sl_selection_is_in_cgroup(const char *line, const char *cgroup);
 
-/* Some way to select was given. */
-bool sl_selection_is_given(const struct sl_selection *selection);
+/* One way to select must be given, and not two; else the command ends. Context: ARGP_KEY_END. */
+void sl_selection_check(const struct argp_state *state, const struct sl_selection *selection,
+                        const char *if_none);
 
 /* Find them. 0; or the exit code, said: no such process, not permitted, none selected. `verb` for the command that would be
  * permitted. */

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 import sys
 
 import cli
@@ -61,6 +62,10 @@ def test_off_and_on(leaking):
     assert "switched off" in done.stderr and json.loads(done.stdout)["no_sites"] == "its library did not answer"
     assert "changed enabled from 0 to 1" in cli.output("set", leaking.pid, "enabled=1")
     assert cli.parsed("report", leaking.pid)["mode"] == "preload"
+    assert "would change enabled from 1 to 0; for 1.0s, then as before" in cli.output("off", "-n", leaking.pid, "for=1s")
+    assert cli.parsed("report", leaking.pid)["mode"] == "preload"
+    assert "changed enabled from 1 to 0; for 1.0s, then as before" in cli.output("off", leaking.pid, "for=1s")
+    harness.wait_until(lambda: cli.parsed("report", leaking.pid)["mode"] == "preload", "the library to be on again")
 
 
 def test_mistakes_never_reach_the_process(leaking):
@@ -75,7 +80,7 @@ def test_mistakes_never_reach_the_process(leaking):
     ):
         assert said in cli.refusal("set", leaking.pid, *words, code=cli.USAGE)
     assert "which process?" in cli.refusal("set", "action=shutdown", code=cli.USAGE)
-    assert "off takes no option" in cli.refusal("off", leaking.pid, "action=report", code=cli.USAGE)
+    assert "off takes no option but for=" in cli.refusal("off", leaking.pid, "action=report", code=cli.USAGE)
     assert "not both" in cli.refusal("off", leaking.pid, "--exe=x", code=cli.USAGE)
     assert options_of(leaking)["action"] == "report"
 
@@ -89,8 +94,8 @@ def test_processes_that_cannot_be_asked(start, leaking):
     deaf.ready()
     assert "no control socket" in cli.refusal("set", deaf.pid, "action=shutdown", code=cli.NO_LIBRARY)
     words = cli.as_plain_user(cli.SOCKLEAK)
-    line = cli.refusal("set", leaking.pid, "action=shutdown", code=cli.DENIED, wrap=words)
-    assert line.endswith(f"sudo sockleak set {leaking.pid} action=shutdown")
+    line = cli.refusal("set", leaking.pid, "action=shutdown", "for=2h", code=cli.DENIED, wrap=words)
+    assert line.endswith(f"sudo sockleak set {leaking.pid} action=shutdown for=2h")
     free = next(pid for pid in range(4_000_000, 1, -1) if not os.path.exists(f"/proc/{pid}"))
     assert f"no process {free}" in cli.refusal("off", free, code=cli.NO_PROCESS)
 
@@ -178,12 +183,17 @@ def test_what_is_asked(fake):
     assert request == "got sockleak/1 set warn_at=off for=forever"
     _, request = asked(program, CHANGED, "off", program.pid, code=cli.FINE)
     assert request == "got sockleak/1 off"
+    _, request = asked(program, CHANGED, "off", "-n", program.pid, "for=10m", code=cli.FINE)
+    assert request == "got sockleak/1 off for=10m dry=1"
     answer = OK + body('{"reaped":7,"skipped":2}')
     done, request = asked(program, answer, "reap", program.pid, "--peer=:80", code=cli.FINE)
     assert request == "got sockleak/1 reap older_than=60000ms peer=:80"
     assert done.stdout == f"process {program.pid} ({pathlib.Path(sys.executable).resolve().name}): through its library: ended 7, skipped 2\n"
-    done, request = asked(program, answer, "reap", program.pid, "--dry-run", "--json", code=cli.FINE)
-    assert request.endswith(" dry_run=1") and json.loads(done.stdout)[0]["way"] == "library"
+    answer = OK + body('{"reaped":7,"skipped":3,"probed":5,"ended_by_probe":4,"skipped_because":{"side":1,"epoll":2}}')
+    done, _ = asked(program, answer, "reap", program.pid, code=cli.FINE)
+    assert done.stdout.endswith("ended 7, probed 5, of which 4 ended by that, skipped 3 (side 1, epoll 2)\n")
+    done, request = asked(program, answer, "reap", program.pid, "--inbound", "--dry-run", "--json", code=cli.FINE)
+    assert request.endswith(" inbound=1 dry_run=1") and json.loads(done.stdout)[0]["way"] == "library"
 
 
 def test_refusals_of_the_server(fake):
@@ -216,6 +226,23 @@ def test_a_server_that_hangs_is_given_up(fake):
     program = fake()
     done, _ = asked(program, "hang", "set", program.pid, "action=shutdown", code=cli.NO_LIBRARY)
     assert "does not answer in time" in done.stderr
+
+
+def test_a_server_whose_queue_is_full_is_given_up(fake, tmp_path):
+    """As that of a process which is stopped, after a monitor has asked it for a while: connect() itself would wait."""
+    program = fake()
+    address = str(tmp_path / "runtime/sockleak" / f"{control.name_of(program.pid)}.sock")
+    waiting = []
+    with pytest.raises(BlockingIOError):
+        while True:
+            client = socket.socket(socket.AF_UNIX)
+            waiting.append(client)
+            client.setblocking(False)
+            client.connect(address)
+    assert "does not answer in time" in cli.refusal("set", program.pid, "action=shutdown", code=cli.NO_LIBRARY)
+    assert json.loads(cli.output("report", program.pid, "--json"))["mode"] == "external"
+    for client in waiting:
+        client.close()
 
 
 def test_a_half_written_answer_is_seen_from_outside(fake):

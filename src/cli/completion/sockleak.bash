@@ -32,7 +32,7 @@ _sockleak() {
             options="--dry-run --json $selectors --help"
             others="$(_sockleak_pids) $(sockleak options 2>/dev/null | sed -n 's/^  \([a-z_]*\) .*/\1=/p' | grep -v '^key=') for="
             ;;
-        off) options="--json $selectors --help" others=$(_sockleak_pids) ;;
+        off) options="--dry-run --json $selectors --help" others="$(_sockleak_pids) for=" ;;
         reap)
             options="--all --older-than --peer --inbound --force --dry-run --json $selectors --help"
             others=$(_sockleak_pids)

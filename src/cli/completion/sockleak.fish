@@ -28,7 +28,7 @@ complete -c sockleak -n __sockleak_needs_verb -a doctor -d 'can it work here, do
 complete -c sockleak -n __sockleak_needs_verb -a diff -d 'what grew from one snapshot to another'
 complete -c sockleak -n __sockleak_needs_verb -a options -d 'every option of SOCKLEAK_OPTIONS'
 complete -c sockleak -n __sockleak_needs_verb -a help -d 'help for a verb'
-complete -c sockleak -n '__sockleak_has_verb help' -a 'run list report set off reap doctor diff options'
+complete -c sockleak -n '__sockleak_has_verb help' -a 'run list report top set off reap doctor diff options'
 
 complete -c sockleak -n '__sockleak_has_verb list report set off reap doctor diff options' -l json -d 'as JSON'
 complete -c sockleak -n '__sockleak_has_verb report top set off reap doctor' -a '(__fish_complete_pids)'
@@ -51,7 +51,7 @@ complete -c sockleak -n '__sockleak_has_verb report' -l top -x -d 'the worst onl
 
 complete -c sockleak -n '__sockleak_has_verb top' -s i -l interval -x -d 'between two pictures'
 
-complete -c sockleak -n '__sockleak_has_verb set reap' -s n -l dry-run -d 'change nothing'
+complete -c sockleak -n '__sockleak_has_verb set off reap' -s n -l dry-run -d 'change nothing'
 complete -c sockleak -n '__sockleak_has_verb set' -a '(__sockleak_options)'
 
 complete -c sockleak -n '__sockleak_has_verb reap' -l all -d 'every process'
