@@ -21,6 +21,7 @@ struct sl_selection {
 	bool is_sure; /* --yes */
 	struct sl_proc *procs;
 	unsigned count;
+	unsigned lacking; /* that are selected, but do not have the library */
 };
 
 /* --exe, --unit, --cgroup, --yes, as argp children take them; the input is a struct sl_selection. */

@@ -31,6 +31,8 @@ struct wanted {
 	const char *rule_text;
 	bool is_json, is_forced;
 	struct sl_json json;
+	uint64_t ended;     /* of all processes; dry: would be */
+	unsigned has_ended; /* processes */
 };
 
 static void take_rule(struct argp_state *state, struct wanted *wanted, const char *text)
@@ -171,6 +173,12 @@ static bool add_answer(struct by_library *done, json_t *root, bool is_dry)
 	return !is_dry && reaped > 0 && count_of(done->because, "not-reached") > 0;
 }
 
+static void add_up(struct wanted *wanted, uint64_t ended)
+{
+	wanted->ended += ended;
+	wanted->has_ended += ended > 0;
+}
+
 /* The exit code; -1: it is to be tried from outside, and why was said. */
 static int reap_by_library(struct wanted *wanted, const struct sl_proc *proc)
 {
@@ -194,6 +202,7 @@ static int reap_by_library(struct wanted *wanted, const struct sl_proc *proc)
 		sl_client_free(&reply);
 	}
 	if (is_told) {
+		add_up(wanted, done.reaped);
 		if (wanted->is_json)
 			json_library(wanted, proc, &done);
 		else
@@ -292,6 +301,7 @@ static int reap_from_outside(struct wanted *wanted, const struct sl_proc *proc)
 	int error = sl_reap_outside(proc, &wanted->wish, &done);
 	if (error)
 		return sl_proc_refuse(proc->pid, error, verb);
+	add_up(wanted, done.shut_down + done.ended_by_probe);
 	if (wanted->is_json)
 		json_outside(wanted, proc, &done);
 	else if (wanted->selection.pid || done.shut_down || done.ended_by_probe ||
@@ -369,10 +379,18 @@ int sl_verb_reap(int argc, char **argv)
 	int code = sl_selection_find(&wanted.selection, verb);
 	bool is_unsure = !wanted.selection.pid && !wanted.selection.is_sure && !wanted.wish.is_dry;
 	wanted.wish.is_dry |= is_unsure;
-	if (!code)
+	bool is_found = code == SL_EXIT_FINE;
+	if (is_found)
 		code = reap_all(&wanted);
-	if (is_unsure)
-		sl_say_note("nothing was done: add --yes to do it");
+	if (is_found && is_unsure && wanted.ended == 0)
+		sl_say_note("nothing would be ended in any of %u process%s", wanted.selection.count,
+		            wanted.selection.count == 1 ? "" : "es");
+	else if (is_found && is_unsure)
+		sl_say_note("%llu connection%s would be ended in %u of %u process%s; nothing was "
+		            "done: add --yes to do it",
+		            (unsigned long long)wanted.ended, wanted.ended == 1 ? "" : "s",
+		            wanted.has_ended, wanted.selection.count,
+		            wanted.selection.count == 1 ? "" : "es");
 	sl_selection_free(&wanted.selection);
 	return code;
 }

@@ -230,11 +230,14 @@ def test_selectors_only_count_without_yes(start, peer, tmp_path):
         programs[-1].ask("sigpipe ignore")
         cli.close_wait(programs[-1], peer, 2)
     done = cli.run("reap", "--exe", name, NOW)
-    assert "add --yes" in done.stderr and done.stdout.count("would shut down 2") == 2
+    assert done.stdout.count("would shut down 2") == 2
+    assert done.stderr == "sockleak: 4 connections would be ended in 2 of 2 processes; nothing was done: add --yes to do it\n"
     assert [count_close_wait(p) for p in programs] == [2, 2]
     rows = cli.parsed("reap", "--exe", f"{tmp_path}/*", NOW, "--yes")
     assert sorted(row["pid"] for row in rows) == sorted(p.pid for p in programs)
     assert all(row["reaped"] == 2 for row in rows)
+    assert cli.run("reap", "--exe", name, NOW).stderr == "sockleak: nothing would be ended in any of 2 processes\n"
+    assert "no process is selected" in cli.refusal("reap", "--exe", "nobody-has-this", code=cli.NO_PROCESS)
 
 
 def test_static_and_go_programs_are_served(tmp_path, start, peer):

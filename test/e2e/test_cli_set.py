@@ -113,12 +113,17 @@ def test_selectors(start, peer, tmp_path):
     bare.ready()
     done = cli.run("set", "--exe", name, "action=shutdown")
     assert "2 processes would be changed; nothing was done: add --yes" in done.stderr
+    assert "1 more does not have the library, and is left out" in done.stderr
     assert sorted(line.split()[0] for line in done.stdout.splitlines()) == sorted(str(p.pid) for p in programs)
     assert [options_of(p)["action"] for p in programs] == ["report", "report"]
     told = cli.parsed("set", "--exe", f"{tmp_path}/chosen*", "action=shutdown", "--yes")
     assert sorted(row["pid"] for row in told) == sorted(p.pid for p in programs)
     assert [options_of(p)["action"] for p in programs] == ["shutdown", "shutdown"]
     assert "no process with the library" in cli.refusal("off", "--exe", "nobody-has-this", code=cli.NO_PROCESS)
+    for program in programs:
+        program.kill()
+    line = cli.refusal("set", "--exe", name, "action=shutdown", "--yes", code=cli.NO_LIBRARY)
+    assert "no process with the library is selected, but 1 without it: 'sockleak reap'" in line
 
 
 def test_a_container_is_reached_from_its_host(puppet, peer):
