@@ -193,7 +193,9 @@ const char *sl_client_why(int error, const struct sl_client_reply *reply)
 {
 	switch (error) {
 	case -ENOENT:
-		return "it has no control socket (control=off, or an older library)";
+		return "it has no control socket (no TCP socket yet, control=off, left out by "
+		       "programs= or "
+		       "children=, or an older library)";
 	case -EACCES:
 		return "not permitted";
 	case -EREMOTEIO:

@@ -19,6 +19,8 @@
 
 #define SL_FOLDERS 4
 
+static uid_t reach_as; /* as whom connect() is called; 0: as who we are */
+
 static int open_below(int root, const char *path, int flags)
 {
 	struct open_how how = {
@@ -29,23 +31,32 @@ static int open_below(int root, const char *path, int flags)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-/* The uid as the process itself knows it: its user namespace may count otherwise (user_namespaces(7)). */
-static uid_t inner_uid(int pid, uid_t uid)
+/* The uid as the process itself knows it: its user namespace may count otherwise (user_namespaces(7)). False: it has none there. */
+static bool has_inner_uid(int pid, uid_t uid, uid_t *inner)
 {
 	size_t n;
+	bool is_found = false;
+	*inner = uid;
 	char *map = sl_proc_file(pid, "uid_map", &n);
-	for (char *line = map; line && *line;) {
+	for (char *line = map; line && *line && !is_found;) {
 		unsigned inside, outside, count;
 		if (sscanf(line, "%u %u %u", &inside, &outside, &count) == 3 && uid >= outside &&
 		    uid - outside < count) {
-			uid = inside + (uid - outside);
-			break;
+			*inner = inside + (uid - outside);
+			is_found = true;
 		}
 		line = strchr(line, '\n');
 		line = line ? line + 1 : NULL;
 	}
 	free(map);
-	return uid;
+	return is_found || !map;
+}
+
+static uid_t inner_uid(int pid, uid_t uid)
+{
+	uid_t inner;
+	(void)has_inner_uid(pid, uid, &inner);
+	return inner;
 }
 
 /* The value of dir= in its options, if it is set there; to be freed. */
@@ -89,9 +100,13 @@ static int connect_to(int fd, const struct sockaddr_un *address, socklen_t n, un
 	if (fd < 0)
 		return -ENOENT;
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	if (connect(fd, (const struct sockaddr *)address, n) == 0)
+	int error = reach_as && seteuid(reach_as) < 0 ? -ENOENT : 0;
+	if (!error && connect(fd, (const struct sockaddr *)address, n) < 0)
+		error = errno == EAGAIN ? -ETIMEDOUT : -ENOENT; /* nobody is there any more */
+	if (reach_as)
+		(void)seteuid(0);
+	if (!error)
 		return fd;
-	int error = errno == EAGAIN ? -ETIMEDOUT : -ENOENT; /* nobody is there any more */
 	(void)close(fd);
 	return error;
 }
@@ -138,7 +153,7 @@ static int connect_abstract(const struct sl_proc *proc, unsigned patience_ms)
 	                  patience_ms);
 }
 
-int sl_client_connect(const struct sl_proc *proc, unsigned patience_ms)
+static int find_and_connect(const struct sl_proc *proc, unsigned patience_ms)
 {
 	static char folders[SL_FOLDERS][SL_PROC_PATH_BYTES];
 	char path[64], name[64];
@@ -154,4 +169,17 @@ int sl_client_connect(const struct sl_proc *proc, unsigned patience_ms)
 		connected = connect_in(root, folders[i], name, proc->euid, patience_ms);
 	(void)close(root);
 	return connected == -ENOENT ? connect_abstract(proc, patience_ms) : connected;
+}
+
+/* Root of the host is nobody in a rootless container, and is refused there as nobody: it asks as the user of the process, whom it
+ * could become in any case. The kernel notes who connects (SO_PEERCRED). */
+int sl_client_connect(const struct sl_proc *proc, unsigned patience_ms)
+{
+	uid_t inner;
+	if (geteuid() != 0 || proc->euid == 0 || has_inner_uid(proc->pid, 0, &inner))
+		return find_and_connect(proc, patience_ms);
+	reach_as = proc->euid;
+	int connected = find_and_connect(proc, patience_ms);
+	reach_as = 0;
+	return connected;
 }

@@ -18,6 +18,13 @@ def options_of(program):
 
 
 @pytest.fixture
+def other_user():
+    user = harness.OtherUser()
+    yield user
+    user.close()
+
+
+@pytest.fixture
 def leaking(puppet, peer):
     program = puppet(options={"deadline": "60s", "never": "10.0.0.0/8"})
     cli.close_wait(program, peer, 3)
@@ -136,6 +143,25 @@ def test_a_container_is_reached_from_its_host(puppet, peer):
     snapshot = cli.parsed("report", inner)
     assert snapshot["process"]["pid"] == inner and snapshot["totals"]["open"] == 1
     assert "action from report to shutdown" in cli.output("set", inner, "action=shutdown")
+
+
+def test_a_rootless_container_is_reached_from_its_host(other_user, peer):
+    """In there the host's root has no uid, and the overflow uid is nobody's friend: the command asks as the process's own user."""
+    library, victim = other_user.copy(harness.LIBRARY), other_user.copy(harness.victim("puppet"))
+    runtime = other_user.directory / "run"
+    runtime.mkdir(mode=0o777)
+    runtime.chmod(0o777)
+    wrap = [*other_user.prefix(), harness.need_tool("unshare"), "-r"]
+    settings = [f"LD_PRELOAD={library}", f"SOCKLEAK_OPTIONS=dir={runtime}/ctl deadline=1s", victim]
+    program = harness.start(["env", *settings], other_user.directory / "log", wrap=wrap, library=False)
+    try:
+        program.ready()
+        program.number(f"connect 127.0.0.1 {peer.port}")
+        harness.wait_until(lambda: list(runtime.glob("ctl/*.sock")), "its control socket")
+        assert cli.parsed("report", program.pid)["mode"] == "preload"
+        assert "action from report to shutdown" in cli.output("set", program.pid, "action=shutdown")
+    finally:
+        program.kill()
 
 
 def child_of(pid):
