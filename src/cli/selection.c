@@ -168,8 +168,8 @@ int sl_selection_find(struct sl_selection *selection, const char *verb)
 		return sl_say(SL_EXIT_NO_PROCESS, "no process%s is selected",
 		              selection->needs_library ? " with the library" : "");
 	if (selection->lacking)
-		sl_say_note("%u more do%s not have the library, and %s left out", selection->lacking,
-		            selection->lacking == 1 ? "es" : "",
+		sl_say_note("%u more do%s not have the library, and %s left out",
+		            selection->lacking, selection->lacking == 1 ? "es" : "",
 		            selection->lacking == 1 ? "is" : "are");
 	return 0;
 }
