@@ -124,7 +124,8 @@ static uint64_t worker_turn(unsigned wanted, const struct sl_pressure *pressure)
 	bool is_parked = sl_power_turn(worker_start);
 	if (is_parked) {
 		(void)sl_orders_finish();
-		return SL_PARKED_MS;
+		uint64_t until_ms = sl_live_turn(sl_clock_ms());
+		return until_ms < SL_PARKED_MS ? until_ms : SL_PARKED_MS;
 	}
 	sl_signal_say();
 	uint64_t live_ms = sl_live_turn(sl_clock_ms());

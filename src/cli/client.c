@@ -168,10 +168,11 @@ int sl_client_ask(const struct sl_proc *proc, const char *request, unsigned pati
 	int n = snprintf(line, sizeof(line), SL_PROTOCOL " %s\n", request);
 	if (n >= (int)sizeof(line) || strchr(request, '\n'))
 		return -EINVAL;
-	int fd = sl_client_connect(proc);
+	const uint64_t until_ms = sl_clock_ms() + patience_ms;
+	int fd = sl_client_connect(proc, patience_ms);
 	if (fd < 0)
 		return fd;
-	stream = (struct stream){.fd = fd, .until_ms = sl_clock_ms() + patience_ms};
+	stream = (struct stream){.fd = fd, .until_ms = until_ms};
 	int error = is_it(fd, proc) ? send_all(&stream, line, (size_t)n) : -EPERM;
 	if (!error || error == -EPROTO) /* a refusal may be there even so */
 		error = read_reply(&stream, reply);
@@ -192,9 +193,9 @@ const char *sl_client_why(int error, const struct sl_client_reply *reply)
 {
 	switch (error) {
 	case -ENOENT:
-		return "it has no control socket (none before its first TCP socket, with "
-		       "control=off, or "
-		       "where programs= leaves it out)";
+		return "it has no control socket (no TCP socket yet, control=off, left out by "
+		       "programs= or "
+		       "children=, or an older library)";
 	case -EACCES:
 		return "not permitted";
 	case -EREMOTEIO:

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -17,6 +18,8 @@
 #include "cli/netns.h"
 
 #define SL_FOLDERS 4
+
+static uid_t reach_as; /* as whom connect() is called; 0: as who we are */
 
 static int open_below(int root, const char *path, int flags)
 {
@@ -28,23 +31,32 @@ static int open_below(int root, const char *path, int flags)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-/* The uid as the process itself knows it: its user namespace may count otherwise (user_namespaces(7)). */
-static uid_t inner_uid(int pid, uid_t uid)
+/* The uid as the process itself knows it: its user namespace may count otherwise (user_namespaces(7)). False: it has none there. */
+static bool has_inner_uid(int pid, uid_t uid, uid_t *inner)
 {
 	size_t n;
+	bool is_found = false;
+	*inner = uid;
 	char *map = sl_proc_file(pid, "uid_map", &n);
-	for (char *line = map; line && *line;) {
+	for (char *line = map; line && *line && !is_found;) {
 		unsigned inside, outside, count;
 		if (sscanf(line, "%u %u %u", &inside, &outside, &count) == 3 && uid >= outside &&
 		    uid - outside < count) {
-			uid = inside + (uid - outside);
-			break;
+			*inner = inside + (uid - outside);
+			is_found = true;
 		}
 		line = strchr(line, '\n');
 		line = line ? line + 1 : NULL;
 	}
 	free(map);
-	return uid;
+	return is_found || !map;
+}
+
+static uid_t inner_uid(int pid, uid_t uid)
+{
+	uid_t inner;
+	(void)has_inner_uid(pid, uid, &inner);
+	return inner;
 }
 
 /* The value of dir= in its options, if it is set there; to be freed. */
@@ -80,17 +92,28 @@ static unsigned list_folders(const struct sl_proc *proc,
 	return n;
 }
 
-static int connect_to(int fd, const struct sockaddr_un *address, socklen_t n)
+/* A process that is stopped takes nobody out of its queue: connect() waits for a place as long as a send would. */
+static int connect_to(int fd, const struct sockaddr_un *address, socklen_t n, unsigned patience_ms)
 {
-	if (fd >= 0 && connect(fd, (const struct sockaddr *)address, n) == 0)
+	const struct timeval patience = {.tv_sec = patience_ms / 1000,
+	                                 .tv_usec = (patience_ms % 1000) * 1000 + 1};
+	if (fd < 0)
+		return -ENOENT;
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	int error = reach_as && seteuid(reach_as) < 0 ? -ENOENT : 0;
+	if (!error && connect(fd, (const struct sockaddr *)address, n) < 0)
+		error = errno == EAGAIN ? -ETIMEDOUT : -ENOENT; /* nobody is there any more */
+	if (reach_as)
+		(void)seteuid(0);
+	if (!error)
 		return fd;
-	if (fd >= 0)
-		(void)close(fd);
-	return -ENOENT; /* nobody is there any more */
+	(void)close(fd);
+	return error;
 }
 
 /* The socket of that name in the folder, if the folder is the user's alone. */
-static int connect_in(int root, const char *folder, const char *name, uid_t owner)
+static int connect_in(int root, const char *folder, const char *name, uid_t owner,
+                      unsigned patience_ms)
 {
 	struct stat info;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -105,7 +128,7 @@ static int connect_in(int root, const char *folder, const char *name, uid_t owne
 		(void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d",
 		               socket_path);
 		connected = connect_to(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), &address,
-		                       sizeof(address));
+		                       sizeof(address), patience_ms);
 	}
 	if (socket_path >= 0)
 		(void)close(socket_path);
@@ -114,7 +137,7 @@ static int connect_in(int root, const char *folder, const char *name, uid_t owne
 }
 
 /* Abstract names belong to the network namespace of the socket. */
-static int connect_abstract(const struct sl_proc *proc)
+static int connect_abstract(const struct sl_proc *proc, unsigned patience_ms)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int home;
@@ -126,10 +149,11 @@ static int connect_abstract(const struct sl_proc *proc)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	sl_netns_leave(home);
 	return connect_to(fd, &address,
-	                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (unsigned)n));
+	                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (unsigned)n),
+	                  patience_ms);
 }
 
-int sl_client_connect(const struct sl_proc *proc)
+static int find_and_connect(const struct sl_proc *proc, unsigned patience_ms)
 {
 	static char folders[SL_FOLDERS][SL_PROC_PATH_BYTES];
 	char path[64], name[64];
@@ -141,8 +165,21 @@ int sl_client_connect(const struct sl_proc *proc)
 	if (root < 0)
 		return errno == EACCES || errno == EPERM ? -EACCES : -ENOENT;
 	int connected = -ENOENT;
-	for (unsigned i = 0; connected < 0 && i < n; i++)
-		connected = connect_in(root, folders[i], name, proc->euid);
+	for (unsigned i = 0; connected == -ENOENT && i < n; i++)
+		connected = connect_in(root, folders[i], name, proc->euid, patience_ms);
 	(void)close(root);
-	return connected < 0 ? connect_abstract(proc) : connected;
+	return connected == -ENOENT ? connect_abstract(proc, patience_ms) : connected;
+}
+
+/* Root of the host is nobody in a rootless container, and is refused there as nobody: it asks as the user of the process, whom it
+ * could become in any case. The kernel notes who connects (SO_PEERCRED). */
+int sl_client_connect(const struct sl_proc *proc, unsigned patience_ms)
+{
+	uid_t inner;
+	if (geteuid() != 0 || proc->euid == 0 || has_inner_uid(proc->pid, 0, &inner))
+		return find_and_connect(proc, patience_ms);
+	reach_as = proc->euid;
+	int connected = find_and_connect(proc, patience_ms);
+	reach_as = 0;
+	return connected;
 }

@@ -7,7 +7,8 @@
 
 #include "cli/proc.h"
 
-/* A connected socket, of which nobody has checked who the server is; or -ENOENT, -EACCES. */
-int sl_client_connect(const struct sl_proc *proc);
+/* A connected socket, of which nobody has checked who the server is; or -ENOENT, -EACCES; -ETIMEDOUT: so many wait there already that
+ * there was no place in the queue. Blocks: patience_ms at most. */
+int sl_client_connect(const struct sl_proc *proc, unsigned patience_ms);
 
 #endif

@@ -161,17 +161,30 @@ static void end_one(const struct target *target, struct sl_reap_done *done)
 	else if (!is_known || tcp.state != TCP_CLOSE_WAIT ||
 	         tcp.bytes_sent != target->seen.tcp.bytes_sent)
 		done->skipped[SL_REAP_GONE]++;
-	else if (is_waiting && target->seen.direction != SL_DIRECTION_OUT)
-		done->skipped[SL_REAP_PEER_WAITS]++;
+	else if (target->seen.direction != SL_DIRECTION_OUT && (is_waiting || !target->is_probed))
+		done->skipped[SL_REAP_PEER_WAITS]++; /* or may wait: it could not be asked */
 	else if (shutdown(target->copy, SHUT_RDWR) == 0)
 		done->shut_down++;
 	else
 		done->skipped[errno == ENOTCONN ? SL_REAP_GONE : SL_REAP_FAILED]++;
 }
 
+/* What ends us comes when the program's own settings are back: a probe that nobody ends is sent each second for ever. */
+static void hold_signals(sigset_t *before)
+{
+	static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+	sigset_t held;
+	(void)sigemptyset(&held);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+		(void)sigaddset(&held, ends[i]);
+	(void)sigprocmask(SIG_BLOCK, &held, before);
+}
+
 static void end_batch(int pidfd, const struct sl_reap_wish *wish, struct target *targets,
                       unsigned n, struct sl_reap_done *done)
 {
+	sigset_t before;
+	hold_signals(&before);
 	for (unsigned i = 0; i < n; i++) {
 		enum sl_reap_skip skip = hold(pidfd, wish, &targets[i]);
 		if (skip)
@@ -185,6 +198,7 @@ static void end_batch(int pidfd, const struct sl_reap_wish *wish, struct target 
 			end_one(&targets[i], done);
 			(void)close(targets[i].copy);
 		}
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 /* Those that may be ended, in the order of `outside`; the others are counted. */

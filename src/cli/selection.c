@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/args.h"
 #include "cli/say.h"
 
 enum { SL_KEY_EXE = 512, SL_KEY_UNIT, SL_KEY_CGROUP, SL_KEY_YES };
@@ -84,7 +85,7 @@ static bool is_in_groups(const struct sl_selection *selection, int pid)
 	return has_unit && has_group;
 }
 
-static bool is_meant(const struct sl_selection *selection, const struct sl_proc *proc)
+static bool is_meant(struct sl_selection *selection, const struct sl_proc *proc)
 {
 	char path[SL_PROC_PATH_BYTES];
 	if (geteuid() != 0 && proc->uid != getuid())
@@ -98,8 +99,10 @@ static bool is_meant(const struct sl_selection *selection, const struct sl_proc 
 	}
 	if ((selection->unit || selection->cgroup) && !is_in_groups(selection, proc->pid))
 		return false;
-	return !selection->needs_library ||
-	       sl_proc_has_object(proc->pid, "libsockleak.so", NULL) == 1;
+	bool is_fit = !selection->needs_library ||
+	              sl_proc_has_object(proc->pid, "libsockleak.so", NULL) == 1;
+	selection->lacking += !is_fit;
+	return is_fit;
 }
 
 static bool add(struct sl_selection *selection, const struct sl_proc *proc)
@@ -121,10 +124,18 @@ static bool look(void *context, int pid)
 	return add(selection, &proc);
 }
 
-bool sl_selection_is_given(const struct sl_selection *selection)
+void sl_selection_check(const struct argp_state *state, const struct sl_selection *selection,
+                        const char *if_none)
 {
-	return selection->pid || selection->exe || selection->unit || selection->cgroup ||
-	       selection->is_all;
+	const char *other = selection->is_all   ? "--all"
+	                    : selection->exe    ? "--exe"
+	                    : selection->unit   ? "--unit"
+	                    : selection->cgroup ? "--cgroup"
+	                                        : NULL;
+	if (selection->pid && other)
+		sl_args_fail(state, "a PID, or %s: not both", other);
+	if (!selection->pid && !other)
+		sl_args_fail(state, "%s", if_none);
 }
 
 static int find_one(struct sl_selection *selection, const char *verb)
@@ -148,9 +159,18 @@ int sl_selection_find(struct sl_selection *selection, const char *verb)
 	if (selection->pid)
 		return find_one(selection, verb);
 	sl_proc_each(look, selection);
+	if (selection->count == 0 && selection->lacking)
+		return sl_say(SL_EXIT_NO_LIBRARY,
+		              "no process with the library is selected, but %u without it: "
+		              "'sockleak reap' serves those",
+		              selection->lacking);
 	if (selection->count == 0)
 		return sl_say(SL_EXIT_NO_PROCESS, "no process%s is selected",
 		              selection->needs_library ? " with the library" : "");
+	if (selection->lacking)
+		sl_say_note("%u more do%s not have the library, and %s left out",
+		            selection->lacking, selection->lacking == 1 ? "es" : "",
+		            selection->lacking == 1 ? "is" : "are");
 	return 0;
 }
 

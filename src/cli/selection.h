@@ -21,6 +21,7 @@ struct sl_selection {
 	bool is_sure; /* --yes */
 	struct sl_proc *procs;
 	unsigned count;
+	unsigned lacking; /* that are selected, but do not have the library */
 };
 
 /* --exe, --unit, --cgroup, --yes, as argp children take them; the input is a struct sl_selection. */
@@ -30,8 +31,9 @@ extern const struct argp sl_selection_argp;
 bool sl_selection_is_in_unit(const char *line, const char *unit);
 bool sl_selection_is_in_cgroup(const char *line, const char *cgroup);
 
-/* Some way to select was given. */
-bool sl_selection_is_given(const struct sl_selection *selection);
+/* One way to select must be given, and not two; else the command ends. Context: ARGP_KEY_END. */
+void sl_selection_check(const struct argp_state *state, const struct sl_selection *selection,
+                        const char *if_none);
 
 /* Find them. 0; or the exit code, said: no such process, not permitted, none selected. `verb` for the command that would be
  * permitted. */

@@ -21,6 +21,7 @@
 #define SL_OLDER_THAN_MS 60000
 #define SL_ASK_BYTES 512
 #define SL_REAP_PATIENCE_MS 25000 /* the library takes 15 s at most */
+#define SL_REAP_ROUNDS_MAX 20
 
 enum { SL_KEY_OLDER = 256, SL_KEY_PEER, SL_KEY_INBOUND, SL_KEY_ALL, SL_KEY_FORCE };
 
@@ -31,6 +32,8 @@ struct wanted {
 	const char *rule_text;
 	bool is_json, is_forced;
 	struct sl_json json;
+	uint64_t ended;     /* of all processes; dry: would be */
+	unsigned has_ended; /* processes */
 };
 
 static void take_rule(struct argp_state *state, struct wanted *wanted, const char *text)
@@ -75,8 +78,7 @@ static error_t take(int key, char *argument, struct argp_state *state)
 			sl_args_fail(state, "%s: no process id, or one too many", argument);
 		return 0;
 	case ARGP_KEY_END:
-		if (!sl_selection_is_given(&wanted->selection))
-			sl_args_fail(state, "which process? a PID, or --all");
+		sl_selection_check(state, &wanted->selection, "which process? a PID, or --all");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -104,25 +106,78 @@ static uint64_t count_of(json_t *root, const char *name)
 	               : 0;
 }
 
-static void tell_library(struct wanted *wanted, const struct sl_proc *proc, json_t *root)
+/* What the library has done, in one answer or several. */
+struct by_library {
+	uint64_t reaped, probed, ended_by_probe;
+	uint64_t skipped;
+	json_t *because; /* {"peer-waits":3}, or NULL; a reference */
+};
+
+static void print_library(const struct wanted *wanted, const struct sl_proc *proc,
+                          const struct by_library *done)
 {
-	if (!wanted->is_json) {
-		(void)printf("process %d (", proc->pid);
-		sl_print_name(stdout, proc->name);
-		(void)printf("): through its library: %s %llu, skipped %llu\n",
-		             wanted->wish.is_dry ? "would end" : "ended",
-		             (unsigned long long)count_of(root, "reaped"),
-		             (unsigned long long)count_of(root, "skipped"));
-		return;
+	const char *before = " (", *reason;
+	json_t *count;
+	(void)printf("process %d (", proc->pid);
+	sl_print_name(stdout, proc->name);
+	(void)printf("): through its library: %s %llu", wanted->wish.is_dry ? "would end" : "ended",
+	             (unsigned long long)done->reaped);
+	if (done->probed)
+		(void)printf(", probed %llu, of which %llu ended by that",
+		             (unsigned long long)done->probed,
+		             (unsigned long long)done->ended_by_probe);
+	(void)printf(", skipped %llu", (unsigned long long)done->skipped);
+	json_object_foreach(done->because, reason, count)
+	{
+		(void)fputs(before, stdout);
+		sl_print_name(stdout, reason);
+		(void)printf(" %llu", (unsigned long long)count_of(done->because, reason));
+		before = ", ";
 	}
-	sl_json_break(&wanted->json);
-	sl_json_open(&wanted->json, NULL, '{');
-	sl_json_unsigned(&wanted->json, "pid", (uint64_t)proc->pid);
-	sl_json_text(&wanted->json, "way", "library");
-	sl_json_bool(&wanted->json, "dry_run", wanted->wish.is_dry);
-	sl_json_unsigned(&wanted->json, "reaped", count_of(root, "reaped"));
-	sl_json_unsigned(&wanted->json, "skipped", count_of(root, "skipped"));
-	sl_json_close(&wanted->json, '}');
+	(void)puts(before[0] == ',' ? ")" : "");
+}
+
+static void json_library(struct wanted *wanted, const struct sl_proc *proc,
+                         const struct by_library *done)
+{
+	struct sl_json *json = &wanted->json;
+	const char *reason;
+	json_t *count;
+	sl_json_break(json);
+	sl_json_open(json, NULL, '{');
+	sl_json_unsigned(json, "pid", (uint64_t)proc->pid);
+	sl_json_text(json, "way", "library");
+	sl_json_bool(json, "dry_run", wanted->wish.is_dry);
+	sl_json_unsigned(json, "reaped", done->reaped);
+	sl_json_unsigned(json, "skipped", done->skipped);
+	sl_json_unsigned(json, "probed", done->probed);
+	sl_json_unsigned(json, "ended_by_probe", done->ended_by_probe);
+	sl_json_open(json, "skipped_because", '{');
+	json_object_foreach(done->because, reason, count)
+	{
+		sl_json_unsigned(json, reason, count_of(done->because, reason));
+	}
+	sl_json_close(json, '}');
+	sl_json_close(json, '}');
+}
+
+/* Take the answer in. True: more can be had at once: it came to the end of its time, not of what may be ended. */
+static bool add_answer(struct by_library *done, json_t *root, bool is_dry)
+{
+	uint64_t reaped = count_of(root, "reaped");
+	json_decref(done->because);
+	done->because = json_incref(json_object_get(root, "skipped_because"));
+	done->reaped += reaped;
+	done->probed += count_of(root, "probed");
+	done->ended_by_probe += count_of(root, "ended_by_probe");
+	done->skipped = count_of(root, "skipped");
+	return !is_dry && reaped > 0 && count_of(done->because, "not-reached") > 0;
+}
+
+static void add_up(struct wanted *wanted, uint64_t ended)
+{
+	wanted->ended += ended;
+	wanted->has_ended += ended > 0;
 }
 
 /* The exit code; -1: it is to be tried from outside, and why was said. */
@@ -130,12 +185,32 @@ static int reap_by_library(struct wanted *wanted, const struct sl_proc *proc)
 {
 	char request[SL_ASK_BYTES], verb[SL_ASK_BYTES];
 	struct sl_client_reply reply;
-	(void)snprintf(request, sizeof(request), "reap older_than=%llums%s%s%s",
+	struct by_library done = {0};
+	bool is_told = false, goes_on = true;
+	int error = 0;
+	(void)snprintf(request, sizeof(request), "reap older_than=%llums%s%s%s%s",
 	               (unsigned long long)wanted->wish.older_than_ms,
 	               wanted->rule_text ? " peer=" : "",
 	               wanted->rule_text ? wanted->rule_text : "",
+	               wanted->wish.is_inbound ? " inbound=1" : "",
 	               wanted->wish.is_dry ? " dry_run=1" : "");
-	int error = sl_client_ask(proc, request, SL_REAP_PATIENCE_MS, &reply);
+	for (unsigned i = 0; goes_on && i < SL_REAP_ROUNDS_MAX; i++) {
+		error = sl_client_ask(proc, request, SL_REAP_PATIENCE_MS, &reply);
+		json_t *root = error ? NULL : json_loadb(reply.bytes, reply.n, 0, NULL);
+		goes_on = json_is_object(root) && add_answer(&done, root, wanted->wish.is_dry);
+		is_told |= json_is_object(root);
+		json_decref(root);
+		sl_client_free(&reply);
+	}
+	if (is_told) {
+		add_up(wanted, done.reaped);
+		if (wanted->is_json)
+			json_library(wanted, proc, &done);
+		else
+			print_library(wanted, proc, &done);
+		json_decref(done.because);
+		return SL_EXIT_FINE;
+	}
 	if (error == -EREMOTEIO && strcmp(reply.code, "denied") == 0) {
 		command_text(wanted, proc->pid, verb, sizeof(verb));
 		return sl_proc_refuse(proc->pid, -EACCES, verb);
@@ -144,16 +219,10 @@ static int reap_by_library(struct wanted *wanted, const struct sl_proc *proc)
 	if (error == -EREMOTEIO && strcmp(reply.code, "usage") != 0 &&
 	    strcmp(reply.code, "busy") != 0)
 		return sl_say(SL_EXIT_USAGE, "process %d: %s", proc->pid, reply.message);
-	json_t *root = error ? NULL : json_loadb(reply.bytes, reply.n, 0, NULL);
-	if (json_is_object(root))
-		tell_library(wanted, proc, root);
-	else if (wanted->selection.pid)
+	if (wanted->selection.pid)
 		sl_say_note("process %d: %s: from outside then", proc->pid,
-		            sl_client_why(error, &reply));
-	int code = json_is_object(root) ? SL_EXIT_FINE : -1;
-	json_decref(root);
-	sl_client_free(&reply);
-	return code;
+		            error ? sl_client_why(error, &reply) : "its answer is not understood");
+	return -1;
 }
 
 /* ---- from outside ---- */
@@ -233,6 +302,7 @@ static int reap_from_outside(struct wanted *wanted, const struct sl_proc *proc)
 	int error = sl_reap_outside(proc, &wanted->wish, &done);
 	if (error)
 		return sl_proc_refuse(proc->pid, error, verb);
+	add_up(wanted, done.shut_down + done.ended_by_probe);
 	if (wanted->is_json)
 		json_outside(wanted, proc, &done);
 	else if (wanted->selection.pid || done.shut_down || done.ended_by_probe ||
@@ -279,8 +349,8 @@ int sl_verb_reap(int argc, char **argv)
 		{"peer", SL_KEY_PEER, "RULE", 0,
 	         "only these: 10.0.0.0/8, 10.1.2.3:8080, [2001:db8::1]:443, :443, local:8080", 0},
 		{"inbound", SL_KEY_INBOUND, NULL, 0,
-	         "from outside: also connections that the process has accepted, whose peer does "
-	         "not answer a probe",
+	         "also connections that the process has accepted, where it has read their end "
+	         "and the peer does not answer a probe",
 	         0},
 		{"force", SL_KEY_FORCE, NULL, 0,
 	         "from outside: also in a process that SIGPIPE would end if it writes to one of "
@@ -310,10 +380,18 @@ int sl_verb_reap(int argc, char **argv)
 	int code = sl_selection_find(&wanted.selection, verb);
 	bool is_unsure = !wanted.selection.pid && !wanted.selection.is_sure && !wanted.wish.is_dry;
 	wanted.wish.is_dry |= is_unsure;
-	if (!code)
+	bool is_found = code == SL_EXIT_FINE;
+	if (is_found)
 		code = reap_all(&wanted);
-	if (is_unsure)
-		sl_say_note("nothing was done: add --yes to do it");
+	if (is_found && is_unsure && wanted.ended == 0)
+		sl_say_note("nothing would be ended in any of %u process%s", wanted.selection.count,
+		            wanted.selection.count == 1 ? "" : "es");
+	else if (is_found && is_unsure)
+		sl_say_note("%llu connection%s would be ended in %u of %u process%s; nothing was "
+		            "done: add --yes to do it",
+		            (unsigned long long)wanted.ended, wanted.ended == 1 ? "" : "s",
+		            wanted.has_ended, wanted.selection.count,
+		            wanted.selection.count == 1 ? "" : "es");
 	sl_selection_free(&wanted.selection);
 	return code;
 }

@@ -19,6 +19,7 @@
 #include "report/json_write.h"
 
 #define SL_FOR_STANDARD "4h" /* of an action: nobody comes back to switch it off */
+#define SL_VERB_BYTES (SL_CLIENT_REQUEST_BYTES + 64)
 
 struct wanted {
 	struct sl_selection selection;
@@ -44,14 +45,16 @@ static void take_word(struct argp_state *state, struct wanted *wanted, const cha
 	if (!strchr(word, '=')) {
 		if (wanted->selection.pid || !sl_args_read_pid(word, &wanted->selection.pid))
 			sl_args_fail(state, "%s: neither a process id nor key=value", word);
-	} else if (wanted->is_off) {
-		sl_args_fail(state, "%s: off takes no option", word);
 	} else if (strncmp(word, "for=", 4) == 0) { /* not a pair of the table */
 		wanted->duration = word + 4;
 		if (strcmp(word + 4, "forever") != 0 &&
 		    (!sl_args_read_duration(word + 4, &ms) || ms == 0))
-			sl_args_fail(state, "%s: a duration with its unit, such as 2h, or forever",
-			             word);
+			sl_args_fail(
+				state,
+				"%s: a duration with its unit, such as 2h, up to 576h, or forever",
+				word);
+	} else if (wanted->is_off) {
+		sl_args_fail(state, "%s: off takes no option but for=", word);
 	} else {
 		add_pair(state, wanted, word);
 	}
@@ -74,11 +77,7 @@ static error_t take(int key, char *argument, struct argp_state *state)
 		take_word(state, wanted, argument);
 		return 0;
 	case ARGP_KEY_END:
-		if (!sl_selection_is_given(&wanted->selection))
-			sl_args_fail(state, "which process?");
-		if (wanted->selection.pid &&
-		    (wanted->selection.exe || wanted->selection.unit || wanted->selection.cgroup))
-			sl_args_fail(state, "a PID, or --exe, --unit, --cgroup: not both");
+		sl_selection_check(state, &wanted->selection, "which process?");
 		if (!wanted->is_off && !wanted->pairs[0])
 			sl_args_fail(state, "which option? for example action=shutdown");
 		return 0;
@@ -100,19 +99,30 @@ static void make_request(const struct wanted *wanted, const struct sl_options *o
 	const char *duration = wanted->duration;
 	if (!duration && switches_action_on(wanted, options))
 		duration = SL_FOR_STANDARD;
-	if (wanted->is_off)
-		(void)snprintf(request, SL_CLIENT_REQUEST_BYTES, "off");
-	else
-		(void)snprintf(request, SL_CLIENT_REQUEST_BYTES, "set %s%s%.64s%s", wanted->pairs,
-		               duration ? " for=" : "", duration ? duration : "",
-		               wanted->is_dry ? " dry=1" : "");
+	(void)snprintf(request, SL_CLIENT_REQUEST_BYTES, "%s%s%s%s%.64s%s",
+	               wanted->is_off ? "off" : "set", wanted->pairs[0] ? " " : "", wanted->pairs,
+	               duration ? " for=" : "", duration ? duration : "",
+	               wanted->is_dry ? " dry=1" : "");
 }
 
-static int refuse(const struct sl_proc *proc, int error, const struct sl_client_reply *reply,
-                  const char *verb)
+/* The words behind `sudo sockleak` that would do the same to one of them. */
+static void command_text(const struct wanted *wanted, int pid, char *text, size_t n)
 {
+	(void)snprintf(text, n, "%s %d%s%s%s%.64s%s", wanted->is_off ? "off" : "set", pid,
+	               wanted->pairs[0] ? " " : "", wanted->pairs, wanted->duration ? " for=" : "",
+	               wanted->duration ? wanted->duration : "",
+	               wanted->is_dry ? " --dry-run" : "");
+}
+
+static int refuse(const struct wanted *wanted, const struct sl_proc *proc, int error,
+                  const struct sl_client_reply *reply)
+{
+	char verb[SL_VERB_BYTES];
+	command_text(wanted, proc->pid, verb, sizeof(verb));
 	if (error == -EACCES || (error == -EREMOTEIO && strcmp(reply->code, "denied") == 0))
 		return sl_proc_refuse(proc->pid, -EACCES, verb);
+	if (!sl_proc_is_same(proc))
+		return sl_proc_refuse(proc->pid, -ESRCH, verb);
 	enum sl_exit code = error == -EREMOTEIO && strcmp(reply->code, "busy") != 0
 	                            ? SL_EXIT_USAGE
 	                            : SL_EXIT_NO_LIBRARY;
@@ -120,13 +130,13 @@ static int refuse(const struct sl_proc *proc, int error, const struct sl_client_
 }
 
 static int change(const struct wanted *wanted, const struct sl_proc *proc, const char *request,
-                  const char *verb, struct sl_json *json)
+                  struct sl_json *json)
 {
 	struct sl_client_reply reply;
 	struct sl_set_reply told;
 	int error = sl_client_ask(proc, request, SL_CLIENT_PATIENCE_MS, &reply);
 	if (error)
-		return refuse(proc, error, &reply, verb);
+		return refuse(wanted, proc, error, &reply);
 	int code = SL_EXIT_FINE;
 	if (!sl_set_reply_read(reply.bytes, reply.n, &told))
 		code = sl_say(SL_EXIT_NO_LIBRARY, "process %d: its answer is not understood",
@@ -142,7 +152,7 @@ static int change(const struct wanted *wanted, const struct sl_proc *proc, const
 }
 
 /* The worst of all exit codes. */
-static int change_all(struct wanted *wanted, const char *request, const char *verb)
+static int change_all(struct wanted *wanted, const char *request)
 {
 	struct sl_print print;
 	struct sl_json json = {.out = &print.out};
@@ -151,7 +161,7 @@ static int change_all(struct wanted *wanted, const char *request, const char *ve
 	if (wanted->is_json)
 		sl_json_open(&json, NULL, '[');
 	for (unsigned i = 0; i < wanted->selection.count; i++) {
-		int one = change(wanted, &wanted->selection.procs[i], request, verb, &json);
+		int one = change(wanted, &wanted->selection.procs[i], request, &json);
 		code = one > code ? one : code;
 	}
 	if (wanted->is_json) {
@@ -172,25 +182,25 @@ static int run(const struct argp *argp, int argc, char **argv, bool is_off)
 {
 	static struct wanted wanted;
 	static struct sl_options options;
-	char why[1024], request[SL_CLIENT_REQUEST_BYTES], verb[SL_CLIENT_REQUEST_BYTES + 64];
+	char why[1024], request[SL_CLIENT_REQUEST_BYTES], verb[SL_VERB_BYTES];
 	wanted = (struct wanted){.is_off = is_off, .selection = {.needs_library = true}};
 	sl_args_parse(argp, argc, argv, 0, &wanted);
 	if (!is_off && !is_power(wanted.pairs) &&
 	    !sl_option_text_check_live(wanted.pairs, &options, why, sizeof(why)))
 		return sl_say(SL_EXIT_USAGE, "%s", why);
 	make_request(&wanted, &options, request);
-	(void)snprintf(verb, sizeof(verb), "%s %d%s%s", is_off ? "off" : "set",
-	               wanted.selection.pid, wanted.pairs[0] ? " " : "", wanted.pairs);
+	command_text(&wanted, wanted.selection.pid, verb, sizeof(verb));
 	int code = sl_selection_find(&wanted.selection, verb);
 	if (!code)
 		code = sl_selection_ask(&wanted.selection, is_off ? "switched off" : "changed");
 	if (code < 0)
-		code = change_all(&wanted, request, verb);
+		code = change_all(&wanted, request);
 	sl_selection_free(&wanted.selection);
 	return code;
 }
 
 static const struct argp_option off_arguments[] = {
+	{"dry-run", 'n', NULL, 0, "tell what would change, and change nothing", 0},
 	{"json", 'j', NULL, 0, "the answers as a JSON array", 0},
 	{0},
 };
@@ -222,10 +232,10 @@ int sl_verb_off(int argc, char **argv)
 	static const struct argp argp = {
 		.options = off_arguments,
 		.parser = take,
-		.args_doc = "PID",
-		.doc = "Switch the library off in a running process, as option enabled=0 does. "
-		       "'sockleak set PID enabled=1' "
-		       "switches it on again.",
+		.args_doc = "PID [for=DURATION]",
+		.doc = "Switch the library off in a running process, as option enabled=0 does: "
+		       "nothing is recorded, reported or ended any more. for=10m switches it on "
+		       "again after that time, 'sockleak set PID enabled=1' at any time.",
 		.children = children,
 	};
 	return run(&argp, argc, argv, true);

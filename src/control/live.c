@@ -15,6 +15,7 @@
 #include "base/poison.h"
 
 #define SL_ROWS_MAX 64 /* bits of a mask */
+#define SL_AGAIN_MS 100
 
 /* What a row goes back to, and when; 0: it stays. */
 static struct sl_options before;
@@ -32,6 +33,19 @@ static void complain(const char *line)
 static bool may_act(const struct sl_options *options)
 {
 	return options->action != SL_ACTION_REPORT || sl_options_want_rescue(options);
+}
+
+static uint64_t bit_of(const char *key)
+{
+	return UINT64_C(1) << (sl_option_find(key, strlen(key)) - sl_option_rows);
+}
+
+/* Does the change set actions going, or further than they went? Then it ends by itself, unless it is said that it has no end. */
+static bool lets_act(const struct sl_options *wanted, uint64_t rows)
+{
+	bool is_named = rows & (bit_of("action") | bit_of("rescue"));
+	bool is_in_earnest = (rows & bit_of("dry_run")) && sl_options.dry_run && !wanted->dry_run;
+	return may_act(wanted) && (is_named || is_in_earnest);
 }
 
 static const char *value_of(size_t row, const struct sl_options *options, char *text)
@@ -112,7 +126,7 @@ bool sl_live_set(const struct sl_live_change *change, struct sl_out *answer)
 	refusal = answer;
 	if (sl_options_change(&wanted, change->pairs, &rows, complain) > 0)
 		return false;
-	if (for_ms == SL_FOR_UNSAID && may_act(&wanted) && !may_act(&sl_options))
+	if (for_ms == SL_FOR_UNSAID && lets_act(&wanted, rows))
 		for_ms = SL_LIVE_USUAL_MS;
 	put_changes(answer, &wanted, rows, for_ms, change->is_dry);
 	if (!change->is_dry)
@@ -120,21 +134,38 @@ bool sl_live_set(const struct sl_live_change *change, struct sl_out *answer)
 	return true;
 }
 
-bool sl_live_power(bool on, uint32_t uid, struct sl_out *answer)
+static size_t power_row(void)
 {
-	struct sl_options was = sl_options;
-	size_t row = (size_t)(sl_option_find("enabled", 7) - sl_option_rows);
-	int was_on = sl_power_order(on);
+	return (size_t)(sl_option_find("enabled", 7) - sl_option_rows);
+}
+
+bool sl_live_power(bool on, const struct sl_live_change *change, struct sl_out *answer)
+{
+	const struct sl_options was = sl_options;
+	const size_t row = power_row();
+	struct sl_options wanted = was;
+	wanted.enabled = on;
+	int was_on = change->is_dry && sl_power_may_ask() ? 0 : sl_power_order(on);
 	if (was_on < 0) {
 		sl_out_text(answer, "it cannot be switched in this process now");
 		return false;
 	}
-	struct sl_options wanted = sl_options;
 	sl_options_copy(&sl_options, &was, UINT64_C(1) << row);
-	put_changes(answer, &wanted, UINT64_C(1) << row, -1, false);
-	sl_options_copy(&sl_options, &wanted, UINT64_C(1) << row);
-	if ((bool)was_on != on)
-		tell(row, &was, &wanted, SL_EVENT_SET, uid, -1);
+	put_changes(answer, &wanted, UINT64_C(1) << row, change->for_ms, change->is_dry);
+	if (!change->is_dry)
+		take(change, &wanted, UINT64_C(1) << row, change->for_ms);
+	return true;
+}
+
+/* Back as it was. False: not now: the program switches just then. */
+static bool take_back(size_t row)
+{
+	const struct sl_options old = sl_options;
+	if (row == power_row() && sl_power_order(before.enabled) < 0 && sl_power_may_ask())
+		return false;
+	sl_options_copy(&sl_options, &before, UINT64_C(1) << row);
+	if (has_changed(row, &old, &sl_options))
+		tell(row, &old, &sl_options, SL_EVENT_REVERTED, -1, -1);
 	return true;
 }
 
@@ -146,15 +177,15 @@ uint64_t sl_live_turn(uint64_t now_ms)
 	for (size_t row = 0; row < sl_option_row_count; row++) {
 		if (until_ms[row] == 0)
 			continue;
-		if (now_ms < until_ms[row]) {
-			if (until_ms[row] - now_ms < next_ms)
-				next_ms = until_ms[row] - now_ms;
+		uint64_t left_ms = until_ms[row] > now_ms ? until_ms[row] - now_ms : 0;
+		if (left_ms > 0 || !take_back(row)) {
+			left_ms = left_ms ? left_ms : SL_AGAIN_MS;
+			next_ms = left_ms < next_ms ? left_ms : next_ms;
 			continue;
 		}
 		until_ms[row] = 0;
-		const struct sl_options old = sl_options;
-		sl_options_copy(&sl_options, &before, UINT64_C(1) << row);
-		tell(row, &old, &sl_options, SL_EVENT_REVERTED, -1, -1);
+		if (row == power_row())
+			next_ms = 0; /* there is something to be done, or to be ended, at once */
 	}
 	return next_ms;
 }

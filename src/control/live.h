@@ -25,10 +25,11 @@ struct sl_live_change {
  * words. */
 bool sl_live_set(const struct sl_live_change *change, struct sl_out *answer);
 
-/* Switch on or off, as enabled= does; the same answer, the same event. */
-bool sl_live_power(bool on, uint32_t uid, struct sl_out *answer);
+/* Switch on or off, as enabled= does; the same answer, the same event. Of `change` the pairs do not count. */
+bool sl_live_power(bool on, const struct sl_live_change *change, struct sl_out *answer);
 
-/* Take back what was for a time that is over. Returns the ms until the next is; UINT64_MAX: none. */
+/* Take back what was for a time that is over, also where the library is switched off. Returns the ms until the next is;
+ * UINT64_MAX: none. */
 uint64_t sl_live_turn(uint64_t now_ms);
 
 #endif

@@ -51,7 +51,7 @@ bool sl_orders_place(struct sl_order *order, uint64_t wait_ms)
 static void act(struct sl_order *order)
 {
 	if (order->kind == SL_ORDER_POWER) {
-		if (!sl_live_power(order->is_on, order->change.uid, order->answer))
+		if (!sl_live_power(order->is_on, &order->change, order->answer))
 			order->refusal = "busy";
 	} else if (!atomic_load(&sl_power_is_on)) {
 		if (order->answer)
@@ -101,5 +101,6 @@ void sl_orders_cancel(void)
 
 void sl_orders_forked(void)
 {
+	sl_reap_abort();
 	atomic_store(&state, SL_IDLE);
 }

@@ -9,6 +9,7 @@
 
 #define SL_PROTOCOL "sockleak/1"
 #define SL_FOR_MOST_MS (366LL * 24 * 3600 * 1000)
+#define SL_OLDER_THAN_MOST_MS (24LL * 3600 * 1000) /* of deadline= */
 
 static bool is_word(const char *word, size_t n, const char *wanted)
 {
@@ -16,13 +17,10 @@ static bool is_word(const char *word, size_t n, const char *wanted)
 }
 
 /* "90s", "2h": as an option of this type is read. */
-static bool read_duration(const char *value, size_t n, int64_t low_ms, int64_t *ms)
+static bool read_duration(const char *value, size_t n, int64_t low_ms, int64_t high_ms, int64_t *ms)
 {
-	const struct sl_option row = {.key = "",
-	                              .words = "",
-	                              .low = low_ms,
-	                              .high = SL_FOR_MOST_MS,
-	                              .type = SL_OPTION_DURATION};
+	const struct sl_option row = {
+		.key = "", .words = "", .low = low_ms, .high = high_ms, .type = SL_OPTION_DURATION};
 	struct sl_options read = {0};
 	char text[32];
 	if (n >= sizeof(text))
@@ -41,7 +39,7 @@ static const char *read_for(const char *value, size_t n, struct sl_request *requ
 		request->for_ms = SL_FOR_EVER;
 		return NULL;
 	}
-	return read_duration(value, n, 100, &request->for_ms)
+	return read_duration(value, n, 100, SL_FOR_MOST_MS, &request->for_ms)
 	               ? NULL
 	               : "for: not a duration; allowed: 100ms..8784h as ms, s, m, h, or forever";
 }
@@ -53,27 +51,37 @@ static const char *value_of(const char *word, size_t n, const char *key)
 	return n >= length && memcmp(word, key, length) == 0 ? word + length : NULL;
 }
 
+/* It becomes the value of only=, among other options: another key behind a comma would be one of them. */
+static const char *read_peer(const char *value, size_t n, struct sl_request *request)
+{
+	memcpy(request->pairs, value, n);
+	request->pairs[n] = 0;
+	return memchr(value, '=', n) ? "peer: a rule, as only= takes it" : NULL;
+}
+
 static const char *read_reap(const char *words, struct sl_request *request)
 {
 	size_t n;
-	const char *value;
-	for (const char *word = sl_option_piece(words, " ", &n); n > 0;
+	const char *value, *refusal = NULL;
+	for (const char *word = sl_option_piece(words, " ", &n); n > 0 && !refusal;
 	     word = sl_option_piece(word + n, " ", &n)) {
 		const char *end = word + n;
 		if ((value = value_of(word, n, "older_than="))) {
-			if (!read_duration(value, (size_t)(end - value), 0, &request->for_ms))
-				return "older_than: not a duration; allowed: 100ms..24h as ms, s, "
-				       "m, h";
+			if (!read_duration(value, (size_t)(end - value), 0, SL_OLDER_THAN_MOST_MS,
+			                   &request->for_ms))
+				refusal = "older_than: not a duration; allowed: 0ms..24h as ms, s, "
+					  "m, h";
 		} else if ((value = value_of(word, n, "peer="))) {
-			memcpy(request->pairs, value, (size_t)(end - value));
-			request->pairs[end - value] = 0;
+			refusal = read_peer(value, (size_t)(end - value), request);
 		} else if (is_word(word, n, "dry_run=1")) {
 			request->is_dry = true;
+		} else if (is_word(word, n, "inbound=1")) {
+			request->is_inbound = true;
 		} else {
-			return "reap: older_than=DURATION, peer=RULE, dry_run=1";
+			refusal = "reap: older_than=DURATION, peer=RULE, inbound=1, dry_run=1";
 		}
 	}
-	return NULL;
+	return refusal;
 }
 
 static const char *read_set(const char *words, struct sl_request *request)
@@ -93,7 +101,7 @@ static const char *read_set(const char *words, struct sl_request *request)
 		}
 	}
 	request->pairs[used ? used - 1 : 0] = 0;
-	return !refusal && used == 0 ? "set: key=value, at least one" : refusal;
+	return refusal;
 }
 
 static const char *read_snapshot(const char *words, struct sl_request *request)
@@ -130,13 +138,17 @@ const char *sl_request_read(const char *line, struct sl_request *request, const 
 		return read_snapshot(word + n, request);
 	request->kind = SL_REQUEST_SET;
 	if (is_word(word, n, "off")) {
+		const char *refusal = read_set(word + n, request);
+		*code = "value";
+		if (*request->pairs)
+			return "off: for=DURATION, dry=1";
 		memcpy(request->pairs, "enabled=0", sizeof("enabled=0"));
-		return NULL;
+		return refusal;
 	}
 	if (is_word(word, n, "set")) {
 		const char *refusal = read_set(word + n, request);
 		*code = "value";
-		return refusal;
+		return !refusal && !*request->pairs ? "set: key=value, at least one" : refusal;
 	}
 	if (is_word(word, n, "reap")) {
 		request->kind = SL_REQUEST_REAP;

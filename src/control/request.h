@@ -26,7 +26,8 @@ enum sl_request_kind {
 struct sl_request {
 	enum sl_request_kind kind;
 	int64_t for_ms; /* set: SL_FOR_UNSAID, SL_FOR_EVER or a duration; reap: how old, SL_FOR_UNSAID: as deadline= says */
-	bool is_dry; /* set, reap: only say what would be done */
+	bool is_dry;     /* set, reap: only say what would be done */
+	bool is_inbound; /* reap: those that the program has accepted too */
 	char pairs
 		[SL_REQUEST_BYTES]; /* set: "key=value key=value"; reap: the rule of peer=, or "" */
 };

@@ -181,11 +181,21 @@ static void answer_snapshot(struct client *client)
 	sl_arena_free(&arena);
 }
 
+/* It has given up and closed, as one does that waited while the process was stopped, and was told so: then nothing is changed
+ * behind its back. */
+static bool has_gone(const struct client *client)
+{
+	struct pollfd look = {.fd = client->fd};
+	return sl_sys_poll(&look, 1, 0) == 1 && (look.revents & POLLHUP);
+}
+
 static void answer_order(struct client *client, struct sl_order *order)
 {
 	static struct sl_out answer;
 	sl_out_init(&answer, answer_bytes, sizeof(answer_bytes) - 1, NULL, NULL);
 	order->answer = &answer;
+	if (has_gone(client))
+		return;
 	if (!sl_orders_place(order, SL_ORDER_MS)) {
 		refuse(client, "busy", BUSY);
 		return;
@@ -200,12 +210,11 @@ static void answer_order(struct client *client, struct sl_order *order)
 	end_answer(client);
 }
 
-/* "enabled=0" or "enabled=1" alone, for good. */
+/* "enabled=0" or "enabled=1" alone. */
 static bool is_power(bool *on)
 {
 	*on = strcmp(request.pairs, "enabled=1") == 0;
-	return (*on || strcmp(request.pairs, "enabled=0") == 0) &&
-	       request.for_ms == SL_FOR_UNSAID && !request.is_dry;
+	return *on || strcmp(request.pairs, "enabled=0") == 0;
 }
 
 static void answer_set(struct client *client)
@@ -230,6 +239,7 @@ static void answer_reap(struct client *client)
 	order = (struct sl_order){.kind = SL_ORDER_REAP,
 	                          .reap = {.older_than_ms = request.for_ms,
 	                                   .peer = request.pairs,
+	                                   .is_inbound = request.is_inbound,
 	                                   .is_dry = request.is_dry,
 	                                   .uid = client->uid}};
 	answer_order(client, &order);
@@ -273,10 +283,10 @@ static void serve(int fd)
 	static char line[SL_REQUEST_BYTES];
 	struct client client = {.fd = fd, .until_ms = sl_clock_ms() + SL_ASK_MS};
 	const char *code, *why;
-	if (!read_line(&client, line, sizeof(line))) {
-		refuse(&client, "usage", "one line of at most 4095 bytes, within two seconds");
-	} else if (!knows(&client)) {
+	if (!knows(&client)) { /* at once: others wait */
 		refuse(&client, "denied", "only the process's own user, and root");
+	} else if (!read_line(&client, line, sizeof(line))) {
+		refuse(&client, "usage", "one line of at most 4095 bytes, within two seconds");
 	} else if ((why = sl_request_read(line, &request, &code))) {
 		refuse(&client, code, why);
 	} else if (request.kind == SL_REQUEST_VERSION) {

@@ -34,6 +34,7 @@ static uint64_t filled_at_ms;
 static uint64_t read_from_ms; /* no reading of /proc before */
 static uint64_t read_cost_us; /* processor time of one, of late */
 static bool is_short_said;
+static bool is_asked_once;
 static _Atomic uint64_t absorbed;
 
 struct turn {
@@ -50,6 +51,11 @@ static void tell(const struct sl_suspect_view *view, enum sl_event_kind kind)
 	struct sl_event event = sl_due_event(view, kind);
 	event.is_dry_run = view->rungs->is_pretended;
 	tell_fn(&event);
+}
+
+void sl_reclaim_ask_once(bool is_once)
+{
+	is_asked_once = is_once;
 }
 
 void sl_reclaim_listen(uint64_t now_ms)
@@ -164,7 +170,7 @@ static void forget_pretence(struct sl_suspect_rungs *rungs)
 static void renew_probe(struct sl_suspect_rungs *rungs, const struct sl_case *known,
                         uint64_t now_ms)
 {
-	if (known->probe_answered && known->direction == SL_DIRECTION_IN &&
+	if (!is_asked_once && known->probe_answered && known->direction == SL_DIRECTION_IN &&
 	    now_ms - rungs->probed_at_ms >= (uint64_t)sl_options.deadline_in_ms)
 		rungs->probed_at_ms = 0;
 }

@@ -23,6 +23,9 @@ void sl_reclaim_start(sl_event_fn *tell);
  * is wanted; UINT64_MAX: at its usual time. */
 uint64_t sl_reclaim_turn(uint64_t now_ms, bool is_late);
 
+/* For a while no peer that has acknowledged a probe is asked again, however short deadline_in= is. */
+void sl_reclaim_ask_once(bool is_once);
+
 /* Before a report: take note of what the hooks have noted. */
 void sl_reclaim_listen(uint64_t now_ms);
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -143,6 +144,26 @@ def test_the_probe_leaves_no_trace(bare):
     client.close()
 
 
+def test_interrupted_amid_a_probe_it_leaves_no_trace(bare, networks):
+    """The peer's host is gone: the probe waits for a second. Ctrl-C ends the command, and no probe is sent for ever."""
+    network = networks()
+    program = bare(network=network)
+    listener, port = program.ask("listen 127.0.0.1")
+    fd = program.number(f"connect 127.0.0.1 {port}")
+    far = program.number(f"accept {listener}")
+    program.ask(f"write {far} 5")
+    program.ask(f"close {far}")
+    assert program.number(f"read {fd}") == 5
+    harness.wait_until(lambda: count_close_wait(program, network) == 1, "the FIN")
+    network.run("ip", "link", "set", "lo", "down")
+    before = settings_of(program, fd)
+    command = subprocess.Popen([cli.SOCKLEAK, "reap", str(program.pid), NOW], stdout=subprocess.PIPE)
+    harness.wait_until(lambda: settings_of(program, fd) != before, "the probe")
+    command.send_signal(signal.SIGINT)
+    command.communicate(timeout=harness.PATIENCE_S)
+    assert command.returncode == -signal.SIGINT and settings_of(program, fd) == before
+
+
 def settings_of(program, fd):
     """SO_KEEPALIVE and TCP_KEEPIDLE of another process's socket, through a copy."""
     script = (
@@ -209,11 +230,14 @@ def test_selectors_only_count_without_yes(start, peer, tmp_path):
         programs[-1].ask("sigpipe ignore")
         cli.close_wait(programs[-1], peer, 2)
     done = cli.run("reap", "--exe", name, NOW)
-    assert "add --yes" in done.stderr and done.stdout.count("would shut down 2") == 2
+    assert done.stdout.count("would shut down 2") == 2
+    assert done.stderr == "sockleak: 4 connections would be ended in 2 of 2 processes; nothing was done: add --yes to do it\n"
     assert [count_close_wait(p) for p in programs] == [2, 2]
     rows = cli.parsed("reap", "--exe", f"{tmp_path}/*", NOW, "--yes")
     assert sorted(row["pid"] for row in rows) == sorted(p.pid for p in programs)
     assert all(row["reaped"] == 2 for row in rows)
+    assert cli.run("reap", "--exe", name, NOW).stderr == "sockleak: nothing would be ended in any of 2 processes\n"
+    assert "no process is selected" in cli.refusal("reap", "--exe", "nobody-has-this", code=cli.NO_PROCESS)
 
 
 def test_static_and_go_programs_are_served(tmp_path, start, peer):
@@ -239,6 +263,8 @@ def test_refusals(bare):
     assert "--peer=host" in cli.refusal("reap", program.pid, "--peer=host", code=cli.USAGE)
     assert "which process?" in cli.refusal("reap", code=cli.USAGE)
     assert "no process id" in cli.refusal("reap", "puppet", code=cli.USAGE)
+    assert "not both" in cli.refusal("reap", program.pid, "--exe=puppet", "--yes", code=cli.USAGE)
+    assert "not both" in cli.refusal("reap", program.pid, "--all", "--yes", code=cli.USAGE)
     free = next(pid for pid in range(4_000_000, 1, -1) if not os.path.exists(f"/proc/{pid}"))
     assert f"no process {free}" in cli.refusal("reap", free, code=cli.NO_PROCESS)
 

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 import sys
 
 import cli
@@ -14,6 +15,13 @@ import pytest
 
 def options_of(program):
     return cli.parsed("report", program.pid)["options"]
+
+
+@pytest.fixture
+def other_user():
+    user = harness.OtherUser()
+    yield user
+    user.close()
 
 
 @pytest.fixture
@@ -61,6 +69,10 @@ def test_off_and_on(leaking):
     assert "switched off" in done.stderr and json.loads(done.stdout)["no_sites"] == "its library did not answer"
     assert "changed enabled from 0 to 1" in cli.output("set", leaking.pid, "enabled=1")
     assert cli.parsed("report", leaking.pid)["mode"] == "preload"
+    assert "would change enabled from 1 to 0; for 1.0s, then as before" in cli.output("off", "-n", leaking.pid, "for=1s")
+    assert cli.parsed("report", leaking.pid)["mode"] == "preload"
+    assert "changed enabled from 1 to 0; for 1.0s, then as before" in cli.output("off", leaking.pid, "for=1s")
+    harness.wait_until(lambda: cli.parsed("report", leaking.pid)["mode"] == "preload", "the library to be on again")
 
 
 def test_mistakes_never_reach_the_process(leaking):
@@ -75,7 +87,7 @@ def test_mistakes_never_reach_the_process(leaking):
     ):
         assert said in cli.refusal("set", leaking.pid, *words, code=cli.USAGE)
     assert "which process?" in cli.refusal("set", "action=shutdown", code=cli.USAGE)
-    assert "off takes no option" in cli.refusal("off", leaking.pid, "action=report", code=cli.USAGE)
+    assert "off takes no option but for=" in cli.refusal("off", leaking.pid, "action=report", code=cli.USAGE)
     assert "not both" in cli.refusal("off", leaking.pid, "--exe=x", code=cli.USAGE)
     assert options_of(leaking)["action"] == "report"
 
@@ -89,8 +101,8 @@ def test_processes_that_cannot_be_asked(start, leaking):
     deaf.ready()
     assert "no control socket" in cli.refusal("set", deaf.pid, "action=shutdown", code=cli.NO_LIBRARY)
     words = cli.as_plain_user(cli.SOCKLEAK)
-    line = cli.refusal("set", leaking.pid, "action=shutdown", code=cli.DENIED, wrap=words)
-    assert line.endswith(f"sudo sockleak set {leaking.pid} action=shutdown")
+    line = cli.refusal("set", leaking.pid, "action=shutdown", "for=2h", code=cli.DENIED, wrap=words)
+    assert line.endswith(f"sudo sockleak set {leaking.pid} action=shutdown for=2h")
     free = next(pid for pid in range(4_000_000, 1, -1) if not os.path.exists(f"/proc/{pid}"))
     assert f"no process {free}" in cli.refusal("off", free, code=cli.NO_PROCESS)
 
@@ -108,12 +120,17 @@ def test_selectors(start, peer, tmp_path):
     bare.ready()
     done = cli.run("set", "--exe", name, "action=shutdown")
     assert "2 processes would be changed; nothing was done: add --yes" in done.stderr
+    assert "1 more does not have the library, and is left out" in done.stderr
     assert sorted(line.split()[0] for line in done.stdout.splitlines()) == sorted(str(p.pid) for p in programs)
     assert [options_of(p)["action"] for p in programs] == ["report", "report"]
     told = cli.parsed("set", "--exe", f"{tmp_path}/chosen*", "action=shutdown", "--yes")
     assert sorted(row["pid"] for row in told) == sorted(p.pid for p in programs)
     assert [options_of(p)["action"] for p in programs] == ["shutdown", "shutdown"]
     assert "no process with the library" in cli.refusal("off", "--exe", "nobody-has-this", code=cli.NO_PROCESS)
+    for program in programs:
+        program.kill()
+    line = cli.refusal("set", "--exe", name, "action=shutdown", "--yes", code=cli.NO_LIBRARY)
+    assert "no process with the library is selected, but 1 without it: 'sockleak reap'" in line
 
 
 def test_a_container_is_reached_from_its_host(puppet, peer):
@@ -126,6 +143,25 @@ def test_a_container_is_reached_from_its_host(puppet, peer):
     snapshot = cli.parsed("report", inner)
     assert snapshot["process"]["pid"] == inner and snapshot["totals"]["open"] == 1
     assert "action from report to shutdown" in cli.output("set", inner, "action=shutdown")
+
+
+def test_a_rootless_container_is_reached_from_its_host(other_user, peer):
+    """In there the host's root has no uid, and the overflow uid is nobody's friend: the command asks as the process's own user."""
+    library, victim = other_user.copy(harness.LIBRARY), other_user.copy(harness.victim("puppet"))
+    runtime = other_user.directory / "run"
+    runtime.mkdir(mode=0o777)
+    runtime.chmod(0o777)
+    wrap = [*other_user.prefix(), harness.need_tool("unshare"), "-r"]
+    settings = [f"LD_PRELOAD={library}", f"SOCKLEAK_OPTIONS=dir={runtime}/ctl deadline=1s", victim]
+    program = harness.start(["env", *settings], other_user.directory / "log", wrap=wrap, library=False)
+    try:
+        program.ready()
+        program.number(f"connect 127.0.0.1 {peer.port}")
+        harness.wait_until(lambda: list(runtime.glob("ctl/*.sock")), "its control socket")
+        assert cli.parsed("report", program.pid)["mode"] == "preload"
+        assert "action from report to shutdown" in cli.output("set", program.pid, "action=shutdown")
+    finally:
+        program.kill()
 
 
 def child_of(pid):
@@ -178,12 +214,17 @@ def test_what_is_asked(fake):
     assert request == "got sockleak/1 set warn_at=off for=forever"
     _, request = asked(program, CHANGED, "off", program.pid, code=cli.FINE)
     assert request == "got sockleak/1 off"
+    _, request = asked(program, CHANGED, "off", "-n", program.pid, "for=10m", code=cli.FINE)
+    assert request == "got sockleak/1 off for=10m dry=1"
     answer = OK + body('{"reaped":7,"skipped":2}')
     done, request = asked(program, answer, "reap", program.pid, "--peer=:80", code=cli.FINE)
     assert request == "got sockleak/1 reap older_than=60000ms peer=:80"
     assert done.stdout == f"process {program.pid} ({pathlib.Path(sys.executable).resolve().name}): through its library: ended 7, skipped 2\n"
-    done, request = asked(program, answer, "reap", program.pid, "--dry-run", "--json", code=cli.FINE)
-    assert request.endswith(" dry_run=1") and json.loads(done.stdout)[0]["way"] == "library"
+    answer = OK + body('{"reaped":7,"skipped":3,"probed":5,"ended_by_probe":4,"skipped_because":{"side":1,"epoll":2}}')
+    done, _ = asked(program, answer, "reap", program.pid, code=cli.FINE)
+    assert done.stdout.endswith("ended 7, probed 5, of which 4 ended by that, skipped 3 (side 1, epoll 2)\n")
+    done, request = asked(program, answer, "reap", program.pid, "--inbound", "--dry-run", "--json", code=cli.FINE)
+    assert request.endswith(" inbound=1 dry_run=1") and json.loads(done.stdout)[0]["way"] == "library"
 
 
 def test_refusals_of_the_server(fake):
@@ -216,6 +257,23 @@ def test_a_server_that_hangs_is_given_up(fake):
     program = fake()
     done, _ = asked(program, "hang", "set", program.pid, "action=shutdown", code=cli.NO_LIBRARY)
     assert "does not answer in time" in done.stderr
+
+
+def test_a_server_whose_queue_is_full_is_given_up(fake, tmp_path):
+    """As that of a process which is stopped, after a monitor has asked it for a while: connect() itself would wait."""
+    program = fake()
+    address = str(tmp_path / "runtime/sockleak" / f"{control.name_of(program.pid)}.sock")
+    waiting = []
+    with pytest.raises(BlockingIOError):
+        while True:
+            client = socket.socket(socket.AF_UNIX)
+            waiting.append(client)
+            client.setblocking(False)
+            client.connect(address)
+    assert "does not answer in time" in cli.refusal("set", program.pid, "action=shutdown", code=cli.NO_LIBRARY)
+    assert json.loads(cli.output("report", program.pid, "--json"))["mode"] == "external"
+    for client in waiting:
+        client.close()
 
 
 def test_a_half_written_answer_is_seen_from_outside(fake):

@@ -112,6 +112,69 @@ def test_an_action_for_a_time(asked):
     assert program.end() == 0
 
 
+def test_an_action_that_goes_further_ends_too(asked):
+    """No word on how long: four hours, also where a lesser action is on already, or was in words only."""
+    program, address = asked(options={"action": "report", "deadline": "1h"})
+    hours = lambda words: (control.ask_json(address, f"set {words}")["for_ms"] or 0) / 3600000
+    assert hours("action=shutdown for=forever") == 0
+    assert hours("action=neutralize") == 4
+    assert hours("grace=1s") == 0
+    assert hours("dry_run=1") == 0
+    assert hours("dry_run=0") == 4
+    assert hours("action=report rescue=on") == 4
+    assert hours("action=report rescue=off") == 0
+    assert program.end() == 0
+
+
+def leak_inbound(program):
+    """A client that the program has accepted, gone: an inbound connection in CLOSE_WAIT. The program's number of it."""
+    listener, port = map(int, program.ask("listen 127.0.0.1"))
+    with socket.create_connection(("127.0.0.1", port)):
+        pass
+    return program.number(f"accept {listener}")
+
+
+def test_reap_says_why_it_spares(asked, peer):
+    """Inbound ones are left unless they are asked for; then the ladder's own rules are what counts."""
+    program, address = asked(options={"deadline": "1h", "action": "report"})
+    fd = leak_inbound(program)
+    program.ask(f"connect 127.0.0.1 {peer.port}")
+    far, _ = peer.accept()
+    far.sendall(b"an answer")
+    far.close()
+    settled = lambda: control.ask_json(address, "snapshot json")["totals"]["close_wait"] == 3
+    harness.wait_until(settled, "three connections in CLOSE_WAIT")
+    done = control.ask_json(address, "reap older_than=0ms dry_run=1")
+    assert (done["reaped"], done["skipped"], done["skipped_because"]) == (2, 1, {"inbound": 1})
+    done = control.ask_json(address, "reap older_than=0ms inbound=1 peer=127.0.0.1")
+    assert (done["reaped"], done["skipped"], done["skipped_because"]) == (2, 1, {"cause": 1})
+    assert program.number(f"read {fd}") == 0
+    done = control.ask_json(address, "reap older_than=0ms inbound=1")  # its peer is in FIN_WAIT2, and acknowledges
+    assert (done["reaped"], done["probed"], done["skipped_because"]) == (0, 1, {"peer-waits": 1})
+    options = control.ask_json(address, "snapshot json")["options"]
+    assert (options["side"], options["deadline_in"], options["max_rate"]) == ("out", "10m", "100")
+    assert program.end() == 0
+
+
+def test_a_child_that_is_forked_during_a_reap(asked, peer, tmp_path):
+    """What the reap allows for a moment is its parent's: the child's options are as before."""
+    program, address = asked(options={"deadline": "1h", "action": "report", "interval": "1s"})
+    leak_inbound(program)  # spared, so that the reap takes as long as it waits
+    waits = lambda: control.ask_json(address, "snapshot json")["totals"]["close_wait"] == 2
+    harness.wait_until(waits, "two connections in CLOSE_WAIT")
+    before = control.ask_json(address, "snapshot json")["options"]
+    asking = threading.Thread(target=control.ask, args=(address, "reap older_than=1h"))
+    asking.start()
+    program.event("set", key="reap")
+    child = program.number("become")
+    program.ask(f"connect 127.0.0.1 {peer.port}")
+    own = control.places(child, tmp_path / "ctl")[0]
+    harness.wait_until(lambda: answers(own), "the control socket of the child")
+    assert control.ask_json(own, "snapshot json")["options"] == before
+    asking.join()
+    assert program.end() == 0
+
+
 def leak_more(program, peer, count):
     fds = [program.number(f"connect 127.0.0.1 {peer.port}") for _ in range(count)]
     for _ in range(count):
@@ -173,7 +236,7 @@ def test_reap_spares_what_the_ladder_spares(asked, peer):
     done = control.ask_json(address, "reap older_than=100ms")
     assert done["reaped"] == 0
     assert control.ask_json(address, "snapshot json")["totals"]["close_wait"] == 1
-    for words in ("older_than=x", "peer=nowhere", "force=1"):
+    for words in ("older_than=x", "older_than=25h", "peer=nowhere", "peer=:80,action=close", "force=1"):
         with pytest.raises(control.Refused):
             control.ask(address, f"reap {words}")
     assert program.end() == 0
@@ -208,6 +271,43 @@ def test_off_and_on(asked, peer):
     control.ask(address, "set enabled=1")
     assert control.ask_json(address, "snapshot json")["totals"]["open"] == 2
     assert [e["new"] for e in program.events("set")] == ["0", "1"]
+    assert program.end() == 0
+
+
+def test_off_for_a_time(asked, peer):
+    program, address = asked(options={"action": "report"})
+    assert control.ask_json(address, "off dry=1")["dry"] is True
+    assert control.ask_json(address, "snapshot json")["totals"]["open"] == 1
+    with pytest.raises(control.Refused) as refused:
+        control.ask(address, "off deadline=2s")
+    assert refused.value.args[0] == "value"
+    reply = control.ask_json(address, "off for=2s")
+    assert (reply["changed"], reply["for_ms"]) == ([{"key": "enabled", "old": "1", "new": "0"}], 2000)
+    with pytest.raises(control.Refused):
+        control.ask(address, "snapshot json")
+    program.ask(f"connect 127.0.0.1 {peer.port}")
+    program.event("reverted", key="enabled", old="0", new="1")
+    assert control.ask_json(address, "snapshot json")["totals"]["open"] == 2
+    control.ask(address, "off for=1h")
+    control.ask(address, "set enabled=1")
+    assert control.ask_json(address, "set enabled=0 for=100ms")["for_ms"] == 100
+    program.event("reverted", after=len(program.events()), key="enabled", new="1")
+    assert program.end() == 0
+
+
+def test_who_has_given_up_is_not_served(asked):
+    """A process that was stopped changes nothing for those who were told meanwhile that it does not answer."""
+    program, address = asked()
+    program.send_signal(signal.SIGSTOP)
+    with control.connect(address) as client:
+        client.sendall(b"sockleak/1 set warn_at=77\n")
+    with control.connect(address) as half:
+        half.sendall(b"sockleak/1 set max_rate=77\n")
+        half.shutdown(socket.SHUT_WR)  # it has said all, and listens
+        program.send_signal(signal.SIGCONT)
+        assert b'"new":"77"' in control.read_answer(half)
+    options = control.ask_json(address, "snapshot json")["options"]
+    assert (options["warn_at"], options["max_rate"]) == ("auto", "77")
     assert program.end() == 0
 
 
@@ -348,11 +448,13 @@ def test_another_user_is_denied(asked, tmp_path):
         os.chmod(directory, 0o755)  # the socket's own check is what is left
     os.chmod(address, 0o666)
     code = (
-        "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
-        "s.sendall(b'sockleak/1 version\\n'); sys.stdout.write(s.makefile().readline())"
+        "import contextlib,socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n"
+        "with contextlib.suppress(BrokenPipeError):\n"  # it may have been refused already
+        "    len(sys.argv) > 2 and s.sendall(b'sockleak/1 version\\n')\n"
+        "sys.stdout.write(s.makefile().readline())"
     )
-    for uid in (1234, 65534):
-        words = ["setpriv", f"--reuid={uid}", "--clear-groups", "/usr/bin/python3", "-c", code, address]
+    for uid, more in ((1234, ["ask"]), (65534, ["ask"]), (1234, [])):  # the last says nothing, and holds nobody up
+        words = ["setpriv", f"--reuid={uid}", "--clear-groups", "/usr/bin/python3", "-c", code, address, *more]
         done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
         assert done.stdout.startswith("sockleak/1 error denied "), (done.stdout, done.stderr)
     assert control.ask_json(address, "version")["pid"] == program.pid

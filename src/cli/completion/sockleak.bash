@@ -84,7 +84,7 @@ _sockleak() {
             options="--dry-run --json $selectors --help"
             others="$(_sockleak_pids) $(_sockleak_keys) for="
             ;;
-        off) options="--json $selectors --help" others=$(_sockleak_pids) ;;
+        off) options="--dry-run --json $selectors --help" others="$(_sockleak_pids) for=" ;;
         reap)
             options="--all --older-than --peer --inbound --force --dry-run --json $selectors --help"
             others=$(_sockleak_pids)

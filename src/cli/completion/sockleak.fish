@@ -52,7 +52,7 @@ complete -c sockleak -n '__sockleak_has_verb report' -l value -x -a 'stuck close
 
 complete -c sockleak -n '__sockleak_has_verb top' -s i -l interval -x -d 'between two pictures'
 
-complete -c sockleak -n '__sockleak_has_verb set reap' -s n -l dry-run -d 'change nothing'
+complete -c sockleak -n '__sockleak_has_verb set off reap' -s n -l dry-run -d 'change nothing'
 complete -c sockleak -n '__sockleak_has_verb set' -a '(__sockleak_options)'
 
 complete -c sockleak -n '__sockleak_has_verb reap' -l all -d 'every process'
