@@ -7,6 +7,7 @@
 #include "base/version.h"
 #include "report/json_write.h"
 #include "report/words.h"
+#include "stack/owner.h"
 
 #include "base/poison.h"
 
@@ -187,6 +188,10 @@ static void put_site(struct sl_json *json, const struct sl_snapshot_site *site)
 	sl_json_text(json, "blame_where", site->blame_where);
 	sl_json_known(json, "blame_frame",
 	              site->blame_frame < site->frame_count ? site->blame_frame : SL_UNKNOWN);
+	const struct sl_owner owner =
+		site->blame ? (struct sl_owner){0} : sl_owner_of(site->frames, site->frame_count);
+	sl_json_text(json, "owner", owner.name);
+	sl_json_text(json, "peer", site->peer);
 	sl_json_unsigned(json, "opened", site->opened);
 	sl_json_unsigned(json, "closed", site->closed);
 	sl_json_unsigned(json, "open", site->open);

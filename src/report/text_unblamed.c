@@ -1,0 +1,118 @@
+/* text_unblamed.c - see text_unblamed.h. */
+#include "report/text_unblamed.h"
+
+#include <string.h>
+
+#include "stack/owner.h"
+
+#include "base/poison.h"
+
+bool sl_text_is_unblamed(const struct sl_snapshot_site *site)
+{
+	return !site->blame && site->frame_count;
+}
+
+static void put_threads(struct sl_out *out, const struct sl_snapshot_site *site)
+{
+	if (!site->thread_names)
+		return;
+	sl_out_text(out, ": thread \"");
+	sl_out_text(out, site->threads[0]);
+	sl_out_char(out, '"');
+	if (site->thread_count > 1) {
+		sl_out_text(out, " and ");
+		sl_out_unsigned(out, site->thread_count - 1);
+		sl_out_text(out, " more");
+	}
+}
+
+void sl_text_unblamed(char text[SL_TEXT_UNBLAMED_BYTES], const struct sl_snapshot_site *site,
+                      unsigned columns)
+{
+	const struct sl_owner owner = sl_owner_of(site->frames, site->frame_count);
+	struct sl_out out;
+	sl_out_init(&out, text, SL_TEXT_UNBLAMED_BYTES - 1, NULL, NULL);
+	sl_out_text(&out, "no frame of the application");
+	put_threads(&out, site);
+	if (owner.name) {
+		sl_out_text(&out, site->thread_names ? " of " : ", only of ");
+		sl_out_text(&out, owner.name);
+	}
+	const size_t without_peer = out.length;
+	if (site->peer) {
+		sl_out_text(&out, site->direction == SL_DIRECTION_IN ? ", from " : ", to ");
+		sl_out_text(&out, site->peer);
+	}
+	text[out.length] = '\0';
+	if (sl_text_name_columns(text) > columns)
+		text[without_peer] = '\0';
+}
+
+const char *sl_text_blame(char text[SL_TEXT_UNBLAMED_BYTES], const struct sl_snapshot_site *site,
+                          unsigned columns, const char *none)
+{
+	if (!sl_text_is_unblamed(site))
+		return site->blame ? site->blame : none;
+	sl_text_unblamed(text, site, columns);
+	return text;
+}
+
+/* Where the interpreter can say where its code is, the command finds the lines. */
+static const char *how_to_see(const char *interpreter)
+{
+	if (strcmp(interpreter, "Python") == 0)
+		return "start Python 3.12 or later with -X perf, and 'sockleak report' names its "
+		       "functions";
+	if (strcmp(interpreter, "Node.js") == 0)
+		return "node --perf-basic-prof --interpreted-frames-native-stack, and 'sockleak "
+		       "report' names it";
+	return NULL;
+}
+
+static void put_interpreter(struct sl_text_line *line, const struct sl_snapshot_site *site,
+                            const char *interpreter)
+{
+	const char *how = how_to_see(interpreter);
+	if (how) {
+		sl_out_text(&line->out, how);
+		return;
+	}
+	sl_out_text(&line->out, "not known: the program's own lines, in ");
+	sl_out_text(&line->out, interpreter);
+	sl_out_text(&line->out, ", are not seen");
+	if (site->direction == SL_DIRECTION_OUT && site->peer) {
+		sl_out_text(&line->out, "; look for what calls ");
+		sl_text_line_name(line, site->peer, sl_text_line_left(line, NULL));
+	}
+}
+
+static void put_library(struct sl_text_line *line, const struct sl_snapshot_site *site,
+                        const char *library)
+{
+	struct sl_text_line tail;
+	const bool is_in = site->direction == SL_DIRECTION_IN;
+	sl_text_line_start(&tail, line->has_colour);
+	sl_out_text(&tail.out, is_in ? " accepts is handled and closed" : " is created and closed");
+	sl_out_text(&line->out, is_in ? "look where what " : "look where the client of ");
+	sl_text_line_name(line, library, sl_text_line_left(line, &tail));
+	sl_text_line_append(line, &tail);
+	sl_text_line_start(&tail, line->has_colour);
+	sl_out_text(&tail.out, site->kind == SL_STACK_JAVA ? "; app= names your packages"
+	                                                   : "; app= names your modules");
+	(void)sl_text_line_append_if_fits(line, &tail);
+}
+
+void sl_text_unblamed_fix(struct sl_text_line *line, const struct sl_snapshot_site *site)
+{
+	const struct sl_owner owner = sl_owner_of(site->frames, site->frame_count);
+	if (owner.interpreter)
+		put_interpreter(line, site, owner.interpreter);
+	else if (site->frames_cut)
+		sl_out_text(&line->out, "raise depth=: the stack was cut before any frame of the "
+		                        "application");
+	else if (owner.name)
+		put_library(line, site, owner.name);
+	else
+		sl_out_text(&line->out, "not known: name the application's packages or modules "
+		                        "with app=");
+}
