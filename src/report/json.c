@@ -161,7 +161,8 @@ static void put_frame(struct sl_json *json, const struct sl_frame *frame)
 	sl_json_known(json, "line", frame->line > 0 ? frame->line : SL_UNKNOWN);
 	sl_json_text(json, "module", frame->module);
 	sl_json_text(json, "build_id", frame->build_id);
-	if (frame->module)
+	/* Of code made at run time, in no module, it is the address. */
+	if (frame->module || (frame->offset && !frame->class_name))
 		sl_json_unsigned(json, "offset", frame->offset);
 	else
 		sl_json_null(json, "offset");

@@ -57,33 +57,36 @@ const char *sl_text_blame(char text[SL_TEXT_UNBLAMED_BYTES], const struct sl_sna
 	return text;
 }
 
-/* Where the interpreter can say where its code is, the command finds the lines. */
+/* Where the interpreter can tell where its code is, the command finds the names. */
 static const char *how_to_see(const char *interpreter)
 {
 	if (strcmp(interpreter, "Python") == 0)
-		return "start Python 3.12 or later with -X perf, and 'sockleak report' names its "
-		       "functions";
+		return "; Python 3.12 or later names its functions with -X perf";
 	if (strcmp(interpreter, "Node.js") == 0)
-		return "node --perf-basic-prof --interpreted-frames-native-stack, and 'sockleak "
-		       "report' names it";
+		return "; JavaScript has names with node --perf-basic-prof";
 	return NULL;
 }
 
-static void put_interpreter(struct sl_text_line *line, const struct sl_snapshot_site *site,
-                            const char *interpreter)
+/* Node.js opens its connections on a later tick. */
+static const char *why_not_seen(const char *interpreter)
 {
-	const char *how = how_to_see(interpreter);
-	if (how) {
-		sl_out_text(&line->out, how);
-		return;
-	}
-	sl_out_text(&line->out, "not known: the program's own lines, in ");
-	sl_out_text(&line->out, interpreter);
-	sl_out_text(&line->out, ", are not seen");
-	if (site->direction == SL_DIRECTION_OUT && site->peer) {
-		sl_out_text(&line->out, "; look for what calls ");
-		sl_text_line_name(line, site->peer, sl_text_line_left(line, NULL));
-	}
+	return strcmp(interpreter, "Node.js") == 0
+	               ? ": Node.js connects on a later tick, without its caller"
+	               : ": the stack has frames of packages only";
+}
+
+static void put_interpreter(struct sl_text_line *line, const struct sl_snapshot_site *site,
+                            const struct sl_owner *owner)
+{
+	const bool is_in = site->direction == SL_DIRECTION_IN;
+	struct sl_text_line tail;
+	sl_text_line_start(&tail, line->has_colour);
+	sl_out_text(&tail.out, owner->is_script_seen ? why_not_seen(owner->interpreter)
+	                                             : how_to_see(owner->interpreter));
+	sl_out_text(&line->out, is_in ? "look for what serves " : "look for what calls ");
+	sl_text_line_name(line, site->peer ? site->peer : "these peers",
+	                  sl_text_line_left(line, &tail));
+	sl_text_line_append(line, &tail);
 }
 
 static void put_library(struct sl_text_line *line, const struct sl_snapshot_site *site,
@@ -106,7 +109,7 @@ void sl_text_unblamed_fix(struct sl_text_line *line, const struct sl_snapshot_si
 {
 	const struct sl_owner owner = sl_owner_of(site->frames, site->frame_count);
 	if (owner.interpreter)
-		put_interpreter(line, site, owner.interpreter);
+		put_interpreter(line, site, &owner);
 	else if (site->frames_cut)
 		sl_out_text(&line->out, "raise depth=: the stack was cut before any frame of the "
 		                        "application");

@@ -44,7 +44,11 @@ bool sl_blame_is_pinned(const struct sl_frame *frame, const char *app)
 {
 	if (frame->class_name)
 		return is_listed(app, frame->class_name) && !sl_source_is_generated(frame);
-	return frame->module && is_listed(app, sl_file_name_of(frame->module));
+	if (frame->module)
+		return is_listed(app, sl_file_name_of(frame->module));
+	/* A script's function. */
+	return frame->file &&
+	       (is_listed(app, frame->file) || is_listed(app, sl_file_name_of(frame->file)));
 }
 
 uint32_t sl_blame(const struct sl_frame *const *frames, uint32_t n, const char *app)

@@ -22,7 +22,7 @@ enum sl_role sl_role_of_java(const struct sl_frame *frame, const char *app);
 /* Whose code is a native frame, by its module and, where it is known (not NULL), its function? */
 enum sl_role sl_role_of_native(const char *module, const char *function, const char *app);
 
-/* Does app= name this class or module? */
+/* Does app= name this class, module or, of a script, file? */
 bool sl_blame_is_pinned(const struct sl_frame *frame, const char *app);
 
 /* The index of the guilty frame: the innermost that app= names, else the innermost of the application's own.

@@ -39,6 +39,8 @@ struct sl_owner sl_owner_of(const struct sl_frame *const *frames, uint32_t n)
 			best = claim_of(&code);
 			owner.name = code.owner;
 		}
+		owner.is_script_seen |=
+			!frames[i]->class_name && !frames[i]->module && frames[i]->file;
 		if (code.kind == SL_CODE_INTERPRETER && !owner.interpreter)
 			owner.interpreter = code.owner;
 	}

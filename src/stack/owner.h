@@ -7,6 +7,7 @@
 #ifndef SL_STACK_OWNER_H
 #define SL_STACK_OWNER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "stack/frame.h"
@@ -14,8 +15,8 @@
 
 struct sl_owner {
 	const char *name; /* "Netty", or the file name of a module; NULL: nobody's in particular */
-	const char *
-		interpreter; /* "Python": its program's own lines are not among the frames. NULL: none */
+	const char *interpreter; /* "Python": it runs a program in another language. NULL: none */
+	bool is_script_seen;     /* frames of that program have names */
 };
 
 /* The outermost frame's that is a library's and does not merely run others' code; else an interpreter's; else the

@@ -95,7 +95,7 @@ static const struct row {
          "10.0.0.1:80",
          0,
          "no frame of the application: thread \"python3\" of Python, to 10.0.0.1:80",
-         "start Python 3.12 or later with -X perf, and 'sockleak report' names its functions"},
+         "look for what calls 10.0.0.1:80; Python 3.12 or later names its functions with -X perf"},
 	{&node,
          {"node"},
          1,
@@ -103,8 +103,7 @@ static const struct row {
          "10.0.0.1:80",
          0,
          "no frame of the application: thread \"node\" of Node.js, to 10.0.0.1:80",
-         "node --perf-basic-prof --interpreted-frames-native-stack, and 'sockleak report' "
-         "names it"},
+         "look for what calls 10.0.0.1:80; JavaScript has names with node --perf-basic-prof"},
 	{&php,
          {"php"},
          1,
@@ -112,8 +111,7 @@ static const struct row {
          "10.0.0.1:80",
          1,
          "no frame of the application: thread \"php\" of PHP, to 10.0.0.1:80",
-         "not known: the program's own lines, in PHP, are not seen; look for what calls "
-         "10.0.0.1:80"},
+         "look for what calls 10.0.0.1:80"},
 };
 
 static struct rendered got;
