@@ -6,6 +6,7 @@
 
 #include "cli/html.h"
 #include "cli/measure.h"
+#include "report/text_unblamed.h"
 
 struct age {
 	const char *label;
@@ -101,12 +102,13 @@ static void put_oldest(FILE *to, const struct sl_snapshot *s)
 	            to);
 	for (uint32_t i = 0; i < s->site_count && rows < SL_HTML_OLDEST; i++) {
 		const struct sl_snapshot_site *site = &s->sites[i];
+		char text[SL_TEXT_UNBLAMED_BYTES];
 		if (site->oldest_close_wait_ms == SL_UNKNOWN)
 			continue;
 		if (rows++ == 0)
 			(void)fputs("<div class=\"wide\"><table><tbody>\n", to);
 		(void)fputs("<tr><th scope=\"row\"><code>", to);
-		sl_html_text(to, site->blame ? site->blame : sl_measure_no_stack);
+		sl_html_text(to, sl_text_blame(text, site, UINT32_MAX, sl_measure_no_stack));
 		(void)fputs("</code></th><td class=\"bar\"><div class=\"track\">", to);
 		sl_html_bar(to, "stuck", (uint64_t)site->oldest_close_wait_ms, (uint64_t)most);
 		(void)fputs("</div></td><td class=\"n\">", to);

@@ -10,16 +10,17 @@
 #include "cli/html.h"
 #include "cli/measure.h"
 #include "report/text_head.h"
+#include "report/text_unblamed.h"
 #include "report/words.h"
 
 /* ---- one site ---- */
 
-static const char *blame_of(const struct sl_snapshot_site *site)
+static void put_blame(FILE *to, const struct sl_snapshot_site *site)
 {
-	return site->blame ? site->blame
-	       : site->frame_count
-	               ? "only library and runtime frames: name the application's with app="
-	               : "no stack was kept: opened before the preload, or not walked";
+	char text[SL_TEXT_UNBLAMED_BYTES];
+	sl_html_text(to, sl_text_blame(text, site, UINT32_MAX,
+	                               "no stack was kept: opened before the preload, or not "
+	                               "walked"));
 }
 
 static void put_summary(FILE *to, const struct sl_snapshot *s, const struct sl_snapshot_site *site)
@@ -29,7 +30,7 @@ static void put_summary(FILE *to, const struct sl_snapshot *s, const struct sl_s
 	fprintf(to, "<summary><span class=\"badge %s\">%s</span><code class=\"%s\">",
 	        verdict ? verdict : "unknown", verdict ? verdict : "?",
 	        site->blame ? "blamed" : "quiet");
-	sl_html_text(to, blame_of(site));
+	put_blame(to, site);
 	(void)fputs("</code><span class=\"counts\"><b>", to);
 	sl_html_number(to, site->stuck);
 	(void)fputs("</b> stuck <b>", to);

@@ -97,6 +97,7 @@ static void read_site(struct sl_json_get *get, json_t *row, struct sl_snapshot_s
 	site->verdict = verdict < 0 ? SL_SITE_UNKNOWN : (enum sl_site_verdict)verdict;
 	site->blame = sl_json_get_text(get, row, "blame");
 	site->blame_where = sl_json_get_text(get, row, "blame_where");
+	site->peer = sl_json_get_text(get, row, "peer");
 	site->opened = sl_json_get_count(get, row, "opened");
 	site->closed = sl_json_get_count(get, row, "closed");
 	site->open = sl_json_get_count(get, row, "open");

@@ -1,18 +1,15 @@
 /* symbols.c - see symbols.h. */
 #include "cli/symbols.h"
 
-#include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include <uthash.h>
 
 #include "cli/elf_names.h"
 #include "cli/heap.h"
+#include "cli/root_file.h"
+#include "cli/script_frames.h"
 #include "stack/blame.h"
 
 #define INLINED_MAX 16 /* functions at one address */
@@ -42,41 +39,19 @@ struct symbols {
 	struct sl_arena *arena;
 	int pid;
 	const char *app;
+	struct sl_script_frames *scripts; /* NULL: none */
 	struct module *modules;
 	struct named *named;
 };
 
 /* ---- modules ---- */
 
-/* A regular file, never outside the process's root: an absolute link there is one of that root. */
-static int open_module(int pid, const char *path)
-{
-	char root[32];
-	struct stat status;
-	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY};
-	if (!pid)
-		(void)snprintf(root, sizeof(root), "/");
-	else
-		(void)snprintf(root, sizeof(root), "/proc/%d/root", pid);
-	int folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (folder < 0)
-		return -1;
-	how.resolve = pid ? RESOLVE_IN_ROOT : 0;
-	int fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
-	(void)close(folder);
-	if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))) {
-		(void)close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 static struct sl_elf_names *open_names(const struct symbols *symbols, const struct sl_frame *frame)
 {
 	struct sl_elf_names *names = NULL;
 	if (!frame->build_id && !symbols->pid)
 		return NULL;
-	int fd = open_module(symbols->pid, frame->module);
+	int fd = sl_root_file_open(symbols->pid, frame->module, true);
 	if (fd >= 0)
 		names = sl_elf_names_open(fd, frame->module, frame->build_id);
 	/* Gone, or replaced by another build: its debug file may still be there. */
@@ -137,6 +112,8 @@ static const struct sl_frame *name_frame(struct symbols *symbols, const struct s
 		return frame;
 	*better = *frame;
 	better->function = name->function;
+	/* The namespace is known only now. */
+	better->role = sl_role_of_native(frame->module, name->function, symbols->app);
 	if (!name->file || name->line <= 0) {
 		better->text =
 			print(symbols->arena, name->function, frame->module, "+0x", frame->offset);
@@ -145,7 +122,7 @@ static const struct sl_frame *name_frame(struct symbols *symbols, const struct s
 	better->file = name->file;
 	better->line = name->line;
 	better->text = print(symbols->arena, name->function, name->file, ":", (unsigned)name->line);
-	if (frame->role == SL_ROLE_APPLICATION && !sl_blame_is_pinned(frame, symbols->app) &&
+	if (better->role == SL_ROLE_APPLICATION && !sl_blame_is_pinned(frame, symbols->app) &&
 	    is_of_others(name->file))
 		better->role = SL_ROLE_LIBRARY;
 	return better;
@@ -211,7 +188,7 @@ static void name_blame(struct symbols *symbols, struct sl_snapshot_site *site)
 	if (frame->file && frame->line > 0)
 		site->blame_where =
 			print(symbols->arena, NULL, frame->file, ":", (unsigned)frame->line);
-	if (!frame->module)
+	if (!frame->module && !frame->function)
 		return;
 	site->blame = frame->function
 	                      ? frame->text
@@ -244,8 +221,8 @@ static void name_site(struct symbols *symbols, struct sl_snapshot_site *site)
 		for (uint32_t j = 0; named && j < named->count; j++)
 			frames[n++] = named->frames[j];
 		if (!named)
-			frames[n++] = site->frames[i];
-		is_better = is_better || (named && named->is_better);
+			frames[n++] = sl_script_frames_name(symbols->scripts, site->frames[i]);
+		is_better |= named ? named->is_better : frames[n - 1] != site->frames[i];
 	}
 	if (!is_better)
 		return;
@@ -288,11 +265,13 @@ void sl_symbols_apply(struct sl_arena *arena, struct sl_snapshot *s, int pid)
 		s->site_count ? sl_arena_alloc(arena, s->site_count * sizeof(*sites)) : NULL;
 	if (!sites)
 		return;
+	symbols.scripts = sl_script_frames_open(arena, s, pid);
 	for (uint32_t i = 0; i < s->site_count; i++) {
 		sites[i] = s->sites[i];
 		if (sites[i].kind == SL_STACK_NATIVE && !is_named(&sites[i]))
 			name_site(&symbols, &sites[i]);
 	}
 	s->sites = sites;
+	sl_script_frames_close(symbols.scripts);
 	end(&symbols);
 }

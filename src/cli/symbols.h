@@ -1,5 +1,7 @@
 /* symbols.h - the native frames of a snapshot by name: function, file and line, what was inlined.
  *
+ * Code that an interpreter has made is named as well, where it tells (script_frames.h).
+ *
  * The library knows module, build id and offset of a frame, and what the module exports. The rest is found here, in
  * the module itself or in its debug file, if it is of the same build. The blame is then a function and a line.
  *

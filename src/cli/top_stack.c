@@ -5,6 +5,7 @@
 #include "cli/top_model.h"
 #include "cli/top_screen.h"
 #include "report/text_line.h"
+#include "report/text_unblamed.h"
 #include "report/words.h"
 
 static void add_count(struct sl_text_line *line, const char *before, uint64_t count)
@@ -59,8 +60,10 @@ static void put_stack_line(const struct sl_snapshot_site *site, uint32_t index, 
 	const unsigned columns = sl_top_screen_columns();
 	sl_text_line_start(&line, false);
 	if (index == 0) {
+		char text[SL_TEXT_UNBLAMED_BYTES];
 		sl_out_text(&line.out, "blame    ");
-		sl_text_line_name(&line, site->blame ? site->blame : "not known", columns - 9);
+		sl_text_line_name(&line, sl_text_blame(text, site, columns - 9, "not known"),
+		                  columns - 9);
 		look = SL_TOP_BOLD;
 	} else if (index == 1) {
 		add_counts(&line, site);

@@ -1,6 +1,9 @@
 #include "report/blame_text.h"
 
+#include <string.h>
+
 #include "stack/blame.h"
+#include "stack/source.h"
 
 #include "base/poison.h"
 
@@ -9,10 +12,22 @@ const struct sl_frame *sl_blame_text_frame(const struct sl_site_frames *named)
 	return named && named->blame < named->count ? named->frames[named->blame] : NULL;
 }
 
+/* The method that stands in the source, and where: the frame itself may be of a lambda. */
+static void put_java(struct sl_out *out, const struct sl_frame *frame)
+{
+	const char *where = frame->text ? strrchr(frame->text, '(') : NULL;
+	if (!frame->class_name || !where) {
+		sl_out_text(out, frame->text);
+		return;
+	}
+	sl_source_print(out, frame);
+	sl_out_text(out, where);
+}
+
 void sl_blame_text_print(struct sl_out *out, const struct sl_frame *frame)
 {
 	if (!frame->module) {
-		sl_out_text(out, frame->text);
+		put_java(out, frame);
 		return;
 	}
 	sl_out_text(out, sl_file_name_of(frame->module));

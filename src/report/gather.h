@@ -27,6 +27,9 @@ void sl_gather(struct sl_arena *arena, enum sl_trigger trigger, const struct sl_
 /* The parts, each in a file of its own. */
 void sl_gather_peers(const struct sl_gathering *from, struct sl_snapshot *snapshot);
 void sl_gather_sites(const struct sl_gathering *from, struct sl_snapshot *snapshot);
+/* The member `peer` of sites, which stand at their ids. */
+void sl_gather_site_peers(const struct sl_gathering *from, struct sl_snapshot_site *sites,
+                          uint32_t ids);
 void sl_gather_sockets(const struct sl_gathering *from, struct sl_snapshot *snapshot);
 
 /* "1.2.3.4:80" from the arena; NULL: no memory. */

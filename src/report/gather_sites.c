@@ -149,6 +149,7 @@ void sl_gather_sites(const struct sl_gathering *from, struct sl_snapshot *snapsh
 		if (!row->is_duplicate && id < ids)
 			add(&sites[id], row, directions[id]);
 	}
+	sl_gather_site_peers(from, sites, ids);
 	for (uint32_t id = 0; id < ids; id++) {
 		if (!is_listed(&sites[id]))
 			continue;

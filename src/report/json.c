@@ -7,6 +7,7 @@
 #include "base/version.h"
 #include "report/json_write.h"
 #include "report/words.h"
+#include "stack/owner.h"
 
 #include "base/poison.h"
 
@@ -160,7 +161,8 @@ static void put_frame(struct sl_json *json, const struct sl_frame *frame)
 	sl_json_known(json, "line", frame->line > 0 ? frame->line : SL_UNKNOWN);
 	sl_json_text(json, "module", frame->module);
 	sl_json_text(json, "build_id", frame->build_id);
-	if (frame->module)
+	/* Of code made at run time, in no module, it is the address. */
+	if (frame->module || (frame->offset && !frame->class_name))
 		sl_json_unsigned(json, "offset", frame->offset);
 	else
 		sl_json_null(json, "offset");
@@ -187,6 +189,10 @@ static void put_site(struct sl_json *json, const struct sl_snapshot_site *site)
 	sl_json_text(json, "blame_where", site->blame_where);
 	sl_json_known(json, "blame_frame",
 	              site->blame_frame < site->frame_count ? site->blame_frame : SL_UNKNOWN);
+	const struct sl_owner owner =
+		site->blame ? (struct sl_owner){0} : sl_owner_of(site->frames, site->frame_count);
+	sl_json_text(json, "owner", owner.name);
+	sl_json_text(json, "peer", site->peer);
 	sl_json_unsigned(json, "opened", site->opened);
 	sl_json_unsigned(json, "closed", site->closed);
 	sl_json_unsigned(json, "open", site->open);

@@ -65,9 +65,11 @@ struct sl_snapshot_site {
 	enum sl_stack_kind kind;
 	enum sl_direction direction; /* of most of its connections */
 	enum sl_site_verdict verdict;
-	const char *blame;       /* NULL: no stack was kept */
+	const char *blame;       /* NULL: no stack was kept, or no frame is the application's */
 	const char *blame_where; /* "File.java:11" or NULL: the place to fix */
 	uint32_t blame_frame;    /* index into frames; UINT32_MAX: none */
+	const char *
+		peer; /* of most that are suspect, of all if none is: "1.2.3.4:80", in: "1.2.3.4"; NULL */
 	uint64_t opened;
 	uint64_t closed;
 	uint64_t open;

@@ -7,6 +7,7 @@
 #include "report/text_head.h"
 #include "report/text_limits.h"
 #include "report/text_line.h"
+#include "report/text_unblamed.h"
 #include "report/words.h"
 
 #include "base/poison.h"
@@ -46,17 +47,17 @@ static void put_where(struct sl_out *out, const struct sl_snapshot *s, bool colo
 			sl_text_line_name(&line, s->no_sites, sl_text_line_left(&line, NULL));
 	} else {
 		put_share(&share, s, site);
-		if (site->blame) {
+		const unsigned left = sl_text_line_left(&line, &share);
+		char text[SL_TEXT_UNBLAMED_BYTES];
+		if (site->blame)
 			sl_text_line_paint(&line, SL_PAINT_BLAME);
-			sl_text_line_name(&line, site->blame, sl_text_line_left(&line, &share));
+		sl_text_line_name(&line,
+		                  sl_text_blame(text, site, left,
+		                                "not known: no stack was kept for the worst "
+		                                "site"),
+		                  left);
+		if (site->blame)
 			sl_text_line_paint(&line, SL_PAINT_RESET);
-		} else {
-			sl_out_text(&line.out,
-			            site->frame_count
-			                    ? "not known: only library and runtime frames at the "
-			                      "worst site"
-			                    : "not known: no stack was kept for the worst site");
-		}
 		sl_text_line_append(&line, &share);
 	}
 	sl_text_line_end(&line, out);
@@ -213,11 +214,10 @@ static void put_fix(struct sl_out *out, const struct sl_snapshot *s, bool colour
 		sl_out_text(&line.out, "not known from outside: a library that answers, from "
 		                       "'sockleak run -- CMD', "
 		                       "names the line");
-	} else if (site && !site->blame && site->frame_count) {
-		sl_out_text(&line.out,
-		            "not known: name the application's packages or modules with app=");
 	} else if (site && site->verdict == SL_SITE_POOL) {
 		put_pool_advice(&line, s, site);
+	} else if (site && sl_text_is_unblamed(site)) {
+		sl_text_unblamed_fix(&line, site);
 	} else if (!site || !site->blame) {
 		sl_out_text(&line.out, "not known: opened before the preload, or no stack could be "
 		                       "walked (stacks=, libunwind)");

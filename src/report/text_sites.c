@@ -5,6 +5,7 @@
 #include "report/text_head.h"
 #include "report/text_lead.h"
 #include "report/text_line.h"
+#include "report/text_unblamed.h"
 #include "report/words.h"
 
 #include "base/poison.h"
@@ -192,6 +193,12 @@ static void put_full_stack(struct sl_out *out, const struct sl_snapshot_site *si
 	put_frames_cut(out, site);
 }
 
+static void put_blame(struct sl_out *out, const struct sl_snapshot_site *site)
+{
+	char text[SL_TEXT_UNBLAMED_BYTES];
+	sl_text_name(out, sl_text_blame(text, site, UINT32_MAX, "not known"));
+}
+
 void sl_text_sites_full(struct sl_out *out, const struct sl_snapshot *s, bool colour)
 {
 	for (uint32_t i = 0; i < s->site_count && i < SL_TEXT_FULL_SITES; i++) {
@@ -199,7 +206,7 @@ void sl_text_sites_full(struct sl_out *out, const struct sl_snapshot *s, bool co
 		sl_out_char(out, '\n');
 		put_site_head(out, site, colour);
 		sl_out_text(out, "  blame    ");
-		sl_text_name(out, site->blame ? site->blame : "not known");
+		put_blame(out, site);
 		sl_out_char(out, '\n');
 		put_causes(out, site);
 		put_done(out, site);

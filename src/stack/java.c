@@ -234,8 +234,7 @@ static void describe(uint64_t word, uint64_t second, void *context, struct sl_fr
 	}
 	if (location >= 0)
 		frame->line = line_at(with->ti, method, location);
-	frame->role = frame->class_name ? sl_role_of_class(frame->class_name, sl_options.app)
-	                                : SL_ROLE_RUNTIME;
+	frame->role = sl_role_of_java(frame, sl_options.app);
 	describe_text(frame, location);
 }
 

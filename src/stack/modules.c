@@ -123,7 +123,6 @@ static void describe(uint64_t word, uint64_t second, void *context, struct sl_fr
 		describe_text(frame, NULL, 0, "(no module)");
 		return;
 	}
-	frame->role = sl_role_of_module(search.path, sl_options.app);
 	frame->module = sl_arena_text(&sl_ledger_arena, search.path, strlen(search.path));
 	if (search.build_id[0])
 		frame->build_id =
@@ -133,8 +132,7 @@ static void describe(uint64_t word, uint64_t second, void *context, struct sl_fr
 	if (dladdr((void *)search.pc, &info) && info.dli_sname)
 		function = frame->function =
 			sl_arena_text(&sl_ledger_arena, info.dli_sname, strlen(info.dli_sname));
-	if (function)
-		frame->role = sl_role_of_function(search.path, function, sl_options.app);
+	frame->role = sl_role_of_native(search.path, function, sl_options.app);
 	describe_text(frame, function, function ? search.pc - (uintptr_t)info.dli_saddr : 0,
 	              sl_file_name_of(search.path));
 }

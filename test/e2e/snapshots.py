@@ -96,6 +96,7 @@ def site_of(number, culprit, sockets):
     return {"id": number, "kind": "java", "direction": "out",
             "verdict": "leak" if stuck >= 10 else "unknown" if stuck or len(waiting) >= 10 else "ok",
             "blame": blame["text"], "blame_where": f"{blame['file']}:{line}", "blame_frame": len(JAVA_STACK),
+            "owner": None, "peer": f"{culprit[5][0]}:{culprit[5][1]}",
             "opened": len(sockets) * 9 // 8, "closed": len(sockets) // 8, "open": len(sockets),
             "close_wait": len(waiting), "stuck": stuck, "retracted": 0, "regretted": 0, "reclaimed": 0,
             "intended": 0, "name": None,

@@ -64,7 +64,7 @@ def leaking_line(mode):
 METHODS = {
     "main": "fetch",
     "pool": "fetchInPool",
-    "lambda": r"lambda\$fetchInLambda\$\d+",
+    "lambda": "fetchInLambda",
     "socket": "fetchBySocket",
     "channel": "fetchByChannel",
 }
@@ -104,7 +104,10 @@ def test_the_blame_is_the_leaking_line(start, web, mode):
 
 def assert_frames(site, mode):
     """The whole path, in words, with the right roles."""
-    (frame,) = [f for f in site["frames"] if f["text"] == site["blame"]]
+    frame = site["frames"][site["blame_frame"]]
+    assert frame["text"].endswith(f"(LeakyClient.java:{leaking_line(mode)})")
+    is_lambda = re.fullmatch(r"lambda\$fetchInLambda\$\d+", frame["method"])
+    assert is_lambda if mode == "lambda" else frame["method"] == METHODS[mode]
     assert frame["role"] == "application"
     assert frame["class"] == "LeakyClient"
     assert (frame["file"], frame["line"]) == ("LeakyClient.java", leaking_line(mode))

@@ -304,6 +304,7 @@ static void sites(void **state)
 	assert_int_equal(worst->thread_names, 2);
 	assert_string_equal(worst->threads[0], "pool-0");
 	assert_string_equal(worst->threads[1], "pool-1");
+	assert_int_equal(strncmp(worst->peer, "127.0.0.1:", 10), 0);
 
 	const struct sl_snapshot_site *other = site_row(site(1));
 	assert_int_equal(other->causes[SL_CAUSE_EOF_IGNORED], 1);
@@ -318,6 +319,7 @@ static void sites(void **state)
 	assert_int_equal(servers->direction, SL_DIRECTION_IN);
 	assert_int_equal(servers->open, 19);
 	assert_null(servers->blame);
+	assert_string_equal(servers->peer, "127.0.0.1");
 	assert_int_equal(servers->thread_count, 0);
 	assert_true(servers->oldest_close_wait_ms == SL_UNKNOWN);
 	/* Worst first, and the sums are those of the process. */
