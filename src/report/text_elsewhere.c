@@ -18,9 +18,9 @@ bool sl_text_elsewhere_is_notable(const struct sl_snapshot *s)
 static const char *phrase_of(enum sl_elsewhere_kind kind)
 {
 	static const char *const phrases[SL_ELSEWHERE_COUNT] = {
-		[SL_ELSEWHERE_NOT_ACCEPTED] = " not accepted at ",
+		[SL_ELSEWHERE_NOT_ACCEPTED] = " wait at ",
 		[SL_ELSEWHERE_FIN_WAIT2] = " in FIN_WAIT2",
-		[SL_ELSEWHERE_HALF_OPEN] = " silent, without keepalive",
+		[SL_ELSEWHERE_HALF_OPEN] = " silent, no keepalive",
 		[SL_ELSEWHERE_NEVER_CONNECTED] = " never connected",
 		[SL_ELSEWHERE_CONNECT_FAILED] = " left after connect() failed",
 		[SL_ELSEWHERE_CONNECTING] = " in SYN_SENT",
@@ -51,7 +51,7 @@ static void put_oldest(struct sl_text_line *line, const struct sl_snapshot_elsew
 {
 	if (row->oldest_ms == SL_UNKNOWN || row->oldest_ms <= 0)
 		return;
-	sl_out_text(&line->out, row->count > 1 ? ", the oldest for " : " for ");
+	sl_out_text(&line->out, row->count > 1 ? ", oldest " : " for ");
 	sl_out_duration(&line->out, (uint64_t)row->oldest_ms);
 }
 

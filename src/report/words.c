@@ -72,11 +72,11 @@ const char *sl_words_elsewhere_advice(enum sl_elsewhere_kind kind, bool is_stall
 {
 	static const char *const words[SL_ELSEWHERE_COUNT] = {
 		[SL_ELSEWHERE_NOT_ACCEPTED] = "accepted too slowly, clients are turned away",
-		[SL_ELSEWHERE_FIN_WAIT2] = "the peer does not close: its leak, not ours",
+		[SL_ELSEWHERE_FIN_WAIT2] = "the peer does not close its half",
 		[SL_ELSEWHERE_HALF_OPEN] = "peer may be gone: keepalive=60 would find out",
 		[SL_ELSEWHERE_NEVER_CONNECTED] = "close what is not used",
 		[SL_ELSEWHERE_CONNECT_FAILED] = "close the socket where connect() fails",
-		[SL_ELSEWHERE_CONNECTING] = "no answer: peer down, or a firewall drops the SYN",
+		[SL_ELSEWHERE_CONNECTING] = "no answer: down, or a firewall",
 		[SL_ELSEWHERE_PORTS_TAKEN] = "other processes, or closed and in TIME_WAIT",
 	};
 	if (kind == SL_ELSEWHERE_NOT_ACCEPTED && is_stalled)
