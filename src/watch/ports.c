@@ -164,8 +164,7 @@ bool sl_ports_use_of(uint32_t peer, uint32_t at, struct sl_ports_use *use)
 	return false;
 }
 
-/* The most in use from one local address. */
-static uint32_t most_used(uint32_t peer)
+uint32_t sl_ports_busy(uint32_t peer)
 {
 	struct sl_ports_use use;
 	uint32_t most = 0;
@@ -196,7 +195,7 @@ int sl_ports_ask(const struct sl_limits *limits, const uint32_t *peers, uint32_t
 		return error;
 	is_answered = true;
 	for (uint32_t i = 0; i < question.count; i++) {
-		uint32_t used = most_used(asked_peers[i]);
+		uint32_t used = sl_ports_busy(asked_peers[i]);
 		struct followed *one = used >= SL_FOLLOWED_MIN ? follow(asked_peers[i])
 		                                               : find(asked_peers[i]);
 		if (!one)
@@ -223,7 +222,7 @@ bool sl_ports_foresee(uint32_t peer, uint64_t now_ms, uint64_t left, struct sl_f
 	if (!one)
 		return false;
 	if (one->used_series.count >= SL_USED_MIN && sl_ports_was_asked(peer))
-		return sl_series_foresee(&one->used_series, now_ms, most_used(peer), left,
+		return sl_series_foresee(&one->used_series, now_ms, sl_ports_busy(peer), left,
 		                         forecast);
 	return sl_series_foresee(&one->held, now_ms, sl_ports_count_held()[peer], left, forecast);
 }

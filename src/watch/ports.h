@@ -42,6 +42,8 @@ struct sl_ports_use {
 
 /* The uses of a peer as they were asked for last: `at` counts from 0. False: no more, or not asked about. */
 bool sl_ports_use_of(uint32_t peer, uint32_t at, struct sl_ports_use *use);
+/* The most of them that no connect() is given from one local address; 0: none, or not asked about. */
+uint32_t sl_ports_busy(uint32_t peer);
 bool sl_ports_was_asked(uint32_t peer);
 /* Ports that are given to nobody: of listeners and bound sockets. */
 uint32_t sl_ports_taken(void);

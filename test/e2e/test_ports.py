@@ -3,6 +3,7 @@
 100 of them in a private network. That what the report says is so is tried each time, by as many calls of connect().
 """
 
+import re
 import sys
 
 import harness
@@ -213,3 +214,22 @@ def test_reports_come_while_the_program_is_out_of_descriptors(town):
     assert place["ports"]["exact"] and place["ports"]["used"] == place["open"]
     assert snapshot["limits"]["nofile_hard"] == harness.hard_nofile()
     assert services.count_states(program, town.network)["ESTABLISHED"] == place["open"]
+
+
+def test_a_warning_counts_what_others_have(town):
+    """Before the program has ten connections of its own: 60 of 100 ports are gone, and the line says who has them."""
+    other = town.caller(library=False)
+    other.ask(f"connect {town.a} 50")
+    program = town.caller(options={"report": "stderr", "interval": "250ms"})
+    program.ask(f"connect {town.a} 10")
+    place = town.a.replace(" ", ":")
+    said = lambda: program.stderr_lines(f"to {place}: ")
+    (line,) = harness.wait_until(said, lambda: f"the warning; stderr: {program.stderr()}")
+    numbers = re.search(r"50 % of 100 ports are in use \((\d+), (\d+) of them not by this process\)", line)
+    assert int(numbers[1]) in range(50, 61) and int(numbers[2]) in range(50, 61), line
+    assert place_left(program, town.a) == 40
+    assert len(said()) == 1
+
+
+def place_left(program, place):
+    return row_of(program.report(), place)["ports_left"]
