@@ -14,7 +14,6 @@
 #define SL_LISTENERS_SHOWN 4u
 #define SL_PEERS_SHOWN 3u
 #define SL_ROWS_MAX (SL_ELSEWHERE_COUNT + SL_LISTENERS_SHOWN + SL_PEERS_SHOWN)
-#define SL_OTHERS_MIN 8
 
 /* One connection. */
 struct one {
@@ -209,8 +208,8 @@ static void gather_ports_taken(const struct sl_gathering *from, const struct sl_
 		int64_t others = peer->ports.used == SL_UNKNOWN
 		                         ? 0
 		                         : peer->ports.used - peer->ports.held;
-		if (peer->direction != SL_DIRECTION_OUT || others < SL_OTHERS_MIN ||
-		    others * 4 < range)
+		if (peer->direction != SL_DIRECTION_OUT ||
+		    !sl_elsewhere_has_others(others, range))
 			continue;
 		struct sl_snapshot_elsewhere *row =
 			add_row(to, SL_ELSEWHERE_PORTS_TAKEN, (uint64_t)others);

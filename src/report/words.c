@@ -77,7 +77,7 @@ const char *sl_words_elsewhere_advice(enum sl_elsewhere_kind kind, bool is_stall
 		[SL_ELSEWHERE_NEVER_CONNECTED] = "close what is not used",
 		[SL_ELSEWHERE_CONNECT_FAILED] = "close the socket where connect() fails",
 		[SL_ELSEWHERE_CONNECTING] = "no answer: down, or a firewall",
-		[SL_ELSEWHERE_PORTS_TAKEN] = "other processes, or closed and in TIME_WAIT",
+		[SL_ELSEWHERE_PORTS_TAKEN] = "others have them, or TIME_WAIT",
 	};
 	if (kind == SL_ELSEWHERE_NOT_ACCEPTED && is_stalled)
 		return "the program is not calling accept()";

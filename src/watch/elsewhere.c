@@ -4,6 +4,9 @@
 
 #include "base/poison.h"
 
+#define SL_OTHERS_MIN 8
+#define SL_OTHERS_PART 4
+
 static uint64_t least(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -51,6 +54,11 @@ bool sl_elsewhere_is(const struct sl_elsewhere_seen *seen, uint64_t deadline_ms,
 {
 	uint64_t least_ms;
 	return look(seen, deadline_ms, kind, age_ms, &least_ms) && *age_ms >= least_ms;
+}
+
+bool sl_elsewhere_has_others(int64_t others, int64_t range)
+{
+	return others >= SL_OTHERS_MIN && others * SL_OTHERS_PART >= range;
 }
 
 bool sl_elsewhere_is_notable(enum sl_elsewhere_kind kind, uint64_t count)

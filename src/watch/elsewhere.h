@@ -40,6 +40,9 @@ struct sl_elsewhere_seen {
 bool sl_elsewhere_is(const struct sl_elsewhere_seen *seen, uint64_t deadline_ms,
                      enum sl_elsewhere_kind *kind, uint64_t *age_ms);
 
+/* Do others have a good part of the ports to a destination? */
+bool sl_elsewhere_has_others(int64_t others, int64_t range);
+
 /* Are so many of them worth more than one line of a healthy process? */
 bool sl_elsewhere_is_notable(enum sl_elsewhere_kind kind, uint64_t count);
 

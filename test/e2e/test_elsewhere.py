@@ -235,3 +235,29 @@ def test_a_leak_is_worse_than_a_backlog(puppet, peer, leaks):
     wanted = "LEAK" if leaks else "NOT_ACCEPTING"
     snapshot = program.report_until(lambda s: s["verdict"] == wanted and rows(s, "not-accepted"), wanted)
     assert snapshot["totals"]["stuck"] == leaks and kept
+
+
+def test_from_outside_a_server_that_stops_accepting(start):
+    """The kernel's list tells since when the oldest waits, so one look is enough: full, and for ten seconds."""
+    program = start("puppet", library=False)
+    program.ready()
+    _, port = map(int, program.ask("listen 127.0.0.1 4"))
+    kept = clients(port, 5)
+    for _ in range(10):
+        program.number("kind tcp")
+    snapshot = cli.parsed("report", program.pid)
+    assert snapshot["verdict"] == "OK"
+    full, unused = snapshot["elsewhere"]
+    assert (full["kind"], full["count"], full["limit"], full["stalled"]) == ("not-accepted", 5, 4, False)
+    assert "turned away" in full["advice"]
+    assert (unused["kind"], unused["count"], unused["oldest_ms"], unused["notable"]) == ("never-connected", 10, None, True)
+
+    def look():
+        found = cli.parsed("report", program.pid)
+        return found["verdict"] == "NOT_ACCEPTING" and found
+
+    snapshot = harness.wait_until(look, "ten seconds without an accept()")
+    assert snapshot["elsewhere"][0]["oldest_ms"] >= 10000 and snapshot["elsewhere"][0]["stalled"]
+    assert snapshot["sites"] is None and snapshot["elsewhere"][0]["site"] is None
+    assert "the program is not calling accept()" in cli.output("report", program.pid)
+    assert kept

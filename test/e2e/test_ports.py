@@ -6,6 +6,7 @@
 import re
 import sys
 
+import cli
 import harness
 import pytest
 import services
@@ -223,7 +224,7 @@ def test_a_warning_counts_what_others_have(town):
     program = town.caller(options={"report": "stderr", "interval": "250ms"})
     program.ask(f"connect {town.a} 10")
     place = town.a.replace(" ", ":")
-    said = lambda: program.stderr_lines(f"to {place}: ")
+    said = lambda: program.stderr_lines(f"sockleak: to {place}: ")
     (line,) = harness.wait_until(said, lambda: f"the warning; stderr: {program.stderr()}")
     numbers = re.search(r"50 % of 100 ports are in use \((\d+), (\d+) of them not by this process\)", line)
     assert int(numbers[1]) in range(50, 61) and int(numbers[2]) in range(50, 61), line
@@ -233,3 +234,29 @@ def test_a_warning_counts_what_others_have(town):
 
 def place_left(program, place):
     return row_of(program.report(), place)["ports_left"]
+
+
+@pytest.mark.parametrize("how", ["report", "confined"])
+def test_from_outside_the_same_is_counted(town, how, tmp_path):
+    """A process without the library: by the command, which enters its network; as well as from within."""
+    other = town.caller(library=False)
+    other.ask(f"bind 127.0.0.3 {town.low + 99}")
+    town.set("ip_local_reserved_ports", f"{town.low + 98}")
+    time_waits(town, other, 20)
+    other.ask(f"connect {town.a} 40")
+    program = town.caller(library=False)
+    program.ask(f"connect {town.a} 10")
+    wrap = ["strace", "-f", "-qq", "-o", tmp_path / "strace", "-e", "trace=pidfd_getfd", "-e", "inject=pidfd_getfd:error=EPERM"]
+    if how == "confined":
+        harness.need_tool("strace")
+    snapshot = cli.parsed("report", program.pid, wrap=wrap if how == "confined" else ())
+    place = row_of(snapshot, town.a)
+    assert place["ports"] == {"exact": True, "source": "127.0.0.1", "sources": 1, "held": 10, "used": 70, "time_wait": 20}
+    assert (place["ports_left"], snapshot["limits"]["ports_taken"], snapshot["limits"]["ports_reserved"]) == (28, 1, 1)
+    assert snapshot["limits"]["nofile_hard"] == harness.hard_nofile()
+    (taken,) = snapshot["elsewhere"]
+    assert (taken["kind"], taken["count"], taken["limit"], taken["time_wait"]) == ("ports-taken", 60, 99, 20)
+    text = cli.output("report", program.pid)
+    assert "RUNS OUT  not foreseen; 28 of 99 ports left; fds" in text
+    assert f"  60 ports (of 99, 20 in TIME_WAIT) to {town.a.replace(' ', ':')}: {taken['advice']}\n" in text
+    assert connects_until_it_fails(program, town.a) == 28
