@@ -201,6 +201,7 @@ static void put_reason(struct sl_text_line *line, const struct sl_snapshot *s)
 		}
 		break;
 	case SL_VERDICT_LEAK:
+	case SL_VERDICT_NOT_ACCEPTING:
 	case SL_VERDICT_COUNT:
 		break;
 	}
