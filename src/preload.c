@@ -42,6 +42,8 @@
 #include "watch/adopt.h"
 #include "watch/evidence.h"
 #include "watch/growth.h"
+#include "watch/listeners.h"
+#include "watch/ports.h"
 #include "watch/suspects.h"
 #include "watch/worker.h"
 
@@ -148,6 +150,8 @@ static void in_child(void)
 	sl_suspects_forked();
 	sl_growth_forked();
 	sl_evidence_forked();
+	sl_ports_forked();
+	sl_listeners_forked();
 	sl_java_forget();
 	sl_server_forked();
 	sl_signal_forked();

@@ -18,6 +18,9 @@
 
 #define SL_DIAG_BYTES 65536
 #define SL_DIAG_PATIENCE_S 5
+#define SL_TIMER_KEEPALIVE 2 /* idiag_timer: sock_diag(7) */
+#define SL_TIMER_TIME_WAIT 3
+#define SL_AGED_EXPIRES_MS 59000 /* of the minute that TIME_WAIT lasts */
 #define SL_TCP_CLOSE_WAIT 8 /* TCP_CLOSE_WAIT: netinet/tcp.h cannot stand beside linux/tcp.h */
 
 static int ask(int family, uint32_t states)
@@ -73,6 +76,9 @@ static void take(const struct nlmsghdr *head, sl_diag_fn *each, void *context)
 		.peer = endpoint_of(message->idiag_family, message->id.idiag_dst,
 	                            message->id.idiag_dport),
 		.unread = message->idiag_rqueue,
+		.has_keepalive = message->idiag_timer == SL_TIMER_KEEPALIVE,
+		.is_aged = message->idiag_timer == SL_TIMER_TIME_WAIT &&
+	                   message->idiag_expires < SL_AGED_EXPIRES_MS,
 		.unsent = message->idiag_wqueue,
 	};
 	/* The FIN takes a place in the sequence, until the program has read the end (tcp_diag_get_info(), tcp_recvmsg()). */

@@ -19,6 +19,8 @@ struct sl_diag_socket {
 	struct sl_kernel_tcp tcp;
 	struct sl_endpoint local, peer;
 	uint32_t unread, unsent; /* of a listener: the backlog and its limit */
+	bool has_keepalive;
+	bool is_aged; /* in TIME_WAIT for more than a second */
 	bool has_read_eof; /* in CLOSE_WAIT: the program has read the end, and has not closed */
 };
 

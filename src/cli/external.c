@@ -146,6 +146,8 @@ static void fill(struct sl_arena *arena, const struct sl_proc *proc,
 	sl_external_sum_peers(arena, outside, s);
 	s->verdict =
 		sl_verdict_from_outside(s->totals.close_wait + s->totals.dead, s->totals.stuck);
+	sl_external_count_ports(arena, proc->pid, outside, s);
+	sl_external_elsewhere(arena, proc->pid, outside, s);
 }
 
 int sl_external_take(struct sl_arena *arena, const struct sl_proc *proc, const char *why,

@@ -26,6 +26,12 @@ uint64_t sl_external_quiet_ms(const struct sl_outside_socket *socket);
 void sl_external_describe(struct sl_arena *arena, const struct sl_proc *proc,
                           struct sl_snapshot *snapshot);
 /* Sum its connections by peer. A part of the above. */
+/* Count the ports of its namespace: what is left to each outbound peer, and since when connections wait to be accepted. Parts of the
+ * above, after the peers and the listeners. */
+void sl_external_count_ports(struct sl_arena *arena, int pid, const struct sl_outside *outside,
+                             struct sl_snapshot *snapshot);
+void sl_external_elsewhere(struct sl_arena *arena, int pid, const struct sl_outside *outside,
+                           struct sl_snapshot *snapshot);
 void sl_external_sum_peers(struct sl_arena *arena, const struct sl_outside *outside,
                            struct sl_snapshot *snapshot);
 

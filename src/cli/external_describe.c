@@ -48,17 +48,29 @@ static void describe_command(struct sl_arena *arena, const struct sl_proc *proc,
 	s->process.argv = kept;
 }
 
-static int64_t read_soft_nofile(int pid)
+/* The number at *at, which moves behind it; SL_UNKNOWN: "unlimited". */
+static int64_t take_limit(char **at)
+{
+	char *end = NULL;
+	long long value = strtoll(*at, &end, 10);
+	bool is_number = end != *at;
+	*at = is_number ? end : *at + strspn(*at, " ") + strlen("unlimited");
+	return is_number ? value : SL_UNKNOWN;
+}
+
+static void read_nofile(int pid, struct sl_snapshot *s)
 {
 	static const char label[] = "Max open files";
 	size_t n;
 	char *limits = sl_proc_file(pid, "limits", &n);
-	const char *at = limits ? strstr(limits, label) : NULL;
-	char *end = NULL;
-	long long value = at ? strtoll(at + sizeof(label) - 1, &end, 10) : 0;
-	bool is_known = at && end != at + sizeof(label) - 1; /* else "unlimited" */
+	char *at = limits ? strstr(limits, label) : NULL;
+	s->limits.nofile_soft = s->limits.nofile_hard = SL_UNKNOWN;
+	if (at) {
+		at += sizeof(label) - 1;
+		s->limits.nofile_soft = take_limit(&at);
+		s->limits.nofile_hard = take_limit(&at);
+	}
 	free(limits);
-	return is_known ? value : SL_UNKNOWN;
 }
 
 void sl_external_describe(struct sl_arena *arena, const struct sl_proc *proc,
@@ -73,8 +85,9 @@ void sl_external_describe(struct sl_arena *arena, const struct sl_proc *proc,
 		snapshot->process.hostname =
 			sl_arena_text(arena, names.nodename, strlen(names.nodename));
 	describe_command(arena, proc, snapshot);
-	snapshot->limits.nofile_soft = read_soft_nofile(proc->pid);
-	snapshot->limits.fds_exhausted_in_ms = SL_UNKNOWN;
+	read_nofile(proc->pid, snapshot);
+	snapshot->limits.fds_exhausted_in_ms = snapshot->limits.fds_earliest_ms =
+		snapshot->limits.fds_latest_ms = SL_UNKNOWN;
 	bool has_range =
 		sl_diag_setting(proc->pid, "/proc/sys/net/ipv4/ip_local_port_range", range) == 2;
 	snapshot->limits.port_low = has_range ? range[0] : SL_UNKNOWN;

@@ -52,6 +52,12 @@ static void sum(struct sl_arena *arena, const struct one *list, uint32_t n, int6
 		.idle_before_fin_ms_p50 = SL_UNKNOWN,
 		.ports_left = SL_UNKNOWN,
 		.exhausted_in_ms = SL_UNKNOWN,
+		.ports = {.sources = SL_UNKNOWN,
+	                  .held = SL_UNKNOWN,
+	                  .used = SL_UNKNOWN,
+	                  .time_wait = SL_UNKNOWN,
+	                  .earliest_ms = SL_UNKNOWN,
+	                  .latest_ms = SL_UNKNOWN},
 	};
 	for (uint32_t i = 0; i < n; i++) {
 		const struct sl_kernel_tcp *tcp = &list[i].socket->tcp;
@@ -70,6 +76,7 @@ static void sum(struct sl_arena *arena, const struct one *list, uint32_t n, int6
 	if (peer->direction == SL_DIRECTION_OUT && s->limits.port_low != SL_UNKNOWN) {
 		int64_t range = s->limits.port_high - s->limits.port_low + 1;
 		peer->ports_left = range > (int64_t)holding ? range - (int64_t)holding : 0;
+		peer->ports.held = (int64_t)holding;
 	}
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -98,6 +99,9 @@ bool sl_outside_ask(int copy, struct sl_outside_socket *socket)
 	socket->unread = sl_kernel_unread_bytes(copy);
 	socket->unsent = sl_kernel_unsent_bytes(copy);
 	socket->is_close_notify = sl_kernel_is_close_notify(copy, socket->unread);
+	int on = 0;
+	socklen_t n = sizeof(on);
+	socket->has_keepalive = getsockopt(copy, SOL_SOCKET, SO_KEEPALIVE, &on, &n) == 0 && on;
 	return true;
 }
 
@@ -164,6 +168,7 @@ static void join(void *context, const struct sl_diag_socket *socket)
 		.is_shared = low + 1 < with->count && with->list[low + 1].inode == socket->inode,
 		.is_listener = socket->state == TCP_LISTEN,
 		.has_peer = socket->peer.port != 0,
+		.has_keepalive = socket->has_keepalive,
 		.tcp = socket->tcp,
 		.local = socket->local,
 		.peer = socket->peer,

@@ -23,6 +23,7 @@ struct sl_outside_socket {
 	bool is_shared;  /* several fds of this process have it */
 	bool is_listener;
 	bool has_peer;
+	bool has_keepalive;
 	bool is_eof_known; /* whether the program has read the end: of CLOSE_WAIT alone, and not always */
 	bool has_read_eof;
 	bool is_close_notify; /* what waits unread is a lone one of TLS */

@@ -143,6 +143,12 @@ static void read_limits(struct sl_json_get *get, json_t *root, struct sl_snapsho
 	s->limits.port_low = sl_json_get_known(get, limits, "port_low");
 	s->limits.port_high = sl_json_get_known(get, limits, "port_high");
 	s->limits.fds_exhausted_in_ms = sl_json_get_known(get, limits, "fds_exhausted_in_ms");
+	s->limits.fds_earliest_ms = sl_json_get_known(get, limits, "fds_exhausted_in_ms_min");
+	s->limits.fds_latest_ms = sl_json_get_known(get, limits, "fds_exhausted_in_ms_max");
+	s->limits.nofile_hard = sl_json_get_known(get, limits, "nofile_hard");
+	s->limits.ports_reserved = sl_json_get_known(get, limits, "ports_reserved");
+	s->limits.ports_taken = sl_json_get_known(get, limits, "ports_taken");
+	s->limits.ports_not_counted = sl_json_get_text(get, limits, "ports_not_counted");
 	get->place = "";
 }
 
@@ -241,6 +247,7 @@ static void read_all(struct sl_json_get *get, json_t *root, struct sl_snapshot *
 	read_totals(get, root, s);
 	read_limits(get, root, s);
 	sl_snapshot_read_rows(get, root, s);
+	sl_snapshot_read_elsewhere(get, root, s);
 }
 
 int sl_snapshot_read_memory(struct sl_arena *arena, const char *bytes, size_t n,

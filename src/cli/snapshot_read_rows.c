@@ -34,6 +34,7 @@ static void read_peers(struct sl_json_get *get, json_t *root, struct sl_snapshot
 			.ports_left = sl_json_get_known(get, row, "ports_left"),
 			.exhausted_in_ms = sl_json_get_known(get, row, "exhausted_in_ms"),
 		};
+		sl_snapshot_read_ports(get, row, &peers[i].ports);
 		s->peer_count = (uint32_t)i + 1;
 	}
 	s->peers = peers;

@@ -258,6 +258,21 @@ static void end(struct symbols *symbols)
 	}
 }
 
+/* The same blame as the site's. */
+static void name_elsewhere(struct symbols *symbols, struct sl_snapshot *s)
+{
+	size_t n = s->elsewhere_count * sizeof(*s->elsewhere);
+	struct sl_snapshot_elsewhere *rows = n ? sl_arena_alloc(symbols->arena, n) : NULL;
+	if (!rows)
+		return;
+	memcpy(rows, s->elsewhere, n);
+	for (uint32_t i = 0; i < s->elsewhere_count; i++)
+		for (uint32_t j = 0; j < s->site_count; j++)
+			if (rows[i].site == (int64_t)s->sites[j].id)
+				rows[i].blame = s->sites[j].blame;
+	s->elsewhere = rows;
+}
+
 void sl_symbols_apply(struct sl_arena *arena, struct sl_snapshot *s, int pid)
 {
 	struct symbols symbols = {.arena = arena, .pid = pid, .app = app_of(s)};
@@ -272,6 +287,7 @@ void sl_symbols_apply(struct sl_arena *arena, struct sl_snapshot *s, int pid)
 			name_site(&symbols, &sites[i]);
 	}
 	s->sites = sites;
+	name_elsewhere(&symbols, s);
 	sl_script_frames_close(symbols.scripts);
 	end(&symbols);
 }

@@ -107,13 +107,22 @@ static struct opening accepting(const void *caller, int fd)
 	return opening;
 }
 
+/* The listener's own record tells when the program accepted last. */
+static void accepted(const struct opening *opening, int listener, int result)
+{
+	struct sl_fd_slot *slot = opening->is_ours ? sl_fdtable_slot(listener) : NULL;
+	if (slot && result >= 0)
+		sl_fd_touch(slot, SL_IO_READ);
+	opening_end(opening, result, SL_FD_IN | SL_FD_CONNECTED);
+}
+
 int sl_hook_accept(int fd, struct sockaddr *address, socklen_t *length)
 {
 	struct opening opening = accepting(SL_CALLER(), fd);
 	int result = sl_real.accept(fd, address, length);
 	if (is_rescued(&opening, result))
 		result = sl_real.accept(fd, address, length);
-	opening_end(&opening, result, SL_FD_IN | SL_FD_CONNECTED);
+	accepted(&opening, fd, result);
 	return result;
 }
 
@@ -123,6 +132,6 @@ int sl_hook_accept4(int fd, struct sockaddr *address, socklen_t *length, int fla
 	int result = sl_real.accept4(fd, address, length, flags);
 	if (is_rescued(&opening, result))
 		result = sl_real.accept4(fd, address, length, flags);
-	opening_end(&opening, result, SL_FD_IN | SL_FD_CONNECTED);
+	accepted(&opening, fd, result);
 	return result;
 }

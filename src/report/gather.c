@@ -17,8 +17,6 @@
 
 #include "base/poison.h"
 
-#define SL_MINUTE_MS 60000
-
 int sl_gather_worse(const uint64_t a[3], const uint64_t b[3])
 {
 	for (int i = 0; i < 3; i++)
@@ -115,16 +113,12 @@ static void gather_reclaimed(struct sl_snapshot *snapshot)
 static void gather_limits(const struct sl_gathering *from, int64_t fds,
                           struct sl_snapshot *snapshot)
 {
-	int64_t per_min, soft = from->limits.nofile_soft;
-	snapshot->limits.nofile_soft = soft < 0 ? SL_UNKNOWN : soft;
+	const struct sl_limits *limits = &from->limits;
+	snapshot->limits.nofile_soft = limits->nofile_soft < 0 ? SL_UNKNOWN : limits->nofile_soft;
+	snapshot->limits.nofile_hard = limits->nofile_hard < 0 ? SL_UNKNOWN : limits->nofile_hard;
 	snapshot->limits.nofile_used = fds < 0 ? SL_UNKNOWN : fds;
-	snapshot->limits.port_low = from->limits.port_low < 0 ? SL_UNKNOWN : from->limits.port_low;
-	snapshot->limits.port_high =
-		from->limits.port_high < 0 ? SL_UNKNOWN : from->limits.port_high;
-	snapshot->limits.fds_exhausted_in_ms = SL_UNKNOWN;
-	if (fds >= 0 && soft >= fds && sl_growth_of_fds(from->now_ms, (uint32_t)fds, &per_min) &&
-	    per_min > 0)
-		snapshot->limits.fds_exhausted_in_ms = (soft - fds) * SL_MINUTE_MS / per_min;
+	snapshot->limits.port_low = limits->port_low < 0 ? SL_UNKNOWN : limits->port_low;
+	snapshot->limits.port_high = limits->port_high < 0 ? SL_UNKNOWN : limits->port_high;
 }
 
 static const char *describe_pressure(struct sl_arena *arena, const struct sl_pressure *pressure)
@@ -164,10 +158,13 @@ void sl_gather(struct sl_arena *arena, enum sl_trigger trigger, const struct sl_
 	gather_totals(&from, snapshot);
 	gather_reclaimed(snapshot);
 	gather_limits(&from, fds, snapshot);
+	from.pressed = pressure->dest;
 	sl_gather_peers(&from, snapshot);
+	sl_gather_ports(&from, snapshot);
 	sl_gather_sites(&from, snapshot);
 	if (pressure->error && snapshot->verdict == SL_VERDICT_OK)
 		snapshot->verdict =
 			SL_VERDICT_UNKNOWN; /* out of ports or fds: something is wrong */
 	sl_gather_sockets(&from, snapshot);
+	sl_gather_elsewhere(&from, snapshot);
 }

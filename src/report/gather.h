@@ -18,6 +18,7 @@ struct sl_gathering {
 	const struct sl_survey *survey;
 	struct sl_limits limits;
 	uint64_t now_ms;
+	uint32_t pressed; /* peer that a call failed to reach for want of ports; 0: none */
 };
 
 /* Blocks: as long as a survey takes. Errors: what memory does not allow is left out and counted in totals.dropped. */
@@ -26,6 +27,10 @@ void sl_gather(struct sl_arena *arena, enum sl_trigger trigger, const struct sl_
 
 /* The parts, each in a file of its own. */
 void sl_gather_peers(const struct sl_gathering *from, struct sl_snapshot *snapshot);
+/* After the peers: their ports, and the fds. */
+void sl_gather_ports(const struct sl_gathering *from, struct sl_snapshot *snapshot);
+/* After ports and sites: what is no leak of the program's. */
+void sl_gather_elsewhere(const struct sl_gathering *from, struct sl_snapshot *snapshot);
 void sl_gather_sites(const struct sl_gathering *from, struct sl_snapshot *snapshot);
 /* The member `peer` of sites, which stand at their ids. */
 void sl_gather_site_peers(const struct sl_gathering *from, struct sl_snapshot_site *sites,

@@ -8,12 +8,9 @@
 
 #include "base/poison.h"
 
-#define SL_MINUTE_MS 60000
-
 /* Sums of one peer, by id; 0: connections whose peer is not known. */
 struct sum {
 	uint64_t open, close_wait, stuck, established;
-	uint64_t holding; /* a local port: every state but CLOSE */
 	uint32_t peer;
 	uint32_t first_idle; /* into the sorted idle times */
 	uint32_t idles;
@@ -38,7 +35,6 @@ static bool has_peer(const struct sl_survey_row *row)
 static void add(struct sum *sum, const struct sl_survey_row *row)
 {
 	sum->open++;
-	sum->holding += row->tcp.state != TCP_CLOSE;
 	sum->established += row->tcp.state == TCP_ESTABLISHED;
 	sum->close_wait += row->suspicion.judgement.is_close_wait;
 	sum->stuck += row->suspicion.judgement.is_stuck;
@@ -83,19 +79,6 @@ static struct idle *gather_idles(const struct sl_gathering *from, struct sum *su
 	return idles;
 }
 
-static void foresee_ports(const struct sl_gathering *from, const struct sum *sum,
-                          struct sl_snapshot_peer *peer)
-{
-	peer->ports_left = peer->exhausted_in_ms = SL_UNKNOWN;
-	if (peer->direction != SL_DIRECTION_OUT || from->limits.port_low < 0 || !peer->address)
-		return;
-	int64_t range =
-		from->limits.port_high - from->limits.port_low + 1 - from->limits.ports_reserved;
-	peer->ports_left = range > (int64_t)sum->holding ? range - (int64_t)sum->holding : 0;
-	if (peer->growth_per_min != SL_UNKNOWN && peer->growth_per_min > 0)
-		peer->exhausted_in_ms = peer->ports_left * SL_MINUTE_MS / peer->growth_per_min;
-}
-
 static void describe(const struct sl_gathering *from, const struct sum *sum,
                      const struct idle *idles, struct sl_snapshot_peer *peer)
 {
@@ -112,6 +95,7 @@ static void describe(const struct sl_gathering *from, const struct sum *sum,
 		.established = sum->established,
 		.growth_per_min = SL_UNKNOWN,
 		.idle_before_fin_ms_p50 = SL_UNKNOWN,
+		.id = sum->peer,
 	};
 	if (known) {
 		sl_endpoint_print_address(&out, &known->at);
@@ -123,7 +107,6 @@ static void describe(const struct sl_gathering *from, const struct sum *sum,
 		peer->growth_per_min = SL_UNKNOWN;
 	if (idles && sum->idles)
 		peer->idle_before_fin_ms_p50 = idles[sum->first_idle + sum->idles / 2].ms;
-	foresee_ports(from, sum, peer);
 }
 
 void sl_gather_peers(const struct sl_gathering *from, struct sl_snapshot *snapshot)
@@ -137,7 +120,7 @@ void sl_gather_peers(const struct sl_gathering *from, struct sl_snapshot *snapsh
 			add(&sums[peer_id(&from->survey->rows[i])], &from->survey->rows[i]);
 	const struct idle *idles = gather_idles(from, sums);
 	for (uint32_t id = 0; id < ids; id++)
-		if (sums[id].open) {
+		if (sums[id].open || (id && id == from->pressed)) {
 			sums[id].peer = id;
 			sums[n++] = sums[id];
 		}

@@ -5,6 +5,8 @@
 
 #include "base/options.h"
 #include "base/version.h"
+#include "report/json_elsewhere.h"
+#include "report/json_ports.h"
 #include "report/json_write.h"
 #include "report/words.h"
 #include "stack/owner.h"
@@ -120,17 +122,6 @@ static void put_totals(struct sl_json *json, const struct sl_snapshot *s)
 	sl_json_close(json, '}');
 }
 
-static void put_limits(struct sl_json *json, const struct sl_snapshot *s)
-{
-	sl_json_open(json, "limits", '{');
-	sl_json_known(json, "nofile_soft", s->limits.nofile_soft);
-	sl_json_known(json, "nofile_used", s->limits.nofile_used);
-	sl_json_known(json, "port_low", s->limits.port_low);
-	sl_json_known(json, "port_high", s->limits.port_high);
-	sl_json_known(json, "fds_exhausted_in_ms", s->limits.fds_exhausted_in_ms);
-	sl_json_close(json, '}');
-}
-
 static void put_peer(struct sl_json *json, const struct sl_snapshot_peer *peer)
 {
 	sl_json_break(json);
@@ -144,8 +135,7 @@ static void put_peer(struct sl_json *json, const struct sl_snapshot_peer *peer)
 	sl_json_unsigned(json, "established", peer->established);
 	sl_json_known(json, "growth_per_min", peer->growth_per_min);
 	sl_json_known(json, "idle_before_fin_ms_p50", peer->idle_before_fin_ms_p50);
-	sl_json_known(json, "ports_left", peer->ports_left);
-	sl_json_known(json, "exhausted_in_ms", peer->exhausted_in_ms);
+	sl_json_ports(json, peer);
 	sl_json_close(json, '}');
 }
 
@@ -286,6 +276,8 @@ static void put_arrays(struct sl_json *json, const struct sl_snapshot *s)
 	sl_json_break(json);
 	put_sites(json, s);
 	sl_json_break(json);
+	sl_json_elsewhere(json, s);
+	sl_json_break(json);
 	sl_json_open(json, "listeners", '[');
 	for (uint32_t i = 0; i < s->listener_count; i++)
 		put_listener(json, &s->listeners[i]);
@@ -319,7 +311,7 @@ void sl_json_render(struct sl_out *out, const struct sl_snapshot *s)
 	sl_json_break(&json);
 	put_totals(&json, s);
 	sl_json_break(&json);
-	put_limits(&json, s);
+	sl_json_limits(&json, s);
 	put_arrays(&json, s);
 	sl_json_close(&json, '}');
 	sl_out_char(out, '\n');

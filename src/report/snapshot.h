@@ -16,6 +16,7 @@
 #include "base/options.h"
 #include "reclaim/ladder.h"
 #include "stack/frame.h"
+#include "watch/elsewhere.h"
 #include "watch/judge.h"
 #include "watch/verdict.h"
 
@@ -45,6 +46,18 @@ struct sl_snapshot_option {
 	const char *value;
 };
 
+/* The local ports to one outbound peer, from the local address that has most of them in use. */
+struct sl_snapshot_ports {
+	const char *source; /* that address; NULL: not known */
+	int64_t sources;    /* local addresses that this process has connections to the peer from */
+	int64_t held;       /* by this process; SL_UNKNOWN */
+	int64_t used;       /* by everybody in the network namespace; SL_UNKNOWN: not counted */
+	int64_t time_wait;  /* of those, in TIME_WAIT */
+	bool is_exact;      /* ports_left: everybody was counted; else it is "at most" */
+	int64_t earliest_ms; /* exhausted_in_ms may be as little as this */
+	int64_t latest_ms;   /* ... and as much; SL_UNKNOWN: there is no telling */
+};
+
 /* Address and port of a peer; as text "1.2.3.4", "::1" (v4-mapped IPv6 already shown as IPv4). */
 struct sl_snapshot_peer {
 	enum sl_direction direction;
@@ -58,6 +71,8 @@ struct sl_snapshot_peer {
 	int64_t idle_before_fin_ms_p50; /* SL_UNKNOWN where no CLOSE_WAIT is open */
 	int64_t ports_left;             /* out only: at most this many; SL_UNKNOWN */
 	int64_t exhausted_in_ms;        /* SL_UNKNOWN where not growing */
+	struct sl_snapshot_ports ports; /* out only */
+	uint32_t id;                    /* in the ledger; 0: none */
 };
 
 struct sl_snapshot_site {
@@ -124,6 +139,23 @@ struct sl_snapshot_listener {
 	uint64_t limit;
 };
 
+/* What is not well, and is no leak of this program's; each kind is a row, each listener, and each peer whose ports others have, one of its
+ * own. */
+struct sl_snapshot_elsewhere {
+	enum sl_elsewhere_kind kind;
+	uint64_t count;
+	int64_t oldest_ms;  /* SL_UNKNOWN */
+	int64_t limit;      /* of the backlog, or how many ports there are; SL_UNKNOWN elsewhere */
+	const char *local;  /* the listener; NULL elsewhere */
+	const char *peer;   /* that most of them have; NULL: none, or not known */
+	uint64_t at_peer;   /* how many of them; of ports that are taken, how many are in TIME_WAIT */
+	int64_t site;       /* id of that which opened most of them; SL_UNKNOWN */
+	uint64_t at_site;   /* how many of them */
+	const char *blame;  /* of that site, or NULL */
+	bool is_stalled;    /* not-accepted: the program is not calling accept() */
+	bool is_notable;    /* worth more than one line of a healthy process */
+};
+
 struct sl_snapshot {
 	enum sl_verdict verdict;
 	enum sl_trigger trigger;
@@ -163,6 +195,11 @@ struct sl_snapshot {
 	struct {
 		int64_t nofile_soft, nofile_used, port_low, port_high;
 		int64_t fds_exhausted_in_ms;
+		int64_t nofile_hard;
+		int64_t fds_earliest_ms, fds_latest_ms; /* as of a peer's ports */
+		int64_t ports_reserved; /* of port_low..port_high, given to nobody; SL_UNKNOWN */
+		int64_t ports_taken;    /* of these, by listeners and bound sockets; SL_UNKNOWN */
+		const char *ports_not_counted; /* why the namespace was not; NULL: it was, or nothing is known */
 	} limits;
 
 	struct {
@@ -177,6 +214,8 @@ struct sl_snapshot {
 	const struct sl_snapshot_site *sites;         /* worst first */
 	const struct sl_snapshot_socket *sockets;     /* detail=1 only, else NULL */
 	const struct sl_snapshot_listener *listeners; /* those with a backlog, fullest first */
+	const struct sl_snapshot_elsewhere *elsewhere;
+	uint32_t elsewhere_count;
 	const char *pressure; /* trigger pressure: "EADDRNOTAVAIL connecting to 1.2.3.4:80" */
 	uint32_t peer_count;
 	uint32_t site_count;

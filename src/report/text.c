@@ -1,6 +1,7 @@
 /* text.c - see text.h. */
 #include "report/text.h"
 
+#include "report/text_elsewhere.h"
 #include "report/text_head.h"
 #include "report/text_lead.h"
 #include "report/text_sites.h"
@@ -16,6 +17,7 @@ void sl_text_render(struct sl_out *out, const struct sl_snapshot *s, enum sl_tex
 		return;
 	}
 	sl_text_lead(out, s, colour);
+	sl_text_elsewhere(out, s, colour);
 	if (form == SL_TEXT_SHORT) {
 		sl_text_sites_short(out, s, colour);
 		return;

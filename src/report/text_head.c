@@ -2,6 +2,7 @@
 #include "report/text_head.h"
 
 #include "base/version.h"
+#include "report/text_elsewhere.h"
 #include "report/text_line.h"
 #include "report/words.h"
 
@@ -48,7 +49,8 @@ bool sl_text_head_is_healthy(const struct sl_snapshot *s)
 {
 	return s->verdict == SL_VERDICT_OK && !s->totals.stuck && !s->totals.backlog &&
 	       !s->listener_count && !s->pressure && !s->totals.dropped && !s->sites_cut &&
-	       !s->totals.held_back_bytes && !s->reclaim.is_stopped && !sl_text_head_has_acted(s);
+	       !s->totals.held_back_bytes && !s->reclaim.is_stopped && !sl_text_head_has_acted(s) &&
+	       !sl_text_elsewhere_is_notable(s);
 }
 
 static enum sl_text_paint paint_of(enum sl_verdict verdict)
@@ -199,6 +201,7 @@ static void put_reason(struct sl_text_line *line, const struct sl_snapshot *s)
 		}
 		break;
 	case SL_VERDICT_LEAK:
+	case SL_VERDICT_NOT_ACCEPTING:
 	case SL_VERDICT_COUNT:
 		break;
 	}

@@ -8,6 +8,8 @@
 
 #include "base/poison.h"
 
+#define SL_CLOSE_PARTS 5 /* a spread of less than this part of the time is "about" */
+
 /* When the peer's ports are gone; INT64_MAX: not foreseen. */
 static int64_t exhausted_in_ms(const struct sl_snapshot_peer *peer)
 {
@@ -33,21 +35,40 @@ static const struct sl_snapshot_peer *tightest_peer(const struct sl_snapshot *s)
 	return tightest;
 }
 
-/* "at most 16342 of 28232 left" */
-static void put_ports_left(struct sl_text_line *line, const struct sl_snapshot *s, int64_t left,
-                           const char *noun)
+/* "at most 16342 of 28232 left", and without "at most" where everybody was counted. */
+static void put_ports_left(struct sl_text_line *line, const struct sl_snapshot *s,
+                           const struct sl_snapshot_peer *peer, const char *noun)
 {
-	if (left <= 0) {
+	if (peer->ports_left <= 0) {
 		sl_out_text(&line->out, "none");
 	} else {
-		sl_out_text(&line->out, "at most ");
-		sl_out_signed(&line->out, left);
+		sl_out_text(&line->out, peer->ports.is_exact ? "" : "at most ");
+		sl_out_signed(&line->out, peer->ports_left);
 	}
 	if (s->limits.port_low != SL_UNKNOWN && s->limits.port_high != SL_UNKNOWN) {
+		int64_t reserved = s->limits.ports_reserved > 0 ? s->limits.ports_reserved : 0;
 		sl_out_text(&line->out, " of ");
-		sl_out_signed(&line->out, s->limits.port_high - s->limits.port_low + 1);
+		sl_out_signed(&line->out, s->limits.port_high - s->limits.port_low + 1 - reserved);
 	}
 	sl_out_text(&line->out, noun);
+}
+
+/* "in about 2h48m", "in 2h to 3h10m", "in 1h or more": as close as it is known. Times of 0 and less are not known. */
+static void put_when(struct sl_text_line *line, int64_t in_ms, int64_t earliest_ms,
+                     int64_t latest_ms)
+{
+	bool has_range = earliest_ms > 0 && latest_ms > 0;
+	sl_out_text(&line->out, "in ");
+	if (earliest_ms <= 0 || in_ms <= 0 ||
+	    (has_range && (latest_ms - earliest_ms) * SL_CLOSE_PARTS <= in_ms)) {
+		sl_out_text(&line->out, "about ");
+		sl_out_duration(&line->out, (uint64_t)(in_ms > 0 ? in_ms : 0));
+		return;
+	}
+	sl_out_duration(&line->out, (uint64_t)earliest_ms);
+	sl_out_text(&line->out, has_range ? " to " : " or more");
+	if (has_range)
+		sl_out_duration(&line->out, (uint64_t)latest_ms);
 }
 
 static void put_fds(struct sl_text_line *line, const struct sl_snapshot *s)
@@ -64,6 +85,20 @@ static void put_fds(struct sl_text_line *line, const struct sl_snapshot *s)
 	sl_out_signed(&line->out, s->limits.nofile_soft);
 }
 
+/* Where the soft limit is near, and the program may raise it. */
+static void add_hard_limit(struct sl_text_line *line, const struct sl_snapshot *s)
+{
+	struct sl_text_line clause;
+	if (s->limits.nofile_used == SL_UNKNOWN || s->limits.nofile_soft <= 0 ||
+	    s->limits.nofile_used * 2 < s->limits.nofile_soft ||
+	    s->limits.nofile_hard <= s->limits.nofile_soft)
+		return;
+	sl_text_line_start(&clause, line->has_colour);
+	sl_out_text(&clause.out, ", hard limit ");
+	sl_out_signed(&clause.out, s->limits.nofile_hard);
+	(void)sl_text_line_append_if_fits(line, &clause);
+}
+
 /* a comes before b, and is known. */
 static bool is_sooner(int64_t a, int64_t b)
 {
@@ -78,17 +113,20 @@ static bool put_exhaustion(struct sl_text_line *line, const struct sl_snapshot *
 	int64_t ports_ms = peer ? peer->exhausted_in_ms : SL_UNKNOWN;
 	if (peer && peer->ports_left <= 0) {
 		sl_out_text(&line->out, "of ports now (");
-		put_ports_left(line, s, peer->ports_left, " left)");
+		put_ports_left(line, s, peer, " left)");
 		return true;
 	}
 	if (s->limits.nofile_soft > 0 && s->limits.nofile_used >= s->limits.nofile_soft) {
 		sl_out_text(&line->out, "of fds now");
 	} else if (is_sooner(ports_ms, fds_ms)) {
-		(void)sl_text_line_add_duration(line, "of ports in about ", ports_ms, " (");
-		put_ports_left(line, s, peer->ports_left, " left)");
+		sl_out_text(&line->out, "of ports ");
+		put_when(line, ports_ms, peer->ports.earliest_ms, peer->ports.latest_ms);
+		sl_out_text(&line->out, " (");
+		put_ports_left(line, s, peer, " left)");
 		return true;
 	} else if (fds_ms != SL_UNKNOWN) {
-		(void)sl_text_line_add_duration(line, "of fds in about ", fds_ms, "");
+		sl_out_text(&line->out, "of fds ");
+		put_when(line, fds_ms, s->limits.fds_earliest_ms, s->limits.fds_latest_ms);
 	} else {
 		sl_out_text(&line->out, "not foreseen");
 	}
@@ -115,7 +153,7 @@ void sl_text_limits(struct sl_out *out, const struct sl_snapshot *s, bool colour
 	sl_text_line_label(&line, "RUNS OUT");
 	if (peer) {
 		sl_out_text(&ports.out, "; ");
-		put_ports_left(&ports, s, peer->ports_left, " ports left");
+		put_ports_left(&ports, s, peer, " ports left");
 	}
 	put_fds(&fds, s);
 	if (s->pressure) {
@@ -132,6 +170,7 @@ void sl_text_limits(struct sl_out *out, const struct sl_snapshot *s, bool colour
 		}
 		sl_text_line_append(&line, &fds);
 	}
+	add_hard_limit(&line, s);
 	sl_text_line_end(&line, out);
 }
 

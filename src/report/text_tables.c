@@ -207,11 +207,29 @@ static void put_limits(struct sl_out *out, const struct sl_snapshot *s)
 	put_known(out, s->limits.nofile_used, 0);
 	sl_out_text(out, " of ");
 	put_known(out, s->limits.nofile_soft, 0);
+	if (s->limits.nofile_hard > s->limits.nofile_soft) {
+		sl_out_text(out, " (hard ");
+		put_known(out, s->limits.nofile_hard, 0);
+		sl_out_char(out, ')');
+	}
 	sl_out_text(out, ", ports ");
 	put_known(out, s->limits.port_low, 0);
 	sl_out_text(out, " to ");
 	put_known(out, s->limits.port_high, 0);
+	if (s->limits.ports_reserved > 0) {
+		sl_out_text(out, ", reserved ");
+		put_known(out, s->limits.ports_reserved, 0);
+	}
+	if (s->limits.ports_taken > 0) {
+		sl_out_text(out, ", taken by listeners ");
+		put_known(out, s->limits.ports_taken, 0);
+	}
 	sl_out_char(out, '\n');
+	if (s->limits.ports_not_counted) {
+		sl_out_text(out, "            other processes' ports not counted: ");
+		sl_text_name(out, s->limits.ports_not_counted);
+		sl_out_char(out, '\n');
+	}
 }
 
 static void put_process(struct sl_out *out, const struct sl_snapshot *s)

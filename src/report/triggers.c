@@ -20,6 +20,7 @@
 #include "watch/adopt.h"
 #include "watch/evidence.h"
 #include "watch/growth.h"
+#include "watch/ports.h"
 #include "watch/sweep.h"
 
 #include "base/poison.h"
@@ -81,6 +82,7 @@ static void after_sweep(uint64_t now_ms)
 	sl_evidence_sample(now_ms);
 	if (open_fds >= 0)
 		sl_growth_sample_fds(now_ms, (uint32_t)open_fds);
+	sl_ports_sample(now_ms, open_fds);
 	sl_warnings_look(now_ms, open_fds);
 }
 

@@ -5,10 +5,11 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/out.h"
-#include "ledger/fdtable.h"
 #include "ledger/peers.h"
 #include "watch/evidence.h"
 #include "watch/limits.h"
+#include "watch/ports.h"
+#include "watch/sockdiag.h"
 #include "watch/suspects.h"
 
 #include "base/poison.h"
@@ -17,6 +18,9 @@
 #define SL_STEP_SLACK 10 /* percent that use must fall below the first step before it counts anew */
 #define SL_LOOK_GAP_MS 5000    /* counting the ports in use walks the whole table */
 #define SL_LIMITS_GAP_MS 10000 /* they rarely change */
+#define SL_ASK_GAP_MS 30000    /* counting those of the whole namespace costs most */
+#define SL_ASK_REST 200        /* times of what it took last, that it is left alone at least */
+#define SL_HELD_MANY 8
 
 static struct sl_warning_step ports_steps[SL_PEER_OVERFLOW]; /* by peer id */
 static struct sl_warning_step fds_step;
@@ -24,7 +28,7 @@ static struct sl_limits limits;
 static uint64_t limits_read_at_ms;
 static uint64_t next_stuck;
 static uint64_t looked_at_ms;
-static uint32_t ports_in_use[SL_PEER_OVERFLOW + 1]; /* by peer id; used within one look */
+static uint64_t asked_at_ms;
 
 bool sl_warnings_step(struct sl_warning_step *step, uint64_t used, uint64_t limit,
                       unsigned *percent)
@@ -55,9 +59,10 @@ bool sl_warnings_doubling(uint64_t *next, uint64_t first, uint64_t stuck)
 	return true;
 }
 
-/* One line: "<subject>75 % of <limit> <what> are in use (<used>); <n> connections of this process are in CLOSE_WAIT". */
-static void warn_step(const char *subject, unsigned percent, uint64_t used, uint64_t limit,
-                      const char *what)
+/* One line: "<subject>75 % of <limit> <what> are in use (<used>, <others> of them not by this process); <n> connections of this process
+ * are in CLOSE_WAIT". */
+static void warn_step(const char *subject, unsigned percent, uint64_t used, uint64_t others,
+                      uint64_t limit, const char *what)
 {
 	char text[256];
 	struct sl_out out;
@@ -69,6 +74,11 @@ static void warn_step(const char *subject, unsigned percent, uint64_t used, uint
 	sl_out_text(&out, what);
 	sl_out_text(&out, " are in use (");
 	sl_out_unsigned(&out, used);
+	if (others) {
+		sl_out_text(&out, ", ");
+		sl_out_unsigned(&out, others);
+		sl_out_text(&out, " of them not by this process");
+	}
 	sl_out_text(&out, "); ");
 	sl_out_unsigned(&out, sl_suspects_close_wait());
 	sl_out_text(&out, " connections of this process are in CLOSE_WAIT");
@@ -87,45 +97,54 @@ static void warn_stuck(uint64_t stuck, bool has_leak)
 	       has_leak ? "; they pile up: a leak" : "", NULL);
 }
 
-/* Outbound, a connection holds a port of its own. One with two descriptors counts twice: rather early than late. */
-static void count_ports(void)
+/* Ask about the peers that this process has ports to; first those that it has many to. */
+static void ask_ports(const uint32_t *held, uint64_t now_ms)
 {
-	struct sl_fd_record record;
-	memset(ports_in_use, 0, sizeof(ports_in_use));
-	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1) {
-		uint32_t peer = record.peer ? record.peer : record.dest;
-		bool has_port = record.kind == SL_KIND_TCP &&
-		                !(record.marks & (SL_MARK_ENDED | SL_MARK_DEAD)) &&
-		                (record.flags & (SL_FD_CONNECTED | SL_FD_CONNECTING));
-		ports_in_use[peer] += has_port;
-	}
+	static uint32_t ids[SL_SOCKDIAG_DESTS];
+	uint32_t n = 0;
+	uint64_t gap_ms = sl_ports_spent_us() * SL_ASK_REST / 1000;
+	if (asked_at_ms != 0 && now_ms - asked_at_ms < (gap_ms > SL_ASK_GAP_MS ? gap_ms : SL_ASK_GAP_MS))
+		return;
+	for (unsigned least = SL_HELD_MANY; least > 0; least = least > 1 ? 1 : 0)
+		for (uint32_t id = 1; id < SL_PEER_OVERFLOW && id <= sl_peer_last(); id++)
+			if (n < SL_SOCKDIAG_DESTS && held[id] >= least &&
+			    (least > 1 || held[id] < SL_HELD_MANY))
+				ids[n++] = id;
+	if (n == 0)
+		return;
+	asked_at_ms = now_ms;
+	(void)sl_ports_ask(&limits, ids, n, now_ms);
 }
 
-static void look_at_peer(uint32_t id, uint64_t range)
+static void look_at_peer(uint32_t id, uint64_t held, uint64_t range)
 {
 	char subject[128];
 	struct sl_out out;
 	unsigned percent;
 	const struct sl_peer *peer = sl_peer_get(id);
-	if (!peer || peer->direction != SL_DIRECTION_OUT ||
-	    !sl_warnings_step(&ports_steps[id], ports_in_use[id], range, &percent))
+	if (!peer || peer->direction != SL_DIRECTION_OUT)
+		return;
+	/* As they were counted last; of this process, as they are now. */
+	uint64_t busy = sl_ports_busy(id), used = busy > held ? busy : held;
+	if (!sl_warnings_step(&ports_steps[id], used, range, &percent))
 		return;
 	sl_out_init(&out, subject, sizeof(subject) - 1, NULL, NULL);
 	sl_out_text(&out, "to ");
 	sl_endpoint_print(&out, &peer->at);
 	sl_out_text(&out, ": ");
 	subject[out.length] = 0;
-	warn_step(subject, percent, ports_in_use[id], range, " ports");
+	warn_step(subject, percent, used, used - held, range, " ports");
 }
 
-static void look_at_ports(void)
+static void look_at_ports(uint64_t now_ms)
 {
 	int64_t range = (int64_t)limits.port_high - limits.port_low + 1 - limits.ports_reserved;
 	if (limits.port_low < 0 || range <= 0)
 		return;
-	count_ports();
+	const uint32_t *held = sl_ports_count_held();
+	ask_ports(held, now_ms);
 	for (uint32_t id = 1; id < SL_PEER_OVERFLOW && id <= sl_peer_last(); id++)
-		look_at_peer(id, (uint64_t)range);
+		look_at_peer(id, held[id], (uint64_t)range);
 }
 
 static void look_at_limits(uint64_t now_ms, int64_t fds)
@@ -135,10 +154,10 @@ static void look_at_limits(uint64_t now_ms, int64_t fds)
 		limits_read_at_ms = now_ms;
 		sl_limits_read(&limits);
 	}
-	look_at_ports();
+	look_at_ports(now_ms);
 	if (fds >= 0 && limits.nofile_soft > 0 &&
 	    sl_warnings_step(&fds_step, (uint64_t)fds, (uint64_t)limits.nofile_soft, &percent))
-		warn_step("", percent, (uint64_t)fds, (uint64_t)limits.nofile_soft,
+		warn_step("", percent, (uint64_t)fds, 0, (uint64_t)limits.nofile_soft,
 		          " file descriptors");
 }
 
@@ -164,5 +183,5 @@ void sl_warnings_forked(void)
 {
 	memset(ports_steps, 0, sizeof(ports_steps));
 	fds_step.said = 0;
-	next_stuck = looked_at_ms = limits_read_at_ms = 0;
+	next_stuck = looked_at_ms = limits_read_at_ms = asked_at_ms = 0;
 }

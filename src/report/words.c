@@ -18,6 +18,7 @@ const char *sl_words_verdict(enum sl_verdict verdict)
 		[SL_VERDICT_OK] = "OK",       [SL_VERDICT_POOL] = "POOL",
 		[SL_VERDICT_BURST] = "BURST", [SL_VERDICT_UNKNOWN] = "UNKNOWN",
 		[SL_VERDICT_LEAK] = "LEAK",
+		[SL_VERDICT_NOT_ACCEPTING] = "NOT_ACCEPTING",
 	};
 	return WORD(words, verdict);
 }
@@ -51,6 +52,36 @@ const char *sl_words_cause_phrase(enum sl_cause cause)
 		[SL_CAUSE_DEAD_BUT_OPEN] = "dead, but not closed",
 	};
 	return WORD(words, cause);
+}
+
+const char *sl_words_elsewhere(enum sl_elsewhere_kind kind)
+{
+	static const char *const words[SL_ELSEWHERE_COUNT] = {
+		[SL_ELSEWHERE_NOT_ACCEPTED] = "not-accepted",
+		[SL_ELSEWHERE_FIN_WAIT2] = "fin-wait2",
+		[SL_ELSEWHERE_HALF_OPEN] = "half-open",
+		[SL_ELSEWHERE_NEVER_CONNECTED] = "never-connected",
+		[SL_ELSEWHERE_CONNECT_FAILED] = "connect-failed",
+		[SL_ELSEWHERE_CONNECTING] = "connecting",
+		[SL_ELSEWHERE_PORTS_TAKEN] = "ports-taken",
+	};
+	return WORD(words, kind);
+}
+
+const char *sl_words_elsewhere_advice(enum sl_elsewhere_kind kind, bool is_stalled)
+{
+	static const char *const words[SL_ELSEWHERE_COUNT] = {
+		[SL_ELSEWHERE_NOT_ACCEPTED] = "accepted too slowly, clients are turned away",
+		[SL_ELSEWHERE_FIN_WAIT2] = "the peer does not close its half",
+		[SL_ELSEWHERE_HALF_OPEN] = "peer may be gone: keepalive=60 would find out",
+		[SL_ELSEWHERE_NEVER_CONNECTED] = "close what is not used",
+		[SL_ELSEWHERE_CONNECT_FAILED] = "close the socket where connect() fails",
+		[SL_ELSEWHERE_CONNECTING] = "no answer: down, or a firewall",
+		[SL_ELSEWHERE_PORTS_TAKEN] = "others have them, or TIME_WAIT",
+	};
+	if (kind == SL_ELSEWHERE_NOT_ACCEPTED && is_stalled)
+		return "the program is not calling accept()";
+	return WORD(words, kind);
 }
 
 const char *sl_words_state(unsigned tcp_state)

@@ -14,6 +14,7 @@
 #include "reclaim/ladder.h"
 #include "report/snapshot.h"
 #include "stack/frame.h"
+#include "watch/elsewhere.h"
 #include "watch/judge.h"
 #include "watch/verdict.h"
 
@@ -25,6 +26,9 @@ const char *sl_words_verdict(enum sl_verdict verdict);           /* "LEAK" */
 const char *sl_words_site_verdict(enum sl_site_verdict verdict); /* "leak" */
 const char *sl_words_cause(enum sl_cause cause);                 /* "never-looked"; NONE: NULL */
 const char *sl_words_cause_phrase(enum sl_cause cause);          /* "never looked at again" */
+const char *sl_words_elsewhere(enum sl_elsewhere_kind kind);     /* "not-accepted" */
+/* "the program is not calling accept()": what it means, or what to do. `is_stalled`: of a backlog. */
+const char *sl_words_elsewhere_advice(enum sl_elsewhere_kind kind, bool is_stalled);
 const char *sl_words_state(unsigned tcp_state);                  /* "CLOSE_WAIT", as netstat says */
 const char *sl_words_trigger(enum sl_trigger trigger);           /* "signal" */
 const char *sl_words_mode(enum sl_mode mode);                    /* "preload" */

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/sys.h"
+#include "watch/listeners.h"
 
 #include "watch/table.h"
 
@@ -290,8 +291,10 @@ static void run(struct sweep *sweep)
 	sl_suspects_begin(atomic_fetch_add(&sl_fd_tick, 1) + 1);
 	listen_port_count = 0;
 	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1)
-		if (record.flags & SL_FD_LISTENING && record.kind == SL_KIND_TCP)
+		if (record.flags & SL_FD_LISTENING && record.kind == SL_KIND_TCP) {
 			note_listener(record.fd);
+			sl_listeners_meet(&record, sweep->now_ms);
+		}
 	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1) {
 		if (sweep->survey && !(record.marks & SL_MARK_DEAD))
 			sweep->survey->by_kind[record.kind]++;

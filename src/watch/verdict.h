@@ -31,6 +31,7 @@ enum sl_verdict {
 	SL_VERDICT_BURST, /* opened together, and none since */
 	SL_VERDICT_UNKNOWN,
 	SL_VERDICT_LEAK,
+	SL_VERDICT_NOT_ACCEPTING, /* accepting.h */
 	SL_VERDICT_COUNT,
 };
 

@@ -32,6 +32,8 @@
 #include "tcp.h"
 #include "watch/evidence.h"
 #include "watch/growth.h"
+#include "watch/listeners.h"
+#include "watch/ports.h"
 
 #include "watch/table.h"
 
@@ -63,6 +65,8 @@ static int set_up(void **state)
 	sl_suspects_forked();
 	sl_evidence_forked();
 	sl_growth_forked();
+	sl_ports_forked();
+	sl_listeners_forked();
 	sl_reclaim_forked();
 	sl_arena_free(&arena);
 	sl_options_defaults(&sl_options);
@@ -81,6 +85,12 @@ static void gather(void)
 {
 	const struct sl_pressure none = {0};
 	gather_for(&none);
+}
+
+/* Ports that listeners of the machine have, as the last snapshot counted them. */
+static int64_t taken(void)
+{
+	return snapshot.limits.ports_taken == SL_UNKNOWN ? 0 : snapshot.limits.ports_taken;
 }
 
 /* A site of two frames, of which the second, in this program, is to blame. */
@@ -369,7 +379,13 @@ static void peers(void **state)
 	int64_t range = snapshot.limits.port_high - snapshot.limits.port_low + 1;
 	struct sl_limits known;
 	sl_limits_read(&known);
-	assert_int_equal(worst->ports_left, range - known.ports_reserved - 6);
+	assert_int_equal(worst->ports_left + taken(), range - known.ports_reserved - 6);
+	assert_true(worst->ports.is_exact);
+	assert_string_equal(worst->ports.source, "127.0.0.1");
+	assert_int_equal(worst->ports.sources, 1);
+	assert_int_equal(worst->ports.held, 6);
+	assert_int_equal(worst->ports.used, 6);
+	assert_int_equal(worst->ports.time_wait, 0);
 	const struct sl_snapshot_peer *fine = peer_row(SL_DIRECTION_OUT, one.port);
 	assert_int_equal(fine->open, 4);
 	assert_int_equal(fine->established, 4);
@@ -389,7 +405,7 @@ static void peers_of_the_dead(void **state)
 	struct tcp_pair unseen;
 	crowd_open(&crowd, 3, site(1));
 	gather();
-	int64_t left = peer_row(SL_DIRECTION_OUT, crowd.port)->ports_left;
+	int64_t left = peer_row(SL_DIRECTION_OUT, crowd.port)->ports_left + taken();
 	struct sl_fd_forgotten forgotten = sl_fdtable_forget(crowd.servers[0]);
 	tcp_reset(crowd.servers[0]);
 	sl_fdtable_commit(&forgotten);
@@ -404,7 +420,7 @@ static void peers_of_the_dead(void **state)
 	const struct sl_snapshot_peer *known = peer_row(SL_DIRECTION_OUT, crowd.port);
 	assert_int_equal(known->open, 3);
 	assert_int_equal(known->stuck, 1);
-	assert_int_equal(known->ports_left, left + 1);
+	assert_int_equal(known->ports_left + taken(), left + 1);
 	const struct sl_snapshot_peer *unknown = peer_row(SL_DIRECTION_UNKNOWN, SL_UNKNOWN);
 	assert_null(unknown->address);
 	assert_int_equal(unknown->open, 1);
@@ -428,6 +444,8 @@ static void growth(void **state)
 	const struct sl_snapshot_peer *peer = peer_row(SL_DIRECTION_OUT, crowd.port);
 	assert_in_range(peer->growth_per_min, 11, 12);
 	assert_int_equal(peer->exhausted_in_ms, peer->ports_left * 60000 / peer->growth_per_min);
+	assert_int_equal(peer->ports.earliest_ms, peer->exhausted_in_ms / 2); /* one step says little */
+	assert_true(peer->ports.latest_ms == SL_UNKNOWN);
 	assert_int_equal(snapshot.totals.growth_per_min, peer->growth_per_min);
 }
 

@@ -27,6 +27,8 @@
 #include "tcp.h"
 #include "watch/evidence.h"
 #include "watch/growth.h"
+#include "watch/listeners.h"
+#include "watch/ports.h"
 #include "watch/suspects.h"
 
 #include "watch/table.h"
@@ -63,6 +65,8 @@ static int set_up(void **state)
 	sl_suspects_forked();
 	sl_evidence_forked();
 	sl_growth_forked();
+	sl_ports_forked();
+	sl_listeners_forked();
 	sl_triggers_forked();
 	sl_reclaim_forked();
 	sl_events_forked();

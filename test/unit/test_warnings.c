@@ -18,6 +18,7 @@
 #include "report/warnings.h"
 #include "watch/evidence.h"
 #include "watch/limits.h"
+#include "watch/ports.h"
 #include "watch/suspects.h"
 
 #include "watch/table.h"
@@ -48,6 +49,7 @@ static int set_up(void **state)
 		sl_fdtable_drop(record.fd, record.generation);
 	sl_options_defaults(&sl_options);
 	sl_pool_reset(&sl_worker_pool);
+	sl_ports_forked();
 	sl_suspects_forked();
 	sl_evidence_forked();
 	sl_warnings_forked();
@@ -69,6 +71,7 @@ static void suspect(uint32_t count, bool is_stuck)
 	const struct sl_kernel_tcp tcp = {.state = TCP_CLOSE_WAIT, .last_ack_recv_ms = 60000};
 	struct sl_suspicion suspicion;
 	sl_pool_reset(&sl_worker_pool);
+	sl_ports_forked();
 	sl_suspects_forked();
 	sl_evidence_forked();
 	sl_suspects_begin(++tick);

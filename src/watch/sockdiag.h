@@ -1,0 +1,65 @@
+/* sockdiag.h - who has which ports in this network namespace: the kernel's list of TCP sockets (sock_diag(7)).
+ *
+ * Read by the clerk, in whose fd table the netlink socket lies: it is never among the program's. Bounded in time and in size; where
+ * it may not be read, or not to its end, nothing is known, which is not the same as none.
+ *
+ * The list has the sockets of every process of the namespace, and those in TIME_WAIT, which are nobody's. What is in state CLOSE is
+ * in no list, unless it is bound (from Linux 6.8).
+ *
+ * Layer: watch. Locks: none: the worker only. Fork: the child asks anew. errno: untouched.
+ */
+#ifndef SL_WATCH_SOCKDIAG_H
+#define SL_WATCH_SOCKDIAG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ledger/peers.h"
+
+#define SL_SOCKDIAG_DESTS 256u /* destinations in one question */
+#define SL_SOCKDIAG_PAIRS 512u /* of them and local addresses, in one answer */
+#define SL_SOCKDIAG_PORTS 65536u
+
+struct sl_sockdiag_question {
+	uint16_t low, high; /* local ports that count */
+	uint8_t reserved[SL_SOCKDIAG_PORTS / 8]; /* a bit for each port that does not, though it lies between them */
+	struct sl_endpoint dests[SL_SOCKDIAG_DESTS]; /* no two alike */
+	uint32_t count;
+};
+
+/* Local ports of one local address that are taken for one destination. */
+struct sl_sockdiag_pair {
+	struct sl_endpoint source; /* its port is 0 */
+	uint32_t dest;             /* index into the question's */
+	uint32_t ports;            /* in whatever state, TIME_WAIT too */
+	uint32_t time_wait;
+	uint32_t time_wait_aged; /* of those, for longer than a second: see tcp_tw_reuse */
+};
+
+struct sl_sockdiag_answer {
+	struct sl_sockdiag_pair pairs[SL_SOCKDIAG_PAIRS];
+	uint32_t count;
+	uint32_t taken; /* ports that a listener or a bound socket has: no connect() to anybody is given those */
+	uint32_t sockets;  /* looked at */
+	uint64_t spent_us; /* in the asking */
+};
+
+/* Context: the worker. Blocks: up to SL_SOCKDIAG_WAIT_MS. Returns 0, or what stood in the way: -EAGAIN: there is no clerk, or it
+ * is busy; -ETIMEDOUT, -E2BIG: there are too many sockets; else the kernel's. */
+#define SL_SOCKDIAG_WAIT_MS 300
+int sl_sockdiag_ask(const struct sl_sockdiag_question *question, struct sl_sockdiag_answer *answer);
+
+/* How long the longest waiting connection to this local port, which nobody has accepted, has waited for the program at least: since it
+ * was made, or its client was last heard of. The same returns; -ENOENT: there is none. */
+int sl_sockdiag_backlog(uint16_t port, uint64_t *waited_ms);
+
+/* ---- the parts that read no socket: pure ---- */
+
+struct sl_sockdiag_tally;
+/* Take a message of n bytes, as the kernel sends them. 0: go on; 1: that was the last; or -errno. */
+int sl_sockdiag_take(struct sl_sockdiag_tally *tally, const void *bytes, uint64_t n);
+/* A tally for this question, which stays where it is; one at a time. */
+struct sl_sockdiag_tally *sl_sockdiag_tally_ports(const struct sl_sockdiag_question *question,
+                                                  struct sl_sockdiag_answer *answer);
+
+#endif
