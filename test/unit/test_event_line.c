@@ -64,8 +64,7 @@ static void describe_java(uint64_t word, uint64_t second, void *text, struct sl_
 {
 	(void)word, (void)second;
 	frame->role = SL_ROLE_APPLICATION;
-	frame->class_name = "LeakyClient";
-	frame->text = text;
+	frame->text = text; /* the blame is this, where no class and method are known apart */
 }
 
 /* A site whose blame is this text. */
