@@ -5,6 +5,7 @@
 
 #include "cli/external.h"
 #include "watch/judge.h"
+#include "watch/habits.h"
 
 /* One connection, under the peer that it counts for: inbound, the client's address and our port. */
 struct one {
@@ -50,6 +51,8 @@ static void sum(struct sl_arena *arena, const struct one *list, uint32_t n, int6
 		.open = n,
 		.growth_per_min = SL_UNKNOWN,
 		.idle_before_fin_ms_p50 = SL_UNKNOWN,
+		.idle_before_fin_ms_p10 = SL_UNKNOWN,
+		.idle_before_fin_ms_p90 = SL_UNKNOWN,
 		.ports_left = SL_UNKNOWN,
 		.exhausted_in_ms = SL_UNKNOWN,
 		.ports = {.sources = SL_UNKNOWN,
@@ -71,7 +74,11 @@ static void sum(struct sl_arena *arena, const struct one *list, uint32_t n, int6
 	}
 	if (idle_count) {
 		qsort(idles, idle_count, sizeof(*idles), by_ms);
-		peer->idle_before_fin_ms_p50 = idles[idle_count / 2];
+		struct sl_habit habit = sl_habit_of(idles, idle_count);
+		peer->idle_before_fin_ms_p50 = habit.p50_ms;
+		peer->idle_before_fin_ms_p10 = habit.p10_ms;
+		peer->idle_before_fin_ms_p90 = habit.p90_ms;
+		peer->idle_before_fin_count = habit.count;
 	}
 	if (peer->direction == SL_DIRECTION_OUT && s->limits.port_low != SL_UNKNOWN) {
 		int64_t range = s->limits.port_high - s->limits.port_low + 1;

@@ -31,6 +31,12 @@ static void read_peers(struct sl_json_get *get, json_t *root, struct sl_snapshot
 			.growth_per_min = sl_json_get_known(get, row, "growth_per_min"),
 			.idle_before_fin_ms_p50 =
 				sl_json_get_known(get, row, "idle_before_fin_ms_p50"),
+			.idle_before_fin_ms_p10 =
+				sl_json_get_known(get, row, "idle_before_fin_ms_p10"),
+			.idle_before_fin_ms_p90 =
+				sl_json_get_known(get, row, "idle_before_fin_ms_p90"),
+			.idle_before_fin_count =
+				sl_json_get_count(get, row, "idle_before_fin_count"),
 			.ports_left = sl_json_get_known(get, row, "ports_left"),
 			.exhausted_in_ms = sl_json_get_known(get, row, "exhausted_in_ms"),
 		};

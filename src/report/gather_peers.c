@@ -5,6 +5,7 @@
 #include "base/sort.h"
 #include "report/gather.h"
 #include "watch/growth.h"
+#include "watch/habits.h"
 
 #include "base/poison.h"
 
@@ -56,13 +57,14 @@ static int worse(const void *a, const void *b)
 	return order ? order : x->peer < y->peer ? -1 : 1; /* the same in each report */
 }
 
-/* The idle times, sorted by peer and length; each sum is told where its own lie. */
-static struct idle *gather_idles(const struct sl_gathering *from, struct sum *sums)
+/* The idle times, sorted by peer and length; each sum is told where its own lie. NULL: no memory. */
+static const int64_t *gather_idles(const struct sl_gathering *from, struct sum *sums)
 {
-	struct idle *idles =
-		sl_arena_alloc(from->arena, (from->survey->count + 1) * sizeof(*idles));
+	size_t room = from->survey->count + 1;
+	struct idle *idles = sl_arena_alloc(from->arena, room * sizeof(*idles));
+	int64_t *lengths_ms = sl_arena_alloc(from->arena, room * sizeof(*lengths_ms));
 	uint32_t n = 0;
-	if (!idles)
+	if (!idles || !lengths_ms)
 		return NULL;
 	for (uint32_t i = 0; i < from->survey->count; i++) {
 		const struct sl_survey_row *row = &from->survey->rows[i];
@@ -75,12 +77,23 @@ static struct idle *gather_idles(const struct sl_gathering *from, struct sum *su
 		struct sum *sum = &sums[idles[i - 1].peer];
 		sum->first_idle = i - 1;
 		sum->idles++;
+		lengths_ms[i - 1] = idles[i - 1].ms;
 	}
-	return idles;
+	return lengths_ms;
+}
+
+/* Of those that lie there, or of the latest that did. */
+static bool habit_of(const struct sum *sum, const int64_t *idles_ms, struct sl_habit *habit)
+{
+	bool is_known = sl_habits_of_peer(sum->peer, habit);
+	if (sum->idles == 0 || (is_known && habit->count > sum->idles))
+		return is_known;
+	*habit = sl_habit_of(idles_ms + sum->first_idle, sum->idles);
+	return true;
 }
 
 static void describe(const struct sl_gathering *from, const struct sum *sum,
-                     const struct idle *idles, struct sl_snapshot_peer *peer)
+                     const int64_t *idles_ms, struct sl_snapshot_peer *peer)
 {
 	const struct sl_peer *known = sl_peer_get(sum->peer);
 	char text[64];
@@ -95,6 +108,8 @@ static void describe(const struct sl_gathering *from, const struct sum *sum,
 		.established = sum->established,
 		.growth_per_min = SL_UNKNOWN,
 		.idle_before_fin_ms_p50 = SL_UNKNOWN,
+		.idle_before_fin_ms_p10 = SL_UNKNOWN,
+		.idle_before_fin_ms_p90 = SL_UNKNOWN,
 		.id = sum->peer,
 	};
 	if (known) {
@@ -105,8 +120,13 @@ static void describe(const struct sl_gathering *from, const struct sum *sum,
 	if (sum->peer == 0 || !sl_growth_of_peer(sum->peer, from->now_ms, (uint32_t)sum->close_wait,
 	                                         &peer->growth_per_min))
 		peer->growth_per_min = SL_UNKNOWN;
-	if (idles && sum->idles)
-		peer->idle_before_fin_ms_p50 = idles[sum->first_idle + sum->idles / 2].ms;
+	struct sl_habit habit;
+	if (idles_ms && habit_of(sum, idles_ms, &habit)) {
+		peer->idle_before_fin_ms_p50 = habit.p50_ms;
+		peer->idle_before_fin_ms_p10 = habit.p10_ms;
+		peer->idle_before_fin_ms_p90 = habit.p90_ms;
+		peer->idle_before_fin_count = habit.count;
+	}
 }
 
 void sl_gather_peers(const struct sl_gathering *from, struct sl_snapshot *snapshot)
@@ -118,7 +138,7 @@ void sl_gather_peers(const struct sl_gathering *from, struct sl_snapshot *snapsh
 	for (uint32_t i = 0; i < from->survey->count; i++)
 		if (has_peer(&from->survey->rows[i]))
 			add(&sums[peer_id(&from->survey->rows[i])], &from->survey->rows[i]);
-	const struct idle *idles = gather_idles(from, sums);
+	const int64_t *idles_ms = gather_idles(from, sums);
 	for (uint32_t id = 0; id < ids; id++)
 		if (sums[id].open || (id && id == from->pressed)) {
 			sums[id].peer = id;
@@ -127,7 +147,7 @@ void sl_gather_peers(const struct sl_gathering *from, struct sl_snapshot *snapsh
 	sl_sort(sums, n, sizeof(*sums), worse);
 	struct sl_snapshot_peer *peers = sl_arena_alloc(from->arena, (n + 1) * sizeof(*peers));
 	for (uint32_t i = 0; peers && i < n; i++)
-		describe(from, &sums[i], idles, &peers[i]);
+		describe(from, &sums[i], idles_ms, &peers[i]);
 	snapshot->peers = peers;
 	snapshot->peer_count = peers ? n : 0;
 }

@@ -135,6 +135,9 @@ static void put_peer(struct sl_json *json, const struct sl_snapshot_peer *peer)
 	sl_json_unsigned(json, "established", peer->established);
 	sl_json_known(json, "growth_per_min", peer->growth_per_min);
 	sl_json_known(json, "idle_before_fin_ms_p50", peer->idle_before_fin_ms_p50);
+	sl_json_known(json, "idle_before_fin_ms_p10", peer->idle_before_fin_ms_p10);
+	sl_json_known(json, "idle_before_fin_ms_p90", peer->idle_before_fin_ms_p90);
+	sl_json_unsigned(json, "idle_before_fin_count", peer->idle_before_fin_count);
 	sl_json_ports(json, peer);
 	sl_json_close(json, '}');
 }

@@ -68,7 +68,12 @@ struct sl_snapshot_peer {
 	uint64_t stuck;
 	uint64_t established;
 	int64_t growth_per_min; /* CLOSE_WAIT a minute; SL_UNKNOWN until two samples exist */
-	int64_t idle_before_fin_ms_p50; /* SL_UNKNOWN where no CLOSE_WAIT is open */
+	/* How long a connection was idle before the peer closed it: the middle, and what four of five lie between. Of those in
+	 * CLOSE_WAIT, or of the latest that were, where these are more. SL_UNKNOWN: none was seen. */
+	int64_t idle_before_fin_ms_p50;
+	int64_t idle_before_fin_ms_p10;
+	int64_t idle_before_fin_ms_p90;
+	uint64_t idle_before_fin_count;
 	int64_t ports_left;             /* out only: at most this many; SL_UNKNOWN */
 	int64_t exhausted_in_ms;        /* SL_UNKNOWN where not growing */
 	struct sl_snapshot_ports ports; /* out only */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "report/text_done.h"
+#include "report/text_habit.h"
 #include "report/text_head.h"
 #include "report/text_limits.h"
 #include "report/text_line.h"
@@ -104,7 +105,7 @@ static void put_to(struct sl_out *out, const struct sl_snapshot *s, bool colour)
 {
 	const struct sl_snapshot_peer *peer = s->peer_count ? &s->peers[0] : NULL;
 	const struct sl_snapshot_site *site = sl_text_head_guilty(s);
-	struct sl_text_line line, idle, cause;
+	struct sl_text_line line, idle, count, cause;
 	sl_text_line_start(&line, colour);
 	sl_text_line_label(&line, "TO");
 	if (!peer || !sl_text_lead_peer_is_suspect(peer)) {
@@ -117,9 +118,9 @@ static void put_to(struct sl_out *out, const struct sl_snapshot *s, bool colour)
 	bool is_in = peer->direction == SL_DIRECTION_IN && peer->address;
 	sl_text_line_start(&idle, colour);
 	sl_text_line_start(&cause, colour);
-	(void)sl_text_line_add_duration(&idle,
-	                                is_in ? ", which close after " : ", which closes after ",
-	                                peer->idle_before_fin_ms_p50, " idle");
+	sl_text_line_start(&count, colour);
+	sl_text_habit(&idle, peer);
+	sl_text_habit_count(&count, peer);
 	if (site)
 		put_cause(&cause, site);
 
@@ -137,9 +138,11 @@ static void put_to(struct sl_out *out, const struct sl_snapshot *s, bool colour)
 	unsigned left = sl_text_line_left(&line, &idle);
 	unsigned wanted = sl_text_name_columns(shown) + sl_text_line_columns(&cause);
 	/* The cause stands in the site's own lines as well: it gives way before an address is
-	 * shortened. */
+	 * shortened, and the count before the cause. */
 	sl_text_line_name(&line, shown, left);
 	sl_text_line_append(&line, &idle);
+	if (wanted + sl_text_line_columns(&count) <= left)
+		sl_text_line_append(&line, &count);
 	if (wanted <= left)
 		sl_text_line_append(&line, &cause);
 	sl_text_line_end(&line, out);
@@ -194,7 +197,7 @@ static void put_pool_advice(struct sl_text_line *line, const struct sl_snapshot 
 	sl_out_text(&line->out, "have the pool drop idle ones");
 	if (s->peer_count)
 		(void)sl_text_line_add_duration(line, " within ",
-		                                s->peers[0].idle_before_fin_ms_p50, "");
+		                                sl_text_habit_least_ms(&s->peers[0]), "");
 	sl_out_text(&line->out, ", before the peer does");
 	if (where) {
 		sl_out_text(&line->out, "; from ");

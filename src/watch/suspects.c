@@ -6,6 +6,7 @@
 #include "base/options.h"
 #include "ledger/sites.h"
 #include "watch/fates.h"
+#include "watch/habits.h"
 
 #include "watch/table.h"
 
@@ -84,6 +85,8 @@ static struct sl_suspect *suspect_new(const struct sl_fd_record *record,
 			suspect->idle_before_fin_ms =
 				(int64_t)tcp->last_data_recv_ms - tcp->last_ack_recv_ms;
 	}
+	if (suspect->idle_before_fin_ms >= 0)
+		sl_habits_note(record->peer, suspect->idle_before_fin_ms);
 	HASH_ADD(hh, suspects, cookie, sizeof(suspect->cookie), suspect);
 	if (!suspect->hh.tbl) {
 		sl_pool_free(&sl_worker_pool, suspect, sizeof(*suspect));
@@ -392,4 +395,5 @@ void sl_suspects_forked(void)
 	stuck = close_wait = 0;
 	retracted = dropped = 0;
 	sl_fates_forked();
+	sl_habits_forked();
 }

@@ -91,7 +91,7 @@ uint32_t sl_suspects_close_wait(void);
 uint64_t sl_suspects_retracted(void); /* since start */
 uint64_t sl_suspects_dropped(void);
 
-/* In a forked child, before its worker starts: what became of earlier ones (watch/fates.h) is forgotten as well. */
+/* In a forked child, before its worker starts: what earlier ones told (watch/fates.h, watch/habits.h) is forgotten as well. */
 void sl_suspects_forked(void);
 
 #endif

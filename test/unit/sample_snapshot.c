@@ -190,6 +190,9 @@ static const struct sl_snapshot_peer peers[] = {
 		.established = 1100,
 		.growth_per_min = 97,
 		.idle_before_fin_ms_p50 = 15000,
+		.idle_before_fin_ms_p10 = 14990,
+		.idle_before_fin_ms_p90 = 15011,
+		.idle_before_fin_count = 11641,
 		.ports_left = 15491,
 		.exhausted_in_ms = 10080000,
 	},
@@ -203,6 +206,9 @@ static const struct sl_snapshot_peer peers[] = {
 		.established = 900,
 		.growth_per_min = -3,
 		.idle_before_fin_ms_p50 = 30020,
+		.idle_before_fin_ms_p10 = 21500,
+		.idle_before_fin_ms_p90 = 38000,
+		.idle_before_fin_count = 8,
 		.ports_left = 26269,
 		.exhausted_in_ms = SL_UNKNOWN,
 	},
@@ -216,6 +222,9 @@ static const struct sl_snapshot_peer peers[] = {
 		.established = 20,
 		.growth_per_min = 0,
 		.idle_before_fin_ms_p50 = 500,
+		.idle_before_fin_ms_p10 = 500,
+		.idle_before_fin_ms_p90 = 500,
+		.idle_before_fin_count = 1,
 		.ports_left = 28177,
 		.exhausted_in_ms = SL_UNKNOWN,
 	},
@@ -228,6 +237,9 @@ static const struct sl_snapshot_peer peers[] = {
 		.established = 15,
 		.growth_per_min = SL_UNKNOWN,
 		.idle_before_fin_ms_p50 = 90,
+		.idle_before_fin_ms_p10 = 80,
+		.idle_before_fin_ms_p90 = 98,
+		.idle_before_fin_count = 3,
 		.ports_left = SL_UNKNOWN,
 		.exhausted_in_ms = SL_UNKNOWN,
 	},
@@ -239,6 +251,8 @@ static const struct sl_snapshot_peer peers[] = {
 		.established = 2,
 		.growth_per_min = SL_UNKNOWN,
 		.idle_before_fin_ms_p50 = SL_UNKNOWN,
+		.idle_before_fin_ms_p10 = SL_UNKNOWN,
+		.idle_before_fin_ms_p90 = SL_UNKNOWN,
 		.ports_left = SL_UNKNOWN,
 		.exhausted_in_ms = SL_UNKNOWN,
 	},
@@ -404,6 +418,8 @@ struct sl_snapshot sample_reclaimed(void)
 	left[0].close_wait = left[0].stuck = 0;
 	left[0].growth_per_min = 0;
 	left[0].idle_before_fin_ms_p50 = left[0].exhausted_in_ms = SL_UNKNOWN;
+	left[0].idle_before_fin_ms_p10 = left[0].idle_before_fin_ms_p90 = SL_UNKNOWN;
+	left[0].idle_before_fin_count = 0;
 	left[0].ports_left = 28212;
 	shut[0] = s.sockets[0];
 	shut[0].state = TCP_CLOSE;

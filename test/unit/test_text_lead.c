@@ -309,6 +309,7 @@ static void test_to_names_the_worst_peer(void **state)
 	peer->direction = SL_DIRECTION_IN;
 	peer->port = 8080;
 	peer->idle_before_fin_ms_p50 = 2000;
+	peer->idle_before_fin_count = 1;
 	site->causes[SL_CAUSE_DEAD_BUT_OPEN] = 0;
 	assert_string_equal(line_of(&s, "TO"),
 	                    "TO        clients of local port 8080 at 2001:db8::17, which "
