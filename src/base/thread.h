@@ -2,7 +2,7 @@
  * delivered to them.
  *
  * Layer: base. Locks: none. Fork: the child has none of them. errno: untouched.
- * Context: pthread_create() allocates: one of the two exceptions named in docs/architecture.md.
+ * Context: pthread_create() allocates: one of the three exceptions named in docs/architecture.md.
  */
 #ifndef SL_BASE_THREAD_H
 #define SL_BASE_THREAD_H

@@ -92,6 +92,23 @@ static void read_causes(struct sl_json_get *get, json_t *row, struct sl_snapshot
 			sl_json_get_count(get, causes, sl_words_cause((enum sl_cause)cause));
 }
 
+static void read_deaths(struct sl_json_get *get, json_t *row, struct sl_snapshot_site *site)
+{
+	/* Older snapshots have none. */
+	json_t *deaths =
+		json_object_get(row, "deaths") ? sl_json_get_object(get, row, "deaths") : NULL;
+	for (int death = SL_DEATH_NONE + 1; deaths && death < SL_DEATH_COUNT; death++)
+		site->deaths[death] =
+			sl_json_get_count(get, deaths, sl_words_death((enum sl_death)death));
+}
+
+/* 0: not known. */
+static uint32_t read_eof_site(struct sl_json_get *get, json_t *row)
+{
+	int64_t id = sl_json_get_known(get, row, "eof_site");
+	return id > 0 && id <= UINT32_MAX ? (uint32_t)id : 0;
+}
+
 static void read_site(struct sl_json_get *get, json_t *row, struct sl_snapshot_site *site)
 {
 	int kind = SL_JSON_GET_WORD(get, row, "kind", sl_words_stack_kind, SL_STACK_JAVA + 1);
@@ -124,7 +141,11 @@ static void read_site(struct sl_json_get *get, json_t *row, struct sl_snapshot_s
 	site->threads = sl_json_get_texts(get, row, "threads", &site->thread_names);
 	site->thread_count = sl_json_get_count(get, row, "thread_count");
 	site->frames_cut = sl_json_get_bool(get, row, "frames_cut");
+	site->unread_bytes = sl_json_get_count(get, row, "unread_bytes");
+	site->last_use_ms = sl_json_get_known(get, row, "last_use_ms");
+	site->eof_site = read_eof_site(get, row);
 	read_causes(get, row, site);
+	read_deaths(get, row, site);
 	read_frames(get, row, site);
 	site->blame_frame = blame >= 0 && blame < site->frame_count ? (uint32_t)blame : UINT32_MAX;
 }
@@ -141,9 +162,14 @@ static void read_sites(struct sl_json_get *get, json_t *root, struct sl_snapshot
 	get->place = "sites[]";
 	for (size_t i = 0; sites && i < json_array_size(array); i++) {
 		read_site(get, json_array_get(array, i), &sites[i]);
-		s->site_count = (uint32_t)i + 1;
+		/* Those that opened nothing stand last: they are readers. */
+		if (sites[i].opened || sites[i].open)
+			s->site_count = (uint32_t)i + 1;
+		else
+			s->reader_count = (uint32_t)i + 1 - s->site_count;
 	}
 	s->sites = sites;
+	s->readers = s->reader_count ? sites + s->site_count : NULL;
 	get->place = "";
 }
 
@@ -171,6 +197,8 @@ static void read_socket(struct sl_json_get *get, json_t *row, struct sl_snapshot
 {
 	int state = SL_JSON_GET_WORD(get, row, "state", sl_words_state, SL_WORDS_STATES);
 	int cause = SL_JSON_GET_WORD(get, row, "cause", sl_words_cause, SL_CAUSE_COUNT);
+	int death = SL_JSON_GET_WORD(get, row, "death", sl_words_death, SL_DEATH_COUNT);
+	int call = SL_JSON_GET_WORD(get, row, "last_call", sl_words_call, SL_IO_WRITE + 1);
 	int rung = SL_JSON_GET_WORD(get, row, "rung", sl_words_rung, SL_RUNG_COUNT);
 	*socket = (struct sl_snapshot_socket){
 		.fd = (int)sl_json_get_count_to(get, row, "fd", INT32_MAX),
@@ -187,6 +215,10 @@ static void read_socket(struct sl_json_get *get, json_t *row, struct sl_snapshot
 		.unread_bytes = sl_json_get_known(get, row, "unread_bytes"),
 		.unsent_bytes = sl_json_get_known(get, row, "unsent_bytes"),
 		.eof_seen = sl_json_get_bool(get, row, "eof_seen"),
+		.eof_site = read_eof_site(get, row),
+		.death = death < 0 ? SL_DEATH_NONE : (enum sl_death)death,
+		.last_use_ms = sl_json_get_known(get, row, "last_use_ms"),
+		.last_call = call < 0 ? SL_IO_NONE : (enum sl_io)call,
 		.thread = sl_json_get_text(get, row, "thread"),
 		.shared = sl_json_get_bool(get, row, "shared"),
 		.name = sl_json_get_text(get, row, "name"),

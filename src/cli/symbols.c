@@ -273,20 +273,27 @@ static void name_elsewhere(struct symbols *symbols, struct sl_snapshot *s)
 	s->elsewhere = rows;
 }
 
+/* The same with names; as they are, where memory is out. */
+static const struct sl_snapshot_site *name_sites(struct symbols *symbols,
+                                                 const struct sl_snapshot_site *sites,
+                                                 uint32_t count)
+{
+	struct sl_snapshot_site *named =
+		count ? sl_arena_alloc(symbols->arena, count * sizeof(*named)) : NULL;
+	for (uint32_t i = 0; named && i < count; i++) {
+		named[i] = sites[i];
+		if (named[i].kind == SL_STACK_NATIVE && !is_named(&named[i]))
+			name_site(symbols, &named[i]);
+	}
+	return named ? named : sites;
+}
+
 void sl_symbols_apply(struct sl_arena *arena, struct sl_snapshot *s, int pid)
 {
 	struct symbols symbols = {.arena = arena, .pid = pid, .app = app_of(s)};
-	struct sl_snapshot_site *sites =
-		s->site_count ? sl_arena_alloc(arena, s->site_count * sizeof(*sites)) : NULL;
-	if (!sites)
-		return;
 	symbols.scripts = sl_script_frames_open(arena, s, pid);
-	for (uint32_t i = 0; i < s->site_count; i++) {
-		sites[i] = s->sites[i];
-		if (sites[i].kind == SL_STACK_NATIVE && !is_named(&sites[i]))
-			name_site(&symbols, &sites[i]);
-	}
-	s->sites = sites;
+	s->sites = name_sites(&symbols, s->sites, s->site_count);
+	s->readers = name_sites(&symbols, s->readers, s->reader_count);
 	name_elsewhere(&symbols, s);
 	sl_script_frames_close(symbols.scripts);
 	end(&symbols);

@@ -50,6 +50,26 @@ void sl_entry_opening(const void *caller, bool is_tcp, struct sl_origin *origin)
 	(void)pthread_setcancelstate(cancel_state, NULL);
 }
 
+void sl_entry_at_end(const void *caller, const struct sl_fd_record *record)
+{
+	const struct sl_site *site = sl_site_get(record->site);
+	struct sl_origin origin = {.site = SL_SITE_NO_STACK};
+	struct sl_guard g;
+	int cancel_state;
+	if (!site || !atomic_load_explicit(&site->ignores_eof, memory_order_relaxed) ||
+	    sl_process_is_sandboxed() || !sl_entry_is_watching())
+		return;
+	int saved_errno = errno;
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	if (sl_guard_enter(&g))
+		origin = sl_stack_origin(&g, caller, true);
+	sl_guard_leave(&g);
+	(void)pthread_setcancelstate(cancel_state, NULL);
+	errno = saved_errno;
+	if (origin.site > SL_SITE_NO_STACK)
+		sl_fdtable_set_eof_site(record->fd, record->generation, origin.site);
+}
+
 void sl_entry_opened(int fd, enum sl_kind kind, uint32_t flags, const struct sl_origin *origin)
 {
 	struct sl_fd_opening opening = {

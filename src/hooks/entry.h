@@ -38,6 +38,10 @@ void sl_entry_opened(int fd, enum sl_kind kind, uint32_t flags, const struct sl_
 /* For a call that ends what is at fd: its record, between the phases, if there is one and this call is ours. */
 struct sl_fd_forgotten sl_entry_closing(int fd);
 
+/* After a read that met the end of file: where is that, if its site is one that goes on to leave such connections open? The one
+ * place where a stack is taken behind the real call (docs/architecture.md, "The three exceptions"). */
+void sl_entry_at_end(const void *caller, const struct sl_fd_record *record);
+
 /* After a call that failed: out of ports or fds? Only notes it; the worker sees it at its next look. */
 void sl_entry_failed(int error, int fd);
 

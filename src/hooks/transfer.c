@@ -64,18 +64,27 @@ static inline void touch(struct sl_fd_slot *slot, enum sl_io io)
 		atomic_store_explicit(&slot->last_io, now, memory_order_relaxed);
 }
 
-__attribute__((noinline, cold)) static void got_nothing(const volatile struct before *before)
+__attribute__((noinline, cold)) static void got_nothing(const void *caller,
+                                                        const volatile struct before *before)
 {
 	uint64_t head = before->head;
-	if (before->room > 0 && sl_fd_kind_of(head) == SL_KIND_TCP)
-		sl_fdtable_mark(before->fd, sl_fd_generation_of(head), SL_FD_EOF, 0);
+	uint32_t generation = sl_fd_generation_of(head);
+	struct sl_fd_record record;
+	if (before->room == 0 || sl_fd_kind_of(head) != SL_KIND_TCP)
+		return;
+	bool is_first = sl_fdtable_get(before->fd, &record) && record.generation == generation &&
+	                !(record.flags & SL_FD_EOF);
+	sl_fdtable_mark(before->fd, generation, SL_FD_EOF, 0);
+	if (is_first)
+		sl_entry_at_end(caller, &record);
 }
 
-static inline ssize_t came_in(const volatile struct before *before, ssize_t result)
+static inline ssize_t came_in(const void *caller, const volatile struct before *before,
+                              ssize_t result)
 {
 	touch(before->slot, SL_IO_READ);
 	if (result == 0)
-		got_nothing(before);
+		got_nothing(caller, before);
 	return result;
 }
 
@@ -111,7 +120,7 @@ ssize_t sl_hook_read(int fd, void *bytes, size_t n)
 		return -1;
 	if (!look_in(&before, fd, n))
 		return sl_real.read(fd, bytes, n);
-	return came_in(&before, sl_real.read(fd, bytes, n));
+	return came_in(SL_CALLER(), &before, sl_real.read(fd, bytes, n));
 }
 
 ssize_t sl_hook___read(int fd, void *bytes, size_t n)
@@ -119,7 +128,7 @@ ssize_t sl_hook___read(int fd, void *bytes, size_t n)
 	volatile struct before before;
 	if (!look_in(&before, fd, n))
 		return sl_real.__read(fd, bytes, n);
-	return came_in(&before, sl_real.__read(fd, bytes, n));
+	return came_in(SL_CALLER(), &before, sl_real.__read(fd, bytes, n));
 }
 
 ssize_t sl_hook___read_chk(int fd, void *bytes, size_t n, size_t room)
@@ -127,7 +136,7 @@ ssize_t sl_hook___read_chk(int fd, void *bytes, size_t n, size_t room)
 	volatile struct before before;
 	if (!look_in(&before, fd, n))
 		return sl_real.__read_chk(fd, bytes, n, room);
-	return came_in(&before, sl_real.__read_chk(fd, bytes, n, room));
+	return came_in(SL_CALLER(), &before, sl_real.__read_chk(fd, bytes, n, room));
 }
 
 ssize_t sl_hook_readv(int fd, const struct iovec *iov, int count)
@@ -140,7 +149,7 @@ ssize_t sl_hook_readv(int fd, const struct iovec *iov, int count)
 	ssize_t result = sl_real.readv(fd, iov, count);
 	if (result == 0)
 		before.room = room_of(asked, (size_t)asked_count, 0);
-	return came_in(&before, result);
+	return came_in(SL_CALLER(), &before, result);
 }
 
 ssize_t sl_hook_recv(int fd, void *bytes, size_t n, int flags)
@@ -148,7 +157,7 @@ ssize_t sl_hook_recv(int fd, void *bytes, size_t n, int flags)
 	volatile struct before before;
 	if (!look_in(&before, fd, n))
 		return sl_real.recv(fd, bytes, n, flags);
-	return came_in(&before, sl_real.recv(fd, bytes, n, flags));
+	return came_in(SL_CALLER(), &before, sl_real.recv(fd, bytes, n, flags));
 }
 
 ssize_t sl_hook___recv_chk(int fd, void *bytes, size_t n, size_t room, int flags)
@@ -156,7 +165,7 @@ ssize_t sl_hook___recv_chk(int fd, void *bytes, size_t n, size_t room, int flags
 	volatile struct before before;
 	if (!look_in(&before, fd, n))
 		return sl_real.__recv_chk(fd, bytes, n, room, flags);
-	return came_in(&before, sl_real.__recv_chk(fd, bytes, n, room, flags));
+	return came_in(SL_CALLER(), &before, sl_real.__recv_chk(fd, bytes, n, room, flags));
 }
 
 ssize_t sl_hook_recvfrom(int fd, void *bytes, size_t n, int flags, struct sockaddr *from,
@@ -165,7 +174,7 @@ ssize_t sl_hook_recvfrom(int fd, void *bytes, size_t n, int flags, struct sockad
 	volatile struct before before;
 	if (!look_in(&before, fd, n))
 		return sl_real.recvfrom(fd, bytes, n, flags, from, length);
-	return came_in(&before, sl_real.recvfrom(fd, bytes, n, flags, from, length));
+	return came_in(SL_CALLER(), &before, sl_real.recvfrom(fd, bytes, n, flags, from, length));
 }
 
 ssize_t sl_hook___recvfrom_chk(int fd, void *bytes, size_t n, size_t room, int flags,
@@ -174,7 +183,8 @@ ssize_t sl_hook___recvfrom_chk(int fd, void *bytes, size_t n, size_t room, int f
 	volatile struct before before;
 	if (!look_in(&before, fd, n))
 		return sl_real.__recvfrom_chk(fd, bytes, n, room, flags, from, length);
-	return came_in(&before, sl_real.__recvfrom_chk(fd, bytes, n, room, flags, from, length));
+	return came_in(SL_CALLER(), &before,
+	               sl_real.__recvfrom_chk(fd, bytes, n, room, flags, from, length));
 }
 
 ssize_t sl_hook_recvmsg(int fd, struct msghdr *message, int flags)
@@ -187,7 +197,7 @@ ssize_t sl_hook_recvmsg(int fd, struct msghdr *message, int flags)
 	ssize_t result = sl_real.recvmsg(fd, message, flags);
 	if (result == 0)
 		before.room = room_of(asked->msg_iov, asked->msg_iovlen, asked_flags);
-	return came_in(&before, result);
+	return came_in(SL_CALLER(), &before, result);
 }
 
 int sl_hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags,
@@ -196,12 +206,13 @@ int sl_hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int f
 	volatile struct before before;
 	if (!look_in(&before, fd, 0))
 		return sl_real.recvmmsg(fd, messages, count, flags, timeout);
-	int result = (int)came_in(&before, sl_real.recvmmsg(fd, messages, count, flags, timeout));
+	int result = (int)came_in(SL_CALLER(), &before,
+	                          sl_real.recvmmsg(fd, messages, count, flags, timeout));
 	/* On a stream the end of file is a message of no bytes. */
 	const struct msghdr *last = result > 0 ? &messages[result - 1].msg_hdr : NULL;
 	if (last && messages[result - 1].msg_len == 0) {
 		before.room = room_of(last->msg_iov, last->msg_iovlen, flags);
-		got_nothing(&before);
+		got_nothing(SL_CALLER(), &before);
 	}
 	return result;
 }
@@ -328,6 +339,6 @@ ssize_t sl_hook_splice(int from, off64_t *from_offset, int to, off64_t *to_offse
 	                         ? sl_guarded_splice(from, from_offset, to, to_offset, n, flags)
 	                         : sl_real.splice(from, from_offset, to, to_offset, n, flags);
 	if (has_in)
-		(void)came_in(&in, result);
+		(void)came_in(SL_CALLER(), &in, result);
 	return result;
 }

@@ -7,6 +7,8 @@
 #include "base/sys.h"
 #include "ledger/sites.h"
 #include "ledger/threads.h"
+#include "ledger/peers.h"
+#include "ledger/sites.h"
 
 #include "base/poison.h"
 
@@ -15,6 +17,9 @@
 #define SL_CHUNK_BYTES (SL_FD_CHUNK_SLOTS * sizeof(struct sl_fd_slot))
 #define SL_READ_TRIES 16
 #define SL_SITE_MASK ((1u << SL_SITE_BITS) - 1)
+#define SL_PEER_MASK ((1u << SL_PEER_BITS) - 1)
+_Static_assert(SL_PEERS_MAX <= SL_PEER_MASK && SL_SITES_MAX < 1u << (32 - SL_PEER_BITS),
+               "both fit a word");
 #define SL_TIME_MASK ((1ULL << SL_TIME_BITS) - 1)
 
 _Static_assert(SL_SITES_MAX < 1u << SL_SITE_BITS, "a site has its bits");
@@ -393,6 +398,15 @@ void sl_fdtable_set_dest(int fd, uint32_t peer)
 		atomic_compare_exchange_strong(&slot->dest, &old, tagged(generation, 32, peer));
 }
 
+void sl_fdtable_set_eof_site(int fd, uint32_t generation, uint32_t site)
+{
+	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	uint64_t old = slot ? atomic_load(&slot->dest) : 0;
+	uint64_t low = (old & SL_PEER_MASK) | (uint64_t)site << SL_PEER_BITS;
+	if (slot && is_of(old, 32, generation))
+		atomic_compare_exchange_strong(&slot->dest, &old, tagged(generation, 32, low));
+}
+
 void sl_fdtable_identify(int fd, uint32_t generation, uint64_t cookie, uint32_t peer)
 {
 	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
@@ -421,7 +435,8 @@ static bool slot_copy(const struct sl_fd_slot *slot, uint64_t head, struct sl_fd
 	r->flags = (uint32_t)flags;
 	r->site = (uint32_t)origin & SL_SITE_MASK;
 	r->thread = (uint32_t)origin >> SL_SITE_BITS;
-	r->dest = (uint32_t)dest;
+	r->dest = (uint32_t)dest & SL_PEER_MASK;
+	r->eof_site = (uint32_t)dest >> SL_PEER_BITS;
 	r->opened_at_ms = opened_at & SL_TIME_MASK;
 	r->peer = is_identified ? (uint32_t)tag : 0;
 	r->cookie = is_identified ? cookie : 0;

@@ -24,6 +24,7 @@
 #include "ledger/kinds.h"
 
 #define SL_SITE_BITS 20 /* the other 12 are the thread's */
+#define SL_PEER_BITS 16 /* ... and the other 16 of a destination another site's */
 #define SL_TIME_BITS 40 /* 34 years of milliseconds since boot */
 
 #define SL_FD_CHUNK_SLOTS 1024u
@@ -95,10 +96,11 @@ enum sl_io {
 
 /* One fd. 64 bytes: one cache line, shared with no other fd. */
 struct sl_fd_slot {
-	_Atomic uint64_t head;      /* generation << 32 | sl_fd_mark bits | kind << 8 | state */
-	_Atomic uint64_t flags;     /* generation << 32 | sl_fd_flag bits */
-	_Atomic uint64_t origin;    /* generation << 32 | thread << SL_SITE_BITS | site */
-	_Atomic uint64_t dest;      /* generation << 32 | peer id that connect() named; 0: none */
+	_Atomic uint64_t head;   /* generation << 32 | sl_fd_mark bits | kind << 8 | state */
+	_Atomic uint64_t flags;  /* generation << 32 | sl_fd_flag bits */
+	_Atomic uint64_t origin; /* generation << 32 | thread << SL_SITE_BITS | site */
+	/* generation << 32 | site of the read that met the end of file << SL_PEER_BITS | peer id that connect() named; 0: none */
+	_Atomic uint64_t dest;
 	_Atomic uint64_t opened_at; /* low bits of the generation << SL_TIME_BITS | ms */
 	_Atomic uint64_t peer_tag;  /* generation << 32 | peer id; written by the worker */
 	_Atomic uint64_t cookie;  /* SO_COOKIE; the worker's, true if peer_tag has the generation */
@@ -127,6 +129,7 @@ struct sl_fd_record {
 	uint32_t marks; /* sl_fd_mark bits */
 	uint32_t site;
 	uint32_t dest;
+	uint32_t eof_site; /* where a read met the end of file; 0: not known */
 	uint32_t thread;
 	uint32_t last_io;
 	uint32_t peer; /* 0: not identified yet; then cookie is 0 too */
@@ -228,6 +231,8 @@ void sl_fdtable_mark(int fd, uint32_t generation, uint32_t set, uint32_t clear);
 bool sl_fdtable_mark_now(int fd, uint32_t set, uint32_t clear);
 /* The destination of a connect(), for whatever is open at fd now. */
 void sl_fdtable_set_dest(int fd, uint32_t peer);
+/* A read met the end of file there. Unless the record is another by now. */
+void sl_fdtable_set_eof_site(int fd, uint32_t generation, uint32_t site);
 /* Worker: the identity of the socket. */
 void sl_fdtable_identify(int fd, uint32_t generation, uint64_t cookie, uint32_t peer);
 

@@ -42,9 +42,11 @@ struct sl_site {
 	struct sl_interned head;
 	enum sl_stack_kind kind;
 	uint32_t frame_count;
-	bool is_cut;                                   /* the stack was deeper than depth= */
-	_Atomic(const struct sl_site_frames *) named;  /* NULL until named */
-	_Atomic uint64_t opened;                       /* TCP connections, not descriptors */
+	bool is_cut;                                  /* the stack was deeper than depth= */
+	_Atomic(const struct sl_site_frames *) named; /* NULL until named */
+	_Atomic uint64_t opened;                      /* TCP connections, not descriptors */
+	_Atomic bool
+		ignores_eof; /* one of its connections had its end of file read, and lay there all the same */
 	_Atomic uint64_t threads[SL_THREADS_MAX / 64]; /* bit: name id; bit 0: any without an id */
 	uint64_t retracted;                            /* the worker's, as the next two */
 	uint64_t regretted;

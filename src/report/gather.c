@@ -14,6 +14,7 @@
 #include "stack/names.h"
 #include "watch/adopt.h"
 #include "watch/growth.h"
+#include "watch/sweep.h"
 
 #include "base/poison.h"
 
@@ -32,6 +33,29 @@ const char *sl_gather_endpoint(struct sl_arena *arena, const struct sl_endpoint 
 	sl_out_init(&out, text, sizeof(text), NULL, NULL);
 	sl_endpoint_print(&out, endpoint);
 	return sl_arena_text(arena, text, out.length);
+}
+
+#define SL_NEVER_MS (30u * 24 * 3600 * 1000) /* an age beyond this means that it never happened */
+
+static void least(int64_t *age_ms, int64_t other_ms)
+{
+	if (*age_ms == SL_UNKNOWN || other_ms < *age_ms)
+		*age_ms = other_ms;
+}
+
+int64_t sl_gather_last_use_ms(const struct sl_gathering *from, const struct sl_survey_row *row)
+{
+	int64_t age_ms = SL_UNKNOWN;
+	uint64_t called_at_ms = row->record.last_io ? sl_sweep_tick_at_ms(row->record.last_io) : 0;
+	if (called_at_ms)
+		age_ms = from->now_ms > called_at_ms ? (int64_t)(from->now_ms - called_at_ms) : 0;
+	if (row->tcp.state == TCP_LISTEN || !row->tcp.was_established)
+		return age_ms;
+	if (row->tcp.last_data_sent_ms < SL_NEVER_MS && row->tcp.bytes_sent > 0)
+		least(&age_ms, row->tcp.last_data_sent_ms);
+	if (row->tcp.last_data_recv_ms < SL_NEVER_MS)
+		least(&age_ms, row->tcp.last_data_recv_ms);
+	return age_ms;
 }
 
 static void count_row(const struct sl_survey_row *row, struct sl_snapshot *snapshot)

@@ -40,6 +40,9 @@ void sl_gather_sockets(const struct sl_gathering *from, struct sl_snapshot *snap
 /* "1.2.3.4:80" from the arena; NULL: no memory. */
 const char *sl_gather_endpoint(struct sl_arena *arena, const struct sl_endpoint *endpoint);
 
+/* Since the program's last call on it, as far back as sweeps remember, or since the last data, whichever is less. SL_UNKNOWN. */
+int64_t sl_gather_last_use_ms(const struct sl_gathering *from, const struct sl_survey_row *row);
+
 /* The order of peers and sites: stuck, then CLOSE_WAIT, then open, most first; as sl_sort_fn wants it. */
 int sl_gather_worse(const uint64_t a[3], const uint64_t b[3]);
 

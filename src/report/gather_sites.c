@@ -13,16 +13,23 @@
 
 #define SL_SITE_THREADS 8
 
-static void add(struct sl_snapshot_site *site, const struct sl_survey_row *row,
-                uint32_t *directions)
+static void add(const struct sl_gathering *from, struct sl_snapshot_site *site,
+                const struct sl_survey_row *row, uint32_t *directions)
 {
 	const struct sl_judgement *judgement = &row->suspicion.judgement;
 	const char *name = sl_fdname_get(row->record.fd, row->record.generation);
 	site->name = site->open == 0 || site->name == name ? name : NULL;
 	site->open++;
 	directions[row->direction]++;
+	int64_t last_use_ms = sl_gather_last_use_ms(from, row);
+	if (last_use_ms != SL_UNKNOWN &&
+	    (site->last_use_ms == SL_UNKNOWN || last_use_ms < site->last_use_ms))
+		site->last_use_ms = last_use_ms;
 	if (!row->is_suspect)
 		return;
+	site->deaths[judgement->death]++;
+	if (judgement->cause == SL_CAUSE_UNREAD_DATA)
+		site->unread_bytes += row->suspicion.unread_bytes;
 	site->close_wait += judgement->is_close_wait;
 	site->stuck += judgement->is_stuck;
 	site->causes[judgement->cause]++;
@@ -129,6 +136,102 @@ static bool is_listed(const struct sl_snapshot_site *site)
 	return known && (site->open > 0 || atomic_load(&known->opened) > 0);
 }
 
+/* A site that reads, and has opened nothing. */
+static void describe_reader(const struct sl_gathering *from, uint32_t id,
+                            struct sl_snapshot_site *reader)
+{
+	const struct sl_site *known = sl_site_get(id);
+	const struct sl_site_frames *named = atomic_load(&known->named);
+	*reader = (struct sl_snapshot_site){
+		.id = id,
+		.kind = known->kind,
+		.oldest_close_wait_ms = SL_UNKNOWN,
+		.growth_per_min = SL_UNKNOWN,
+		.open_growth_per_min = SL_UNKNOWN,
+		.half_life_ms = SL_UNKNOWN,
+		.late_ms_p50 = SL_UNKNOWN,
+		.last_use_ms = SL_UNKNOWN,
+		.frames = named ? named->frames : NULL,
+		.frame_count = named ? named->count : 0,
+		.blame_frame = named ? named->blame : SL_BLAME_NONE,
+		.frames_cut = known->is_cut,
+	};
+	name_blame(from->arena, named, reader);
+}
+
+/* An ignored end of file: who opened the connection, and who read that. */
+struct ignored {
+	uint32_t site, reader;
+};
+
+static int by_site_then_reader(const void *a, const void *b)
+{
+	const struct ignored *x = a, *y = b;
+	if (x->site != y->site)
+		return x->site < y->site ? -1 : 1;
+	return x->reader < y->reader ? -1 : x->reader > y->reader;
+}
+
+static struct ignored *gather_ignored(const struct sl_gathering *from, uint32_t *n)
+{
+	struct ignored *ignored =
+		sl_arena_alloc(from->arena, (from->survey->count + 1) * sizeof(*ignored));
+	*n = 0;
+	for (uint32_t i = 0; ignored && i < from->survey->count; i++) {
+		const struct sl_survey_row *row = &from->survey->rows[i];
+		if (!row->is_duplicate && row->record.eof_site)
+			ignored[(*n)++] = (struct ignored){row->record.site, row->record.eof_site};
+	}
+	if (ignored)
+		sl_sort(ignored, *n, sizeof(*ignored), by_site_then_reader);
+	return ignored;
+}
+
+/* The reader of most of them at this site. */
+static uint32_t reader_of(uint32_t site, const struct ignored *ignored, uint32_t n)
+{
+	uint32_t most = 0, reader = 0;
+	for (uint32_t i = 0, run = 0; i < n; i++) {
+		if (ignored[i].site != site)
+			continue;
+		run = i > 0 && ignored[i - 1].site == site &&
+		                      ignored[i - 1].reader == ignored[i].reader
+		              ? run + 1
+		              : 1;
+		if (run > most) {
+			most = run;
+			reader = ignored[i].reader;
+		}
+	}
+	return reader;
+}
+
+static void gather_readers(const struct sl_gathering *from, struct sl_snapshot_site *sites,
+                           uint32_t count, struct sl_snapshot *snapshot)
+{
+	uint32_t n, ids = sl_site_last() + 1;
+	const struct ignored *ignored = gather_ignored(from, &n);
+	bool *is_there = sl_arena_alloc(from->arena, ids);
+	struct sl_snapshot_site *readers = sl_arena_alloc(from->arena, (n + 1) * sizeof(*readers));
+	if (n == 0 || !ignored || !is_there || !readers)
+		return;
+	for (uint32_t i = 0; i < count; i++) {
+		sites[i].eof_site = sites[i].causes[SL_CAUSE_EOF_IGNORED]
+		                            ? reader_of(sites[i].id, ignored, n)
+		                            : 0;
+		if (sites[i].id < ids)
+			is_there[sites[i].id] = true;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t id = ignored[i].reader;
+		if (id >= ids || is_there[id])
+			continue;
+		is_there[id] = true;
+		describe_reader(from, id, &readers[snapshot->reader_count++]);
+	}
+	snapshot->readers = readers;
+}
+
 void sl_gather_sites(const struct sl_gathering *from, struct sl_snapshot *snapshot)
 {
 	uint32_t ids = sl_site_last() + 1, n = 0;
@@ -142,12 +245,13 @@ void sl_gather_sites(const struct sl_gathering *from, struct sl_snapshot *snapsh
 	for (uint32_t id = 0; id < ids; id++) {
 		sites[id].id = id;
 		sites[id].oldest_close_wait_ms = SL_UNKNOWN;
+		sites[id].last_use_ms = SL_UNKNOWN;
 	}
 	for (uint32_t i = 0; i < from->survey->count; i++) {
 		const struct sl_survey_row *row = &from->survey->rows[i];
 		uint32_t id = row->record.site;
 		if (!row->is_duplicate && id < ids)
-			add(&sites[id], row, directions[id]);
+			add(from, &sites[id], row, directions[id]);
 	}
 	sl_gather_site_peers(from, sites, ids);
 	for (uint32_t id = 0; id < ids; id++) {
@@ -161,4 +265,5 @@ void sl_gather_sites(const struct sl_gathering *from, struct sl_snapshot *snapsh
 		snapshot->verdict = sl_verdict_of_process(snapshot->verdict, sites[i].verdict);
 	snapshot->sites = sites;
 	snapshot->site_count = n;
+	gather_readers(from, sites, n, snapshot);
 }

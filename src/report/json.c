@@ -170,6 +170,14 @@ static void put_causes(struct sl_json *json, const struct sl_snapshot_site *site
 	sl_json_close(json, '}');
 }
 
+static void put_deaths(struct sl_json *json, const struct sl_snapshot_site *site)
+{
+	sl_json_open(json, "deaths", '{');
+	for (int death = SL_DEATH_NONE + 1; death < SL_DEATH_COUNT; death++)
+		sl_json_unsigned(json, sl_words_death((enum sl_death)death), site->deaths[death]);
+	sl_json_close(json, '}');
+}
+
 static void put_site(struct sl_json *json, const struct sl_snapshot_site *site)
 {
 	sl_json_break(json);
@@ -203,6 +211,10 @@ static void put_site(struct sl_json *json, const struct sl_snapshot_site *site)
 	sl_json_known(json, "half_life_ms", site->half_life_ms);
 	sl_json_known(json, "late_ms_p50", site->late_ms_p50);
 	put_causes(json, site);
+	put_deaths(json, site);
+	sl_json_unsigned(json, "unread_bytes", site->unread_bytes);
+	sl_json_known(json, "last_use_ms", site->last_use_ms);
+	sl_json_known(json, "eof_site", site->eof_site ? site->eof_site : SL_UNKNOWN);
 	put_texts(json, "threads", site->threads, site->thread_names);
 	sl_json_unsigned(json, "thread_count", site->thread_count);
 	sl_json_open(json, "frames", '[');
@@ -235,7 +247,10 @@ static void put_socket(struct sl_json *json, const struct sl_snapshot *s,
 	sl_json_known(json, "unread_bytes", socket->unread_bytes);
 	sl_json_known(json, "unsent_bytes", socket->unsent_bytes);
 	sl_json_bool(json, "eof_seen", socket->eof_seen);
-	sl_json_null(json, "eof_site"); /* not recorded yet */
+	sl_json_known(json, "eof_site", socket->eof_site ? socket->eof_site : SL_UNKNOWN);
+	sl_json_text(json, "death", sl_words_death(socket->death));
+	sl_json_known(json, "last_use_ms", socket->last_use_ms);
+	sl_json_text(json, "last_call", sl_words_call(socket->last_call));
 	sl_json_text(json, "thread", socket->thread);
 	sl_json_bool(json, "shared", socket->shared);
 	sl_json_text(json, "name", socket->name);
@@ -264,6 +279,8 @@ static void put_sites(struct sl_json *json, const struct sl_snapshot *s)
 		sl_json_open(json, "sites", '[');
 		for (uint32_t i = 0; i < s->site_count; i++)
 			put_site(json, &s->sites[i]);
+		for (uint32_t i = 0; i < s->reader_count; i++)
+			put_site(json, &s->readers[i]);
 		sl_json_close(json, ']');
 	}
 	sl_json_unsigned(json, "sites_cut", s->sites_cut);

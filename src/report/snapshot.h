@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/options.h"
+#include "ledger/fdtable.h"
 #include "reclaim/ladder.h"
 #include "stack/frame.h"
 #include "watch/elsewhere.h"
@@ -107,6 +108,11 @@ struct sl_snapshot_site {
 	int64_t half_life_ms; /* after which the program has closed half of them; SL_UNKNOWN: closes none */
 	int64_t late_ms_p50; /* from the peer's FIN to the program's own, late close; SL_UNKNOWN: never seen */
 	uint64_t causes[SL_CAUSE_COUNT];
+	uint64_t deaths[SL_DEATH_COUNT]; /* of those dead-but-open */
+	uint64_t unread_bytes;           /* of those with cause unread-data */
+	int64_t last_use_ms; /* since any of its connections was used; SL_UNKNOWN: none is open, or not known */
+	uint32_t
+		eof_site; /* id of the reader that met most ends of file that were ignored; 0: not known */
 	const char *const *threads;           /* at most 8 names */
 	uint32_t thread_names;                /* how many of them */
 	uint64_t thread_count;                /* distinct thread names seen */
@@ -133,8 +139,12 @@ struct sl_snapshot_socket {
 	enum sl_rung rung;   /* the highest taken; SL_RUNG_NONE: none */
 	uint8_t state;       /* TCP_* of netinet/tcp.h */
 	bool eof_seen;
-	bool shared;   /* another fd of this process has the same connection */
-	bool intended; /* the program says that it is to stay as it is */
+	uint32_t eof_site;    /* id of a reader; 0: not known */
+	enum sl_death death;  /* SL_DEATH_NONE: not dead-but-open */
+	int64_t last_use_ms;  /* since the last call, or the last data; SL_UNKNOWN: not known */
+	enum sl_io last_call; /* SL_IO_NONE: none yet, or not known */
+	bool shared;          /* another fd of this process has the same connection */
+	bool intended;        /* the program says that it is to stay as it is */
 };
 
 struct sl_snapshot_listener {
@@ -149,16 +159,16 @@ struct sl_snapshot_listener {
 struct sl_snapshot_elsewhere {
 	enum sl_elsewhere_kind kind;
 	uint64_t count;
-	int64_t oldest_ms;  /* SL_UNKNOWN */
-	int64_t limit;      /* of the backlog, or how many ports there are; SL_UNKNOWN elsewhere */
-	const char *local;  /* the listener; NULL elsewhere */
-	const char *peer;   /* that most of them have; NULL: none, or not known */
-	uint64_t at_peer;   /* how many of them; of ports that are taken, how many are in TIME_WAIT */
-	int64_t site;       /* id of that which opened most of them; SL_UNKNOWN */
-	uint64_t at_site;   /* how many of them */
-	const char *blame;  /* of that site, or NULL */
-	bool is_stalled;    /* not-accepted: the program is not calling accept() */
-	bool is_notable;    /* worth more than one line of a healthy process */
+	int64_t oldest_ms; /* SL_UNKNOWN */
+	int64_t limit;     /* of the backlog, or how many ports there are; SL_UNKNOWN elsewhere */
+	const char *local; /* the listener; NULL elsewhere */
+	const char *peer;  /* that most of them have; NULL: none, or not known */
+	uint64_t at_peer; /* how many of them; of ports that are taken, how many are in TIME_WAIT */
+	int64_t site;     /* id of that which opened most of them; SL_UNKNOWN */
+	uint64_t at_site; /* how many of them */
+	const char *blame; /* of that site, or NULL */
+	bool is_stalled;   /* not-accepted: the program is not calling accept() */
+	bool is_notable;   /* worth more than one line of a healthy process */
 };
 
 struct sl_snapshot {
@@ -204,7 +214,8 @@ struct sl_snapshot {
 		int64_t fds_earliest_ms, fds_latest_ms; /* as of a peer's ports */
 		int64_t ports_reserved; /* of port_low..port_high, given to nobody; SL_UNKNOWN */
 		int64_t ports_taken;    /* of these, by listeners and bound sockets; SL_UNKNOWN */
-		const char *ports_not_counted; /* why the namespace was not; NULL: it was, or nothing is known */
+		const char *
+			ports_not_counted; /* why the namespace was not; NULL: it was, or nothing is known */
 	} limits;
 
 	struct {
@@ -224,6 +235,10 @@ struct sl_snapshot {
 	const char *pressure; /* trigger pressure: "EADDRNOTAVAIL connecting to 1.2.3.4:80" */
 	uint32_t peer_count;
 	uint32_t site_count;
+	/* Where ends of file were read that were ignored then: sites that opened nothing themselves. In the JSON they stand among the
+	 * sites, last. */
+	const struct sl_snapshot_site *readers;
+	uint32_t reader_count;
 	uint32_t sites_cut; /* stacks that did not fit the site table */
 	uint32_t socket_count;
 	uint32_t listener_count;

@@ -95,7 +95,8 @@ static void put_row(struct sl_out *out, const struct sl_snapshot_elsewhere *row,
 		sl_text_line_append(&line, &tail);
 		if (before) {
 			sl_out_text(&line.out, before);
-			sl_text_line_name(&line, is_ours(row->kind) && row->blame ? row->blame : row->peer,
+			sl_text_line_name(&line,
+			                  is_ours(row->kind) && row->blame ? row->blame : row->peer,
 			                  sl_text_line_left(&line, &end));
 		}
 		sl_text_line_append(&line, &end);

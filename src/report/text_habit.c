@@ -3,9 +3,9 @@
 
 #include "base/poison.h"
 
-#define SL_AT_ONCE_MS 100  /* with its answer: Connection: close, or HTTP/1.0 */
-#define SL_SPREAD_MS 1000  /* less is the accuracy of a server's timer */
-#define SL_SPREAD_PARTS 5  /* of the middle: what is closer together is one habit */
+#define SL_AT_ONCE_MS 100 /* with its answer: Connection: close, or HTTP/1.0 */
+#define SL_SPREAD_MS 1000 /* less is the accuracy of a server's timer */
+#define SL_SPREAD_PARTS 5 /* of the middle: what is closer together is one habit */
 
 static bool is_at_once(const struct sl_snapshot_peer *peer)
 {

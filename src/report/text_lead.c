@@ -64,6 +64,17 @@ static void put_where(struct sl_out *out, const struct sl_snapshot *s, bool colo
 	sl_text_line_end(&line, out);
 }
 
+const char *sl_text_lead_reader(const struct sl_snapshot *s, const struct sl_snapshot_site *site)
+{
+	for (uint32_t i = 0; site->eof_site && i < s->reader_count; i++)
+		if (s->readers[i].id == site->eof_site)
+			return s->readers[i].blame;
+	for (uint32_t i = 0; site->eof_site && i < s->site_count; i++)
+		if (s->sites[i].id == site->eof_site)
+			return s->sites[i].blame;
+	return NULL;
+}
+
 bool sl_text_lead_peer_is_suspect(const struct sl_snapshot_peer *peer)
 {
 	return peer->stuck || peer->close_wait;
@@ -205,6 +216,28 @@ static void put_pool_advice(struct sl_text_line *line, const struct sl_snapshot 
 	}
 }
 
+static bool is_mostly_eof_ignored(const struct sl_snapshot_site *site)
+{
+	uint64_t all = 0;
+	for (int cause = SL_CAUSE_NONE + 1; cause < SL_CAUSE_COUNT; cause++)
+		all += site->causes[cause];
+	return 2 * site->causes[SL_CAUSE_EOF_IGNORED] > all;
+}
+
+/* Where the program learns that the peer has gone is where it can close. */
+static void add_reader(struct sl_text_line *line, const struct sl_snapshot *s,
+                       const struct sl_snapshot_site *site)
+{
+	struct sl_text_line clause;
+	const char *reader = is_mostly_eof_ignored(site) ? sl_text_lead_reader(s, site) : NULL;
+	if (!reader)
+		return;
+	sl_text_line_start(&clause, line->has_colour);
+	sl_out_text(&clause.out, "; end of file read at ");
+	sl_text_name(&clause.out, reader);
+	(void)sl_text_line_append_if_fits(line, &clause);
+}
+
 static void put_fix(struct sl_out *out, const struct sl_snapshot *s, bool colour)
 {
 	const struct sl_snapshot_site *site = sl_text_head_guilty(s);
@@ -234,6 +267,7 @@ static void put_fix(struct sl_out *out, const struct sl_snapshot *s, bool colour
 		else
 			sl_out_text(&line.out, "close the socket opened at ");
 		sl_text_line_name(&line, where, sl_text_line_left(&line, NULL));
+		add_reader(&line, s, site);
 	}
 	sl_text_line_end(&line, out);
 }

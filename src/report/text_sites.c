@@ -51,7 +51,22 @@ static void put_site_head(struct sl_out *out, const struct sl_snapshot_site *sit
 	sl_out_char(out, '\n');
 }
 
-/* "  cause    never-looked 12600, unread-data 22" */
+/* " (rst 2, timeout 1)" */
+static void put_deaths(struct sl_out *out, const struct sl_snapshot_site *site)
+{
+	const char *before = " (";
+	for (int death = SL_DEATH_NONE + 1; death < SL_DEATH_COUNT; death++) {
+		if (!site->deaths[death])
+			continue;
+		sl_out_text(out, before);
+		sl_out_text(out, sl_words_death((enum sl_death)death));
+		put_counted(out, " ", site->deaths[death], "");
+		before = ", ";
+	}
+	sl_out_text(out, before[0] == ',' ? ")" : "");
+}
+
+/* "  cause    never-looked 12600, unread-data 22 (310 bytes)" */
 static void put_causes(struct sl_out *out, const struct sl_snapshot_site *site)
 {
 	const char *separator = "";
@@ -62,11 +77,30 @@ static void put_causes(struct sl_out *out, const struct sl_snapshot_site *site)
 		sl_out_text(out, separator);
 		sl_out_text(out, sl_words_cause((enum sl_cause)cause));
 		put_counted(out, " ", site->causes[cause], "");
+		if (cause == SL_CAUSE_UNREAD_DATA && site->unread_bytes) {
+			sl_out_text(out, " (");
+			sl_text_count(out, site->unread_bytes, "byte");
+			sl_out_char(out, ')');
+		}
+		if (cause == SL_CAUSE_DEAD_BUT_OPEN)
+			put_deaths(out, site);
 		separator = ", ";
 	}
 	sl_out_text(out, separator[0] ? "" : "none");
 	if (site->intended)
 		put_counted(out, "; intended ", site->intended, "");
+	sl_out_char(out, '\n');
+}
+
+/* Where the end of file was read, and ignored: there the close is missing. */
+static void put_reader(struct sl_out *out, const struct sl_snapshot *s,
+                       const struct sl_snapshot_site *site)
+{
+	const char *blame = sl_text_lead_reader(s, site);
+	if (!blame)
+		return;
+	sl_out_text(out, "  eof at   ");
+	sl_text_name(out, blame);
 	sl_out_char(out, '\n');
 }
 
@@ -84,7 +118,13 @@ static void put_lifetime(struct sl_out *out, const struct sl_snapshot_site *site
 	put_counted(out, "  opened   ", site->opened, ", ");
 	put_counted(out, "closed ", site->closed, ", ");
 	put_counted(out, "retracted ", site->retracted, ", ");
-	put_counted(out, "regretted ", site->regretted, "\n");
+	put_counted(out, "regretted ", site->regretted, "");
+	if (site->last_use_ms != SL_UNKNOWN && site->last_use_ms >= 0) {
+		sl_out_text(out, "; last used ");
+		sl_out_duration(out, (uint64_t)site->last_use_ms);
+		sl_out_text(out, " ago");
+	}
+	sl_out_char(out, '\n');
 }
 
 static void put_rate(struct sl_out *out, const char *before, int64_t per_min, const char *after)
@@ -209,6 +249,7 @@ void sl_text_sites_full(struct sl_out *out, const struct sl_snapshot *s, bool co
 		put_blame(out, site);
 		sl_out_char(out, '\n');
 		put_causes(out, site);
+		put_reader(out, s, site);
 		put_done(out, site);
 		put_lifetime(out, site);
 		put_trend(out, site);
@@ -278,11 +319,13 @@ static void put_left_out(struct sl_out *out, const struct sl_snapshot *s, uint32
 		sl_out_text(out, ", see report=FILE or json=FILE\n");
 }
 
-static void put_short_site(struct sl_out *out, const struct sl_snapshot_site *site, bool colour)
+static void put_short_site(struct sl_out *out, const struct sl_snapshot *s,
+                           const struct sl_snapshot_site *site, bool colour)
 {
 	sl_out_char(out, '\n');
 	put_site_head(out, site, colour);
 	put_causes(out, site);
+	put_reader(out, s, site);
 	put_done(out, site);
 	put_short_stack(out, site, colour);
 }
@@ -292,14 +335,14 @@ void sl_text_sites_short(struct sl_out *out, const struct sl_snapshot *s, bool c
 	const struct sl_snapshot_site *guilty = sl_text_head_guilty(s);
 	uint32_t shown = 0;
 	if (guilty) {
-		put_short_site(out, guilty, colour);
+		put_short_site(out, s, guilty, colour);
 		shown++;
 	}
 	for (uint32_t i = 0; i < s->site_count && shown < SL_TEXT_SHORT_SITES; i++) {
 		const struct sl_snapshot_site *site = &s->sites[i];
 		if (site == guilty || !sl_text_head_is_suspect(site))
 			continue;
-		put_short_site(out, site, colour);
+		put_short_site(out, s, site, colour);
 		shown++;
 	}
 	put_left_out(out, s, s->site_count - shown);

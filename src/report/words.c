@@ -17,8 +17,7 @@ const char *sl_words_verdict(enum sl_verdict verdict)
 	static const char *const words[SL_VERDICT_COUNT] = {
 		[SL_VERDICT_OK] = "OK",       [SL_VERDICT_POOL] = "POOL",
 		[SL_VERDICT_BURST] = "BURST", [SL_VERDICT_UNKNOWN] = "UNKNOWN",
-		[SL_VERDICT_LEAK] = "LEAK",
-		[SL_VERDICT_NOT_ACCEPTING] = "NOT_ACCEPTING",
+		[SL_VERDICT_LEAK] = "LEAK",   [SL_VERDICT_NOT_ACCEPTING] = "NOT_ACCEPTING",
 	};
 	return WORD(words, verdict);
 }
@@ -82,6 +81,26 @@ const char *sl_words_elsewhere_advice(enum sl_elsewhere_kind kind, bool is_stall
 	if (kind == SL_ELSEWHERE_NOT_ACCEPTED && is_stalled)
 		return "the program is not calling accept()";
 	return WORD(words, kind);
+}
+
+const char *sl_words_death(enum sl_death death)
+{
+	static const char *const words[SL_DEATH_COUNT] = {
+		[SL_DEATH_RST] = "rst",
+		[SL_DEATH_TIMEOUT] = "timeout",
+		[SL_DEATH_KEEPALIVE] = "keepalive",
+		[SL_DEATH_ORDERLY] = "orderly",
+	};
+	return WORD(words, death);
+}
+
+const char *sl_words_call(enum sl_io call)
+{
+	static const char *const words[] = {
+		[SL_IO_READ] = "read",
+		[SL_IO_WRITE] = "write",
+	};
+	return WORD(words, call);
 }
 
 const char *sl_words_state(unsigned tcp_state)

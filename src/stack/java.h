@@ -7,7 +7,7 @@
  * Layer: stack. Locks: SL_LOCK_JAVA, tried once by the first Java threads. Fork: VMs do not survive it; a child gets
  * native stacks only. errno: untouched.
  * Context: sl_java_look() by the worker; the rest from hooks under the guard, before the real call. JVMTI allocates:
- * one of the two exceptions named in docs/architecture.md.
+ * one of the three exceptions named in docs/architecture.md.
  */
 #ifndef SL_STACK_JAVA_H
 #define SL_STACK_JAVA_H

@@ -173,8 +173,7 @@ uint32_t sl_ports_busy(uint32_t peer)
 	return most;
 }
 
-int sl_ports_ask(const struct sl_limits *limits, const uint32_t *peers, uint32_t n,
-                 uint64_t now_ms)
+int sl_ports_ask(const struct sl_limits *limits, const uint32_t *peers, uint32_t n, uint64_t now_ms)
 {
 	is_answered = false;
 	if (limits->port_low < 0 || limits->port_high >= (int32_t)SL_SOCKDIAG_PORTS)
@@ -196,8 +195,8 @@ int sl_ports_ask(const struct sl_limits *limits, const uint32_t *peers, uint32_t
 	is_answered = true;
 	for (uint32_t i = 0; i < question.count; i++) {
 		uint32_t used = sl_ports_busy(asked_peers[i]);
-		struct followed *one = used >= SL_FOLLOWED_MIN ? follow(asked_peers[i])
-		                                               : find(asked_peers[i]);
+		struct followed *one =
+			used >= SL_FOLLOWED_MIN ? follow(asked_peers[i]) : find(asked_peers[i]);
 		if (!one)
 			continue;
 		one->used = used;

@@ -122,13 +122,12 @@ static int count_port(struct sl_sockdiag_tally *tally, const struct inet_diag_ms
 		tally->taken[port / 8] |= (uint8_t)(1u << (port % 8));
 		return 0;
 	}
-	struct sl_endpoint dest = endpoint_of(message->idiag_family, message->id.idiag_dst,
-	                                      message->id.idiag_dport);
+	struct sl_endpoint dest =
+		endpoint_of(message->idiag_family, message->id.idiag_dst, message->id.idiag_dport);
 	uint32_t index = find_dest(tally, &dest);
 	if (index == tally->question->count)
 		return 0;
-	struct sl_endpoint source =
-		endpoint_of(message->idiag_family, message->id.idiag_src, 0);
+	struct sl_endpoint source = endpoint_of(message->idiag_family, message->id.idiag_src, 0);
 	struct sl_sockdiag_pair *pair = find_pair(tally, index, &source);
 	if (!pair)
 		return -E2BIG;
@@ -299,8 +298,7 @@ static void ports_task(void *unused)
 {
 	(void)unused;
 	uint64_t began_us = now_us();
-	struct sl_sockdiag_tally *tally =
-		sl_sockdiag_tally_ports(&asking.question, &asking.answer);
+	struct sl_sockdiag_tally *tally = sl_sockdiag_tally_ports(&asking.question, &asking.answer);
 	asking.error = read_list(tally, asking.question.low, asking.question.high, ~0u);
 	asking.answer.sockets = tally->sockets;
 	asking.answer.spent_us = now_us() - began_us;

@@ -22,7 +22,8 @@
 
 struct sl_sockdiag_question {
 	uint16_t low, high; /* local ports that count */
-	uint8_t reserved[SL_SOCKDIAG_PORTS / 8]; /* a bit for each port that does not, though it lies between them */
+	uint8_t reserved[SL_SOCKDIAG_PORTS /
+	                 8]; /* a bit for each port that does not, though it lies between them */
 	struct sl_endpoint dests[SL_SOCKDIAG_DESTS]; /* no two alike */
 	uint32_t count;
 };
@@ -39,7 +40,8 @@ struct sl_sockdiag_pair {
 struct sl_sockdiag_answer {
 	struct sl_sockdiag_pair pairs[SL_SOCKDIAG_PAIRS];
 	uint32_t count;
-	uint32_t taken; /* ports that a listener or a bound socket has: no connect() to anybody is given those */
+	uint32_t
+		taken; /* ports that a listener or a bound socket has: no connect() to anybody is given those */
 	uint32_t sockets;  /* looked at */
 	uint64_t spent_us; /* in the asking */
 };

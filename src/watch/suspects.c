@@ -211,6 +211,14 @@ static void judge(struct sl_suspect *suspect, const struct sl_fd_record *record,
 	suspicion->idle_before_fin_ms = suspect->idle_before_fin_ms;
 }
 
+/* From now on the stack is taken where a connection of this site meets its end: there the close is missing. */
+static void note_ignored_eof(uint32_t id)
+{
+	struct sl_site *site = sl_site_get(id);
+	if (site && !atomic_load_explicit(&site->ignores_eof, memory_order_relaxed))
+		atomic_store_explicit(&site->ignores_eof, true, memory_order_relaxed);
+}
+
 bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_tcp *tcp,
                       uint64_t deadline_ms, uint64_t now_ms, struct sl_suspicion *suspicion)
 {
@@ -239,6 +247,8 @@ bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_
 	suspect->peer = record->peer;
 	active_at_ms = suspect->activity_at_ms;
 	suspect->eof_seen |= (record->flags & SL_FD_EOF) != 0;
+	if (suspect->eof_seen)
+		note_ignored_eof(record->site);
 	/* A second descriptor keeps an account of its own in last_io: it may only add activity, not hide it. */
 	if (record->marks & SL_MARK_ENDED)
 		note_unread(suspect, sl_kernel_unread_bytes(record->fd));

@@ -33,6 +33,8 @@ struct seen_cookie {
 };
 
 static uint32_t open_count; /* of the last sweep; the worker's */
+static uint64_t tick_at_ms[SL_SWEEP_TICKS];
+static uint32_t newest_tick;
 static struct pollfd batch[SL_BATCH];
 static struct sl_fd_record batch_records[SL_BATCH];
 
@@ -288,7 +290,10 @@ static void run(struct sweep *sweep)
 	struct sl_fd_record record;
 	sweep->began_at_ms = sl_clock_ms();
 	/* What the program does from here on counts for the next sweep. */
-	sl_suspects_begin(atomic_fetch_add(&sl_fd_tick, 1) + 1);
+	uint32_t tick = atomic_fetch_add(&sl_fd_tick, 1) + 1;
+	tick_at_ms[tick % SL_SWEEP_TICKS] = sweep->now_ms;
+	newest_tick = tick;
+	sl_suspects_begin(tick);
 	listen_port_count = 0;
 	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1)
 		if (record.flags & SL_FD_LISTENING && record.kind == SL_KIND_TCP) {
@@ -310,6 +315,14 @@ static void run(struct sweep *sweep)
 	sl_suspects_end();
 	forget_all(&sweep->counted);
 	open_count = sweep->open;
+}
+
+/* last_io has no room for the whole tick. */
+uint64_t sl_sweep_tick_at_ms(uint32_t last_io)
+{
+	uint32_t back =
+		((newest_tick << SL_IO_BITS) - (last_io >> SL_IO_BITS << SL_IO_BITS)) >> SL_IO_BITS;
+	return back < SL_SWEEP_TICKS ? tick_at_ms[(newest_tick - back) % SL_SWEEP_TICKS] : 0;
 }
 
 uint32_t sl_sweep_open(void)

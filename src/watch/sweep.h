@@ -43,6 +43,11 @@ void sl_sweep(uint64_t deadline_ms, uint64_t now_ms);
 void sl_sweep_survey(uint64_t deadline_ms, uint64_t now_ms, struct sl_arena *arena,
                      struct sl_survey *survey);
 
+/* When the sweep began that gave its tick to what the hooks note (sl_fd_tick). 0: longer ago than SL_SWEEP_TICKS sweeps. Context: the
+ * worker. */
+#define SL_SWEEP_TICKS 256u
+uint64_t sl_sweep_tick_at_ms(uint32_t last_io);
+
 /* TCP sockets that the last of either met: one for all numbers of it, as far as they were seen made. Context: the worker. */
 uint32_t sl_sweep_open(void);
 

@@ -47,7 +47,7 @@ void sl_worker_prepare(const struct sl_worker_duties *duties);
 
 /* See to it that the worker runs, and wait, 50 ms at most in a process's life, until it has done its start: then the
  * first socket has its stack too. Waiting longer could be a deadlock: the caller may hold the loader's lock.
- * Context: hooks before the real call. pthread_create() allocates: one of the two exceptions named in
+ * Context: hooks before the real call. pthread_create() allocates: one of the three exceptions named in
  * docs/architecture.md. Errors: no thread to be had: tried again at the next socket. */
 void sl_worker_ensure(const struct sl_guard *g);
 

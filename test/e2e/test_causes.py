@@ -1,111 +1,103 @@
-"""Why a connection is stuck: one connection for each cause, all in one program."""
+"""Why a connection is stuck: each cause seen, with the line that ignored the end of file, how it died, how much waits."""
 
+import re
 import socket
+import struct
 
 import harness
-
-TLS12_CLOSE_NOTIFY = bytes.fromhex("150303001a") + bytes(26)  # 31 bytes
-TLS13_CLOSE_NOTIFY = bytes.fromhex("1703030013") + bytes(19)  # 24 bytes
+import ladder
 
 
-def test_causes(puppet, peer):
+def socket_of(snapshot, fd):
+    (row,) = [row for row in snapshot["sockets"] if row["fd"] == fd]
+    return row
+
+
+def site_of(snapshot, site):
+    (row,) = [row for row in snapshot["sites"] if row["id"] == site]
+    return row
+
+
+def ignore_end(program, peer):
+    """A connection whose end of file the program reads, and ignores."""
+    made = ladder.leak(program, peer)
+    assert program.number(f"read {made.fd}") == 0
+    return made
+
+
+def test_the_line_that_ignores_the_end_of_file(puppet, peer):
     program = puppet()
-    expected = {}
+    first = ignore_end(program, peer)
+    seen = program.report_until(lambda s: socket_of(s, first.fd)["cause"] == "eof-ignored", "the first to be seen")
+    # Nobody knew that this site ignores them; from now on it is looked at.
+    assert socket_of(seen, first.fd)["eof_site"] is None
+    second = ignore_end(program, peer)
+    third = ignore_end(program, peer)
+    found = program.report_until(lambda s: socket_of(s, third.fd)["cause"] == "eof-ignored", "the others to be seen")
+    reader = socket_of(found, second.fd)["eof_site"]
+    assert reader is not None and socket_of(found, third.fd)["eof_site"] == reader
+    opener = site_of(found, socket_of(found, second.fd)["site"])
+    assert opener["eof_site"] == reader and opener["causes"]["eof-ignored"] == 3
+    # A site of its own, which opened nothing: it stands behind all that did.
+    where = site_of(found, reader)
+    assert (where["opened"], where["open"], where["verdict"]) == (0, 0, "ok")
+    assert found["sites"][-1]["id"] == reader
+    assert any("puppet" in (frame["module"] or "") for frame in where["frames"])
+    program.report_until(lambda s: s["totals"]["stuck"] == 3, "three stuck")
+    text = "\n".join(program.full_reports("signal")[-1])
+    assert re.search(r"^  eof at   puppet\+0x[0-9a-f]+$", text, re.M)
 
-    def connect(cause, state="CLOSE_WAIT"):
-        fd = program.number(f"connect 127.0.0.1 {peer.port}")
-        far, name = peer.accept()
-        expected[name] = (state, cause)
-        return fd, far
 
-    fd, far = connect("eof-ignored")
-    far.close()
-    assert program.number(f"read {fd}") == 0
+def test_a_program_that_closes_is_not_looked_at(puppet, peer):
+    """What is closed when its end is read costs no stack: its site never comes to notice."""
+    program = puppet()
+    for _ in range(5):
+        made = ignore_end(program, peer)
+        program.ask(f"close {made.fd}")
+    kept = ladder.connect(program, peer)
+    found = program.report_until(lambda s: s["totals"]["open"] == 1, "the rest to be closed")
+    assert all(site["eof_site"] is None for site in found["sites"])
+    kept.far.close()
 
-    fd, far = connect("eof-ignored")
-    far.sendall(b"bye")
-    far.close()
-    assert program.number(f"read {fd}") == 3
-    assert program.number(f"read {fd}") == 0
 
-    _, far = connect("never-looked")
-    far.close()
+def test_how_much_waits_unread(puppet, peer):
+    program = puppet()
+    made = ladder.connect(program, peer)
+    made.far.sendall(bytes(300))
+    made.far.shutdown(socket.SHUT_WR)
+    found = program.report_until(lambda s: s["totals"]["stuck"] == 1, "it to be stuck")
+    row = socket_of(found, made.fd)
+    assert (row["cause"], row["unread_bytes"], row["death"]) == ("unread-data", 300, None)
+    assert found["sites"][0]["unread_bytes"] == 300
+    assert "unread-data 1 (300 bytes)" in "\n".join(program.full_reports("signal")[-1])
 
-    _, far = connect("unread-data")
-    far.sendall(b"x" * 100)
-    far.close()
 
-    for goodbye in (TLS12_CLOSE_NOTIFY, TLS13_CLOSE_NOTIFY):
-        _, far = connect("never-looked")
-        far.sendall(goodbye)
-        far.close()
+def test_how_it_died(puppet, peer):
+    program = puppet()
+    made = ladder.connect(program, peer)
+    made.far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    made.far.close()
+    found = program.report_until(lambda s: s["totals"]["stuck"] == 1, "it to be stuck")
+    row = socket_of(found, made.fd)
+    assert (row["cause"], row["death"], row["state"]) == ("dead-but-open", "rst", "CLOSE")
+    assert found["sites"][0]["deaths"] == {"rst": 1, "timeout": 0, "keepalive": 0, "orderly": 0}
+    assert "dead-but-open 1 (rst 1)" in "\n".join(program.full_reports("signal")[-1])
 
-    # As long as a close_notify, and not one.
-    for data in (b"x" * 31, b"x" * 24):
-        _, far = connect("unread-data")
-        far.sendall(data)
-        far.close()
 
-    _, far = connect("dead-but-open", "CLOSE")
-    harness.reset(far)
-
-    _, far = connect("dead-but-open", "CLOSE")
-    far.shutdown(socket.SHUT_WR)
-    program.report_until(lambda s: s["totals"]["by_state"].get("CLOSE_WAIT", 0) >= 8, "the FINs")
-    harness.reset(far)
-
-    connect(None, "ESTABLISHED")
-
-    suspects = sum(cause is not None for _, cause in expected.values())
-    snapshot = program.report_until(
-        lambda s: s["totals"]["stuck"] == suspects, f"{suspects} stuck connections"
+def test_the_last_use(puppet, peer):
+    program = puppet(options={"interval": "100ms"})
+    idle, read, written = [ladder.connect(program, peer) for _ in range(3)]
+    program.report_until(lambda s: (socket_of(s, idle.fd)["age_ms"] or 0) > 2000, "two seconds to pass")
+    read.far.sendall(b"x")
+    assert program.number(f"read {read.fd} 1") == 1
+    assert program.number(f"write {written.fd} 1") == 1
+    found = program.report_until(
+        lambda s: socket_of(s, written.fd)["last_call"] == "write" and socket_of(s, read.fd)["last_call"] == "read",
+        "both calls to be seen",
     )
-    found = {
-        name: (entry["state"], entry["cause"])
-        for name, entry in harness.sockets_by_local(snapshot).items()
-        if name in expected
-    }
-    assert found == expected
-    totals = snapshot["totals"]
-    assert totals["close_wait"] == totals["by_state"]["CLOSE_WAIT"] == suspects - 2
-    assert totals["by_state"]["CLOSE"] == 2
-    counted = {}
-    for _, cause in expected.values():
-        if cause:
-            counted[cause] = counted.get(cause, 0) + 1
-    assert harness.sum_causes(snapshot) == counted
-
-    by_fd = {entry["fd"]: entry for entry in snapshot["sockets"]}
-    assert by_fd[fd]["eof_seen"] is True
-    assert sum(entry["eof_seen"] for entry in snapshot["sockets"]) == 2
-    unread = [e["unread_bytes"] for e in snapshot["sockets"] if e["cause"] == "unread-data"]
-    assert sorted(unread) == [24, 31, 100]
-    assert program.end() == 0
-
-
-def test_fin_times_are_the_kernels(puppet, peer):
-    """A connection that was idle before its FIN."""
-    program = puppet(options={"interval": "5s"})
-    fd = program.number(f"connect 127.0.0.1 {peer.port}")
-    far, name = peer.accept()
-    program.ask(f"write {fd} 1")
-    assert far.recv(1) == b"\0"
-    far.sendall(b"x")
-    assert program.number(f"read {fd}") == 1
-    # The idle time is the thing measured: wait until the kernel itself calls it a second.
-    harness.wait_until(lambda: idle_ms(far) >= 1000, "a second of idleness")
-    far.close()
-    snapshot = program.report_until(lambda s: s["totals"]["stuck"] == 1, "a stuck connection")
-    entry = harness.sockets_by_local(snapshot)[name]
-    (place,) = snapshot["peers"]
-    assert 1000 <= place["idle_before_fin_ms_p50"] < 1500
-    assert 1000 <= entry["close_wait_ms"] < 1000 * harness.PATIENCE_S
-    # The kernel's clock ticks in up to 10 ms, ours in 1 ms.
-    known = entry["close_wait_ms"] + place["idle_before_fin_ms_p50"]
-    assert entry["age_ms"] >= known - 20
-
-
-def idle_ms(connection):
-    """Milliseconds since data last came in, as TCP_INFO has it."""
-    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
-    return int.from_bytes(info[52:56], "little")  # tcpi_last_data_recv
+    for made in (read, written):
+        assert socket_of(found, made.fd)["last_use_ms"] < socket_of(found, made.fd)["age_ms"] - 1500
+    assert socket_of(found, idle.fd)["last_call"] is None
+    unused = socket_of(found, idle.fd)["last_use_ms"]
+    assert unused is None or unused > 1900
+    assert harness.schema_validator().validate(found) is None

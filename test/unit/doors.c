@@ -44,6 +44,7 @@ int doors_open(void **state)
 struct sl_fd_record record_of(int fd)
 {
 	struct sl_fd_record record;
+	memset(&record, 0, sizeof(record)); /* compared as bytes, with those between its members */
 	assert_true(sl_fdtable_get(fd, &record));
 	return record;
 }

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "ledger/fdtable.h"
+#include "ledger/peers.h"
 #include "ledger/sites.h"
 #include "ledger/threads.h"
 
@@ -82,7 +83,7 @@ static void a_record_holds_the_largest_values(void **state)
 		.kind = SL_KIND_OTHER,
 		.flags = UINT32_MAX,
 		.site = SL_SITES_MAX,
-		.dest = UINT32_MAX,
+		.dest = SL_PEER_OVERFLOW,
 		.thread = SL_THREADS_MAX - 1,
 		.opened_at_ms = (1ULL << SL_TIME_BITS) - 1,
 	};
@@ -91,12 +92,25 @@ static void a_record_holds_the_largest_values(void **state)
 	assert_int_equal(r.kind, SL_KIND_OTHER);
 	assert_int_equal(r.flags, UINT32_MAX);
 	assert_int_equal(r.site, SL_SITES_MAX);
-	assert_int_equal(r.dest, UINT32_MAX);
+	assert_int_equal(r.dest, SL_PEER_OVERFLOW);
+	assert_int_equal(r.eof_site, 0);
 	assert_int_equal(r.thread, SL_THREADS_MAX - 1);
 	assert_int_equal(r.opened_at_ms, (1ULL << SL_TIME_BITS) - 1);
+	sl_fdtable_set_eof_site(fd, r.generation, SL_SITES_MAX);
+	assert_int_equal(record_at(fd).eof_site, SL_SITES_MAX);
+	assert_int_equal(record_at(fd).dest, SL_PEER_OVERFLOW);
 	open_at(fd, &tcp);
 	assert_int_equal(record_at(fd).site, 17);
 	assert_int_equal(record_at(fd).opened_at_ms, 123456789012);
+	assert_int_equal(record_at(fd).eof_site, 0);
+	/* Of the record before: too late. */
+	sl_fdtable_set_eof_site(fd, r.generation, 5);
+	assert_int_equal(record_at(fd).eof_site, 0);
+	/* Connected anew: that end is no longer its own. */
+	sl_fdtable_set_eof_site(fd, record_at(fd).generation, 5);
+	sl_fdtable_set_dest(fd, 7);
+	assert_int_equal(record_at(fd).eof_site, 0);
+	assert_int_equal(record_at(fd).dest, 7);
 }
 
 /* Also where nobody saw the old one close. */

@@ -32,7 +32,8 @@ static int set_up(void **state)
 /* So many suspects with this peer, as a sweep would meet them; `first` tells their cookies apart. */
 static void meet(uint32_t peer, uint64_t first, uint32_t count, uint8_t tcp_state)
 {
-	struct sl_kernel_tcp tcp = {.state = tcp_state, .last_ack_recv_ms = 1}; /* no data, no habit */
+	struct sl_kernel_tcp tcp = {.state = tcp_state,
+	                            .last_ack_recv_ms = 1}; /* no data, no habit */
 	struct sl_suspicion suspicion;
 	for (uint32_t i = 0; i < count; i++) {
 		struct sl_fd_record record = {

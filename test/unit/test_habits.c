@@ -71,9 +71,10 @@ static void in_words(void **state)
 		{SL_DIRECTION_OUT, SL_UNKNOWN, SL_UNKNOWN, SL_UNKNOWN, 0, "", "", SL_UNKNOWN},
 		{SL_DIRECTION_OUT, 14990, 15000, 15011, 11641, ", which closes after 15.0s idle",
 	         " (p50 of 11641)", 15000},
-		{SL_DIRECTION_OUT, 15000, 15000, 15000, 1, ", which closes after 15.0s idle", "", 15000},
-		{SL_DIRECTION_OUT, 12000, 15000, 18500, 40, ", which closes after 12.0s to 18.5s idle",
-	         " (8 in 10 of 40)", 12000},
+		{SL_DIRECTION_OUT, 15000, 15000, 15000, 1, ", which closes after 15.0s idle", "",
+	         15000},
+		{SL_DIRECTION_OUT, 12000, 15000, 18500, 40,
+	         ", which closes after 12.0s to 18.5s idle", " (8 in 10 of 40)", 12000},
 		/* Within what a timer's grain, or a fifth, explains. */
 		{SL_DIRECTION_OUT, 1000, 1500, 2000, 40, ", which closes after 1.5s idle",
 	         " (p50 of 40)", 1500},
@@ -82,11 +83,12 @@ static void in_words(void **state)
 		{SL_DIRECTION_OUT, 0, 1, 99, 40, ", which closes at once after each answer",
 	         " (p50 of 40)", 1},
 		{SL_DIRECTION_OUT, 1, 1, 1, 1, ", which closes after 1ms idle", "", 1},
-		{SL_DIRECTION_OUT, 0, 1, 100, 40, ", which closes after 1ms idle", " (p50 of 40)", 1},
+		{SL_DIRECTION_OUT, 0, 1, 100, 40, ", which closes after 1ms idle", " (p50 of 40)",
+	         1},
 		{SL_DIRECTION_IN, 0, 1, 2, 40, ", which close after 1ms idle", " (p50 of 40)", 1},
 		/* A snapshot of an older library has the middle only. */
-		{SL_DIRECTION_OUT, SL_UNKNOWN, 15000, SL_UNKNOWN, 0, ", which closes after 15.0s idle", "",
-	         15000},
+		{SL_DIRECTION_OUT, SL_UNKNOWN, 15000, SL_UNKNOWN, 0,
+	         ", which closes after 15.0s idle", "", 15000},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct sl_text_line line;
