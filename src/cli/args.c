@@ -9,16 +9,14 @@
 #include "cli/say.h"
 
 #define SL_NUMBER_MAX 1000000000
+#define SL_MISTAKE_BYTES 1024
 #define SL_DURATION_MAX_MS (24ull * 24 * 3600 * 1000)
 
-static void fail(const char *name, const char *format, va_list list)
-	__attribute__((format(printf, 2, 0), noreturn));
+static void end_with(const char *name, const char *text) __attribute__((noreturn));
 
-static void fail(const char *name, const char *format, va_list list)
+static void end_with(const char *name, const char *text)
 {
-	char text[1024];
 	const char *verb = strchr(name, ' '); /* of "sockleak VERB" */
-	(void)vsnprintf(text, sizeof(text), format, list);
 	sl_say_note("%s%s%s; see 'sockleak help%s'", verb ? verb + 1 : "", verb ? ": " : "", text,
 	            verb ? verb : "");
 	exit(SL_EXIT_USAGE);
@@ -26,16 +24,22 @@ static void fail(const char *name, const char *format, va_list list)
 
 void sl_args_refuse(const char *name, const char *format, ...)
 {
+	char text[SL_MISTAKE_BYTES];
 	va_list list;
 	va_start(list, format);
-	fail(name, format, list);
+	(void)vsnprintf(text, sizeof(text), format, list);
+	va_end(list);
+	end_with(name, text);
 }
 
 void sl_args_fail(const struct argp_state *state, const char *format, ...)
 {
+	char text[SL_MISTAKE_BYTES];
 	va_list list;
 	va_start(list, format);
-	fail(state->name, format, list);
+	(void)vsnprintf(text, sizeof(text), format, list);
+	va_end(list);
+	end_with(state->name, text);
 }
 
 /* Digits at *at, which moves behind them. False: none, or too large. */

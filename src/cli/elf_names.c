@@ -11,14 +11,34 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <uthash.h>
 
 #include "base/out.h"
+#include "cli/elf_functions.h"
+#include "cli/elf_pieces.h"
 #include "cli/heap.h"
 
 #define DEBUG_FOLDER "/usr/lib/debug"
 #define BUILD_ID_BYTES_MAX 64
 
+/* A compilation unit that was asked about; a function whose name was. The keys are where their entries lie. */
+struct unit {
+	void *key;
+	struct sl_elf_functions *functions;
+	UT_hash_handle hh;
+};
+
+struct known {
+	void *key;
+	const char *name;
+	UT_hash_handle hh;
+};
+
 struct sl_elf_names {
+	struct unit *units;
+	struct known *known;
+	struct sl_elf_pieces unit_pieces; /* of all units, where they were needed */
+	bool has_unit_pieces;
 	Dwfl *dwfl;
 	Dwfl_Module *module;
 	Dwarf_Addr bias; /* from an offset to an address of dwfl */
@@ -98,6 +118,22 @@ void sl_elf_names_close(struct sl_elf_names *names)
 {
 	if (!names)
 		return;
+	struct unit *unit = names->units;
+	struct known *known = names->known;
+	HASH_CLEAR(hh, names->units);
+	while (unit) {
+		struct unit *next = unit->hh.next;
+		sl_elf_functions_free(unit->functions);
+		free(unit);
+		unit = next;
+	}
+	HASH_CLEAR(hh, names->known);
+	while (known) {
+		struct known *next = known->hh.next;
+		free(known);
+		known = next;
+	}
+	sl_elf_pieces_free(&names->unit_pieces);
 	if (names->dwfl)
 		dwfl_end(names->dwfl);
 	free(names);
@@ -128,6 +164,23 @@ static Dwarf_Die declaration_of(Dwarf_Die *die)
 		if (dwarf_formref_die(dwarf_attr(&at, references[i], &attribute), &next))
 			at = next;
 	return at;
+}
+
+/* In C nothing is around a function: no need to look through the unit for it. */
+static bool has_scopes(Dwarf_Die *die)
+{
+	Dwarf_Die unit;
+	if (!dwarf_diecu(die, &unit, NULL, NULL))
+		return true;
+	switch (dwarf_srclang(&unit)) {
+	case DW_LANG_C89:
+	case DW_LANG_C:
+	case DW_LANG_C99:
+	case DW_LANG_C11:
+		return false;
+	default:
+		return true;
+	}
 }
 
 /* "acme::Pool::" into `text`: what is around a function that has no linkage name, a static one. */
@@ -162,16 +215,10 @@ static const char *name_of_die(struct sl_arena *arena, Dwarf_Die *die)
 	if (!name)
 		return NULL;
 	sl_out_init(&out, text, sizeof(text), NULL, NULL);
-	put_scope(&out, die);
+	if (has_scopes(die))
+		put_scope(&out, die);
 	sl_out_text(&out, name);
 	return sl_arena_text(arena, text, out.length);
-}
-
-static bool is_function(Dwarf_Die *die)
-{
-	const int tag = dwarf_tag(die);
-	return tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine ||
-	       tag == DW_TAG_entry_point;
 }
 
 static Dwarf_Word number_of(Dwarf_Die *die, unsigned name)
@@ -187,58 +234,98 @@ static Dwarf_Word number_of(Dwarf_Die *die, unsigned name)
 static void place_of_call(struct sl_arena *arena, Dwarf_Die *inlined, Dwarf_Files *files,
                           struct sl_elf_name *around)
 {
-	const Dwarf_Word file = number_of(inlined, DW_AT_call_file);
+	const bool has_file = files && dwarf_hasattr(inlined, DW_AT_call_file);
+	const Dwarf_Word number = number_of(inlined, DW_AT_call_file);
+	const char *file = has_file ? dwarf_filesrc(files, number, NULL, NULL) : NULL;
+	/* Before DWARF 5 number 0 is none, and libdw calls it so; from then on it is the first. */
+	around->file = file && strcmp(file, "???") != 0 ? keep(arena, file) : NULL;
 	around->line = (int32_t)number_of(inlined, DW_AT_call_line);
-	around->file = files && file ? keep(arena, dwarf_filesrc(files, file, NULL, NULL)) : NULL;
 }
 
-/* The functions around an address, innermost first, each with its place, the first of which is known already. */
-static unsigned by_scopes(struct sl_arena *arena, Dwarf_Die *unit, Dwarf_Die *scopes,
-                          int scope_count, struct sl_elf_name *found, unsigned n)
+/* ---- functions ---- */
+
+static const struct sl_elf_functions *functions_of(struct sl_elf_names *names, Dwarf_Die *unit)
 {
-	Dwarf_Files *files = NULL;
-	Dwarf_Die *inlined = NULL;
-	unsigned count = 0;
-	(void)dwarf_getsrcfiles(unit, &files, NULL);
-	for (int i = 0; i < scope_count && count < n; i++) {
-		if (!is_function(&scopes[i]))
-			continue;
-		if (inlined)
-			place_of_call(arena, inlined, files, &found[count]);
-		found[count++].function = name_of_die(arena, &scopes[i]);
-		inlined = dwarf_tag(&scopes[i]) == DW_TAG_inlined_subroutine ? &scopes[i] : NULL;
-		if (!inlined)
-			break;
+	struct unit *found;
+	HASH_FIND_PTR(names->units, &unit->addr, found);
+	if (!found) {
+		found = sl_heap_grow(NULL, sizeof(*found));
+		*found = (struct unit){.key = unit->addr, .functions = sl_elf_functions_of(unit)};
+		HASH_ADD_PTR(names->units, key, found);
 	}
-	return count;
+	return found->functions;
 }
 
+/* One name is looked for once: the scope of a function is looked for in all of its unit. */
+static const char *name_of(struct sl_elf_names *names, struct sl_arena *arena, Dwarf_Die *die)
+{
+	struct known *known;
+	HASH_FIND_PTR(names->known, &die->addr, known);
+	if (!known) {
+		known = sl_heap_grow(NULL, sizeof(*known));
+		*known = (struct known){.key = die->addr, .name = name_of_die(arena, die)};
+		HASH_ADD_PTR(names->known, key, known);
+	}
+	return known->name;
+}
+
+/* The unit of an address. libdw looks in .debug_aranges, which clang does not write: then each unit says itself what it has. */
+static bool find_unit(struct sl_elf_names *names, Dwarf_Addr address, Dwarf_Die *unit,
+                      Dwarf_Addr *bias)
+{
+	Dwarf_Die *found = dwfl_module_addrdie(names->module, address, bias);
+	if (found) {
+		*unit = *found;
+		return true;
+	}
+	if (!names->has_unit_pieces) {
+		names->has_unit_pieces = true;
+		while ((found = dwfl_module_nextcu(names->module, found, bias)))
+			sl_elf_pieces_add(&names->unit_pieces, found);
+		sl_elf_pieces_sort(&names->unit_pieces);
+	}
+	if (!dwfl_module_getdwarf(names->module, bias))
+		return false;
+	const Dwarf_Die *piece = sl_elf_pieces_at(&names->unit_pieces, address - *bias);
+	if (piece)
+		*unit = *piece;
+	return piece;
+}
+
+/* Innermost first, each with its place, the first of which is known already. */
 static unsigned by_dwarf(struct sl_elf_names *names, Dwarf_Addr address, struct sl_arena *arena,
                          struct sl_elf_name *found, unsigned n)
 {
 	Dwarf_Addr bias;
-	Dwarf_Die *unit = dwfl_module_addrdie(names->module, address, &bias);
-	Dwarf_Die *scopes = NULL, *around = NULL;
-	unsigned count = 0;
-	if (!unit)
+	Dwarf_Die around[SL_ELF_INLINED_MAX];
+	Dwarf_Files *files = NULL;
+	Dwarf_Die unit;
+	if (!find_unit(names, address, &unit, &bias))
 		return 0;
-	if (dwarf_getscopes(unit, address - bias, &scopes) > 0) {
-		/* Again, by the innermost one's place in the tree: what it is inlined into, too. */
-		int around_count = dwarf_getscopes_die(&scopes[0], &around);
-		if (around_count > 0)
-			count = by_scopes(arena, unit, around, around_count, found, n);
+	if (n > SL_ELF_INLINED_MAX)
+		n = SL_ELF_INLINED_MAX;
+	n = sl_elf_functions_at(functions_of(names, &unit), address - bias, around, n);
+	if (n > 1)
+		(void)dwarf_getsrcfiles(&unit, &files, NULL);
+	for (unsigned i = 0; i < n; i++) {
+		found[i].function = name_of(names, arena, &around[i]);
+		if (i > 0)
+			place_of_call(arena, &around[i - 1], files, &found[i]);
 	}
-	free(around);
-	free(scopes);
-	return count;
+	return n;
 }
 
 static void place_of_address(struct sl_elf_names *names, Dwarf_Addr address, struct sl_arena *arena,
                              struct sl_elf_name *found)
 {
 	int line = 0;
-	Dwfl_Line *source = dwfl_module_getsrc(names->module, address);
-	const char *file = source ? dwfl_lineinfo(source, NULL, &line, NULL, NULL, NULL) : NULL;
+	Dwarf_Addr bias;
+	Dwarf_Die unit;
+	Dwarf_Line *source = find_unit(names, address, &unit, &bias)
+	                             ? dwarf_getsrc_die(&unit, address - bias)
+	                             : NULL;
+	const char *file = source ? dwarf_linesrc(source, NULL, NULL) : NULL;
+	(void)dwarf_lineno(source, &line);
 	found->file = keep(arena, file);
 	found->line = file ? line : 0;
 }

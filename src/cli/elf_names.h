@@ -3,7 +3,7 @@
  * By libdw, from the object's own symbols and DWARF, or from debug files of the same build id beside it and under
  * /usr/lib/debug. Nothing is fetched from a network. C++ and Rust names are demangled.
  *
- * Layer: cli. Context: one thread. Owner: strings lie in the arena given.
+ * Layer: cli. Context: one thread. Owner: strings lie in the arena given, one for all calls.
  */
 #ifndef SL_CLI_ELF_NAMES_H
 #define SL_CLI_ELF_NAMES_H
@@ -12,6 +12,8 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+
+#define SL_ELF_INLINED_MAX 16 /* functions at one address */
 
 struct sl_elf_name {
 	const char *function;
@@ -27,7 +29,7 @@ struct sl_elf_names *sl_elf_names_open(int fd, const char *path, const char *bui
 void sl_elf_names_close(struct sl_elf_names *names);
 
 /* The functions that stand at this address, an offset from where the object is loaded: the innermost inlined one first,
- * the one that was compiled last. At most n; 0: nothing known. */
+ * the one that was compiled last. At most n, and SL_ELF_INLINED_MAX; 0: nothing known. */
 unsigned sl_elf_names_at(struct sl_elf_names *names, uint64_t offset, struct sl_arena *arena,
                          struct sl_elf_name *found, unsigned n);
 

@@ -12,8 +12,6 @@
 #include "cli/script_frames.h"
 #include "stack/blame.h"
 
-#define INLINED_MAX 16 /* functions at one address */
-
 /* A module, opened once. */
 struct module {
 	struct sl_elf_names *names; /* NULL: nothing known */
@@ -29,7 +27,7 @@ struct place {
 /* A frame of the library as one or more named ones. */
 struct named {
 	struct place place; /* the key */
-	const struct sl_frame *frames[INLINED_MAX];
+	const struct sl_frame *frames[SL_ELF_INLINED_MAX];
 	uint32_t count;
 	bool is_better; /* than what the library said */
 	UT_hash_handle hh;
@@ -138,11 +136,11 @@ static bool is_better_name(const struct sl_frame *frame, const struct sl_elf_nam
 
 static void find_names(struct symbols *symbols, const struct sl_frame *frame, struct named *named)
 {
-	struct sl_elf_name found[INLINED_MAX] = {0};
+	struct sl_elf_name found[SL_ELF_INLINED_MAX] = {0};
 	struct sl_elf_names *names = named->place.module->names;
-	unsigned n =
-		names ? sl_elf_names_at(names, frame->offset, symbols->arena, found, INLINED_MAX)
-		      : 0;
+	unsigned n = names ? sl_elf_names_at(names, frame->offset, symbols->arena, found,
+	                                     SL_ELF_INLINED_MAX)
+	                   : 0;
 	if (!n) {
 		found[0].function = sl_elf_names_plain(symbols->arena, frame->function);
 		n = 1;

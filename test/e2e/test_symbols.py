@@ -2,6 +2,7 @@
 and never from another build."""
 
 import json
+import re
 import shutil
 import subprocess
 
@@ -177,3 +178,68 @@ def test_a_damaged_module_says_nothing(running, tmp_path, content):
     program.write_bytes(content)
     site = next(s for s in named(running.json_path) if s["stuck"] == 12)
     assert site["blame"].startswith("client+0x")
+
+
+RUST = """
+use std::collections::HashMap;
+
+fn main() {
+    let mut words: HashMap<String, Vec<u64>> = HashMap::new();
+    for i in 0..std::env::args().count() as u64 {
+        words.entry(format!("{}", i)).or_default().push(i);
+    }
+    let mut all: Vec<_> = words.values().flatten().map(|x| x * 2).collect();
+    all.sort_by(|a, b| b.cmp(a));
+    std::thread::spawn(move || println!("{:?}", all)).join().unwrap();
+}
+"""
+
+
+def compiled(compiler, folder):
+    """An optimized program with debug information."""
+    tool = harness.need_tool(compiler)
+    if compiler == "rustc":
+        (folder / "client.rs").write_text(RUST)
+        words = [tool, "-g", "-O", "-C", "link-arg=-Wl,--build-id", "-o", "client", "client.rs"]
+    else:
+        (folder / "client.cc").write_text("#include <cstdlib>\n" + SOURCE)
+        words = [tool, "-std=c++17", "-O2", "-g", "-Wl,--build-id", "-o", "client", "client.cc"]
+    subprocess.run(words, cwd=folder, check=True, capture_output=True)
+    return folder / "client"
+
+
+def code_of(program, parts):
+    """So many addresses, all over its code."""
+    listed = subprocess.run(["readelf", "-SW", program], capture_output=True, text=True, check=True).stdout
+    begin, n = (int(word, 16) for word in re.search(r" \.text +PROGBITS +(\w+) +\w+ +(\w+)", listed).groups())
+    return [begin + n * i // parts for i in range(parts)]
+
+
+def lines_by_llvm(program, addresses):
+    """For each address the lines in the source, those of inlined functions first; 0: not known. (addr2line of binutils loses what
+    is inlined at some addresses of clang's programs.)"""
+    words = [harness.need_tool("llvm-symbolizer"), "-a", "--output-style=GNU", "-e", program, *map(hex, addresses)]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    parts = [part.splitlines()[2::2] for part in re.split(r"^0x", said, flags=re.MULTILINE)[1:]]
+    return [[int(re.search(r":(\d+)", line).group(1)) for line in part if line] for part in parts]
+
+
+@pytest.mark.parametrize("compiler", ["g++", "clang++", "rustc"])
+def test_inlined_functions_as_llvm_knows_them(tmp_path, compiler):
+    """Many addresses of one program, a site each; among them all kinds of entries that a compiler writes."""
+    program = compiled(compiler, tmp_path)
+    addresses = code_of(program, 400)
+    notes = subprocess.run(["readelf", "-n", program], capture_output=True, text=True, check=True).stdout
+    build_id = re.search(r"Build ID: (\w+)", notes).group(1)
+    snapshot = snapshots.incident(500, detail=False, spread=len(addresses) // 5, check=False)
+    for site, address in zip(snapshot["sites"], addresses):
+        site.update(kind="native", frames=[snapshots.native_frame("application", None, str(program), address, build_id)])
+    (tmp_path / "snapshot.json").write_text(json.dumps(snapshot))
+    of = {site["frames"][0]["offset"]: site["frames"] for site in named(tmp_path / "snapshot.json")}
+    compared = 0
+    for address, known in zip(addresses, lines_by_llvm(program, addresses)):
+        found = [frame["line"] or 0 for frame in of[address]]
+        if len(known) <= 16 and 0 not in known and found[0]:  # line 0: the compiler's own code
+            assert found == known, (hex(address), of[address])
+            compared += 1
+    assert compared > len(addresses) // 10
