@@ -5,12 +5,14 @@ import os
 import pathlib
 import shutil
 import socket
+import subprocess
 import sys
 
 import cli
 import control
 import harness
 import pytest
+import services
 
 
 def options_of(program):
@@ -133,6 +135,25 @@ def test_selectors(start, peer, tmp_path):
     assert "no process with the library is selected, but 1 without it: 'sockleak reap'" in line
 
 
+def test_a_program_that_writes_over_its_environment(start, networks, tmp_path):
+    """nginx puts its title there, over dir= too: the folder is found by the thread that serves, the options are asked for."""
+    network = networks()
+    config = services.web_config(tmp_path, "2s").replace("master_process off;", "")
+    program = services.start_nginx(start, network, tmp_path, config, options={"deadline": "7s", "report": None})
+    title = lambda: b"SOCKLEAK" not in pathlib.Path(f"/proc/{program.pid}/environ").read_bytes()
+    harness.wait_until(title, "its title")
+    text = harness.wait_until(lambda: said(program, "never=10.0.0.0/8"), "its control socket")
+    lasting = text.splitlines()[-1]
+    assert "deadline=7s" in lasting and "never=10.0.0.0/8" in lasting and f"dir={program.directory}/ctl" in lasting
+    assert "grace=" not in lasting and "enabled" not in lasting
+    assert cli.parsed("report", program.pid)["mode"] == "preload"
+
+
+def said(program, *words):
+    done = subprocess.run([cli.SOCKLEAK, "set", str(program.pid), *words], capture_output=True, text=True, check=False)
+    return done.returncode == 0 and done.stdout
+
+
 def test_a_container_is_reached_from_its_host(puppet, peer):
     """Its own mounts, pids and users: the socket is looked for below its root, under its pid there."""
     wrap = [harness.need_tool("unshare"), "-rpf", "--mount-proc", "--kill-child"]
@@ -189,7 +210,7 @@ def fake(start, tmp_path):
         folder.chmod(mode)
         script = harness.ROOT / "test/victims/fake_control.py"
         program = start([sys.executable, script, tmp_path, folder, *more], library=False,
-                        env={"XDG_RUNTIME_DIR": str(runtime)})
+                        env={"XDG_RUNTIME_DIR": str(runtime), "SOCKLEAK_OPTIONS": ""})
         program.ready()
         return program
 
