@@ -1,5 +1,6 @@
 """`sockleak set` and `off`; and whom the command trusts at a control socket."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -133,6 +134,54 @@ def test_selectors(start, peer, tmp_path):
         program.kill()
     line = cli.refusal("set", "--exe", name, "action=shutdown", "--yes", code=cli.NO_LIBRARY)
     assert "no process with the library is selected, but 1 without it: 'sockleak reap'" in line
+
+
+@pytest.fixture
+def control_groups():
+    """A function that makes a control group below a slice of the test's, as systemd would for a unit; all end with the test."""
+    mounts = [line.split() for line in pathlib.Path("/proc/self/mounts").read_text().splitlines()]
+    roots = [words[1] for words in mounts if words[2] == "cgroup2" or "name=systemd" in words[3].split(",")]
+    made = []
+
+    def make(path):
+        for root in roots:
+            group = pathlib.Path(root) / path
+            with contextlib.suppress(OSError):
+                group.mkdir(parents=True)
+                made.append(group)
+                return group
+        raise harness.Forbidden("a control group")
+
+    yield make
+    for group in made:
+        harness.wait_until(lambda: not (group / "cgroup.procs").read_text(), f"the end of all in {group}")
+        group.rmdir()
+        group.parent.rmdir()
+
+
+def test_units_and_control_groups(start, peer, control_groups):
+    """There is no systemd here; but where a unit's processes are is told by /proc/PID/cgroup all the same."""
+    name = f"sockleak{os.getpid()}"
+    group = control_groups(f"{name}.slice/{name}.service")
+    programs = [start("puppet"), start("puppet")]
+    for program in programs:
+        program.ready()
+        program.number(f"connect 127.0.0.1 {peer.port}")
+    (group / "cgroup.procs").write_text(str(programs[0].pid))
+    path = next(line.split(":", 2)[2] for line in pathlib.Path(f"/proc/{programs[0].pid}/cgroup").read_text().splitlines()
+                if name in line)
+    for words in (["--unit", name], ["--unit", f"{name}.service"], ["--unit", f"{name}.slice"], ["--cgroup", path],
+                  ["--cgroup", os.path.dirname(path)], ["--unit", name, "--exe", "pup*"]):
+        done = cli.run("set", *words, "action=shutdown")
+        assert [line.split()[0] for line in done.stdout.splitlines()] == [str(programs[0].pid)], words
+    (told,) = cli.parsed("set", "--unit", name, "action=shutdown", "--yes")
+    assert told["pid"] == programs[0].pid and options_of(programs[1])["action"] == "report"
+    for words in (["--unit", name[:-1]], ["--cgroup", path[:-1]], ["--unit", name, "--exe", "nobody"]):
+        assert "no process" in cli.refusal("off", *words, "--yes", code=cli.NO_PROCESS)
+    (row,) = cli.parsed("reap", "--unit", name, "--older-than=1h", "--yes")
+    assert row["pid"] == programs[0].pid and row["way"] == "library"
+    for program in programs:
+        program.kill()
 
 
 def test_a_program_that_writes_over_its_environment(start, networks, tmp_path):
