@@ -219,7 +219,7 @@ def test_a_rootless_container_is_reached_from_its_host(other_user, peer):
     """In there the host's root has no uid, and the overflow uid is nobody's friend: the command asks as the process's own user."""
     library, victim = other_user.copy(harness.LIBRARY), other_user.copy(harness.victim("puppet"))
     runtime = other_user.directory / "run"
-    runtime.mkdir(mode=0o777)
+    runtime.mkdir()
     runtime.chmod(0o777)
     wrap = [*other_user.prefix(), harness.need_tool("unshare"), "-r"]
     settings = [f"LD_PRELOAD={library}", f"SOCKLEAK_OPTIONS=dir={runtime}/ctl deadline=1s", victim]
@@ -227,8 +227,8 @@ def test_a_rootless_container_is_reached_from_its_host(other_user, peer):
     try:
         program.ready()
         program.number(f"connect 127.0.0.1 {peer.port}")
-        harness.wait_until(lambda: list(runtime.glob("ctl/*.sock")), "its control socket")
-        assert cli.parsed("report", program.pid)["mode"] == "preload"
+        harness.wait_until(lambda: cli.parsed("report", program.pid)["mode"] == "preload", "its control socket")
+        assert list(runtime.glob("ctl/*.sock"))
         assert "action from report to shutdown" in cli.output("set", program.pid, "action=shutdown")
     finally:
         program.kill()
