@@ -1,6 +1,7 @@
 /* client_find.c - see client_find.h. */
 #include "cli/client_find.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -15,9 +16,11 @@
 #include <unistd.h>
 
 #include "base/options.h"
+#include "cli/args.h"
 #include "cli/netns.h"
 
 #define SL_FOLDERS 4
+#define SL_CONTROL_THREAD "sockleak-ctl"
 
 static uid_t reach_as; /* as whom connect() is called; 0: as who we are */
 
@@ -111,13 +114,11 @@ static int connect_to(int fd, const struct sockaddr_un *address, socklen_t n, un
 	return error;
 }
 
-/* The socket of that name in the folder, if the folder is the user's alone. */
-static int connect_in(int root, const char *folder, const char *name, uid_t owner,
-                      unsigned patience_ms)
+/* The socket of that name in the folder, if the folder is the user's alone. Takes `directory`, a descriptor, or < 0. */
+static int connect_in(int directory, const char *name, uid_t owner, unsigned patience_ms)
 {
 	struct stat info;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int directory = open_below(root, folder, O_DIRECTORY);
 	if (directory < 0)
 		return -ENOENT;
 	bool is_private = fstat(directory, &info) == 0 && info.st_uid == owner &&
@@ -133,6 +134,51 @@ static int connect_in(int root, const char *folder, const char *name, uid_t owne
 	if (socket_path >= 0)
 		(void)close(socket_path);
 	(void)close(directory);
+	return connected;
+}
+
+static bool is_control_thread(int pid, int tid)
+{
+	size_t n;
+	char path[64];
+	(void)snprintf(path, sizeof(path), "task/%d/comm", tid);
+	char *name = sl_proc_file(pid, path, &n);
+	bool is_it = name && strcmp(name, SL_CONTROL_THREAD "\n") == 0;
+	free(name);
+	return is_it;
+}
+
+/* In each directory that this thread has open, in the descriptor table of its own. */
+static int connect_in_open_ones(const struct sl_proc *proc, int tid, const char *name,
+                                unsigned patience_ms)
+{
+	char path[64];
+	int connected = -ENOENT;
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/fd", proc->pid, tid);
+	DIR *fds = opendir(path);
+	for (struct dirent *entry; connected == -ENOENT && fds && (entry = readdir(fds));)
+		if (entry->d_name[0] != '.')
+			connected = connect_in(
+				openat(dirfd(fds), entry->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC),
+				name, proc->euid, patience_ms);
+	if (fds)
+		(void)closedir(fds);
+	return connected;
+}
+
+/* nginx, PostgreSQL and their kin write their title over their environment, and with it over dir= and XDG_RUNTIME_DIR. But the thread
+ * that serves holds its folder open. */
+static int connect_by_thread(const struct sl_proc *proc, const char *name, unsigned patience_ms)
+{
+	char path[64];
+	int connected = -ENOENT, tid;
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", proc->pid);
+	DIR *tasks = opendir(path);
+	for (struct dirent *entry; connected == -ENOENT && tasks && (entry = readdir(tasks));)
+		if (sl_args_read_pid(entry->d_name, &tid) && is_control_thread(proc->pid, tid))
+			connected = connect_in_open_ones(proc, tid, name, patience_ms);
+	if (tasks)
+		(void)closedir(tasks);
 	return connected;
 }
 
@@ -166,8 +212,11 @@ static int find_and_connect(const struct sl_proc *proc, unsigned patience_ms)
 		return errno == EACCES || errno == EPERM ? -EACCES : -ENOENT;
 	int connected = -ENOENT;
 	for (unsigned i = 0; connected == -ENOENT && i < n; i++)
-		connected = connect_in(root, folders[i], name, proc->euid, patience_ms);
+		connected = connect_in(open_below(root, folders[i], O_DIRECTORY), name, proc->euid,
+		                       patience_ms);
 	(void)close(root);
+	if (connected == -ENOENT)
+		connected = connect_by_thread(proc, name, patience_ms);
 	return connected == -ENOENT ? connect_abstract(proc, patience_ms) : connected;
 }
 

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/option.h"
+#include "base/options.h"
+#include "cli/client.h"
 #include "cli/print.h"
 
 static const char *text_of(json_t *change, const char *name)
@@ -80,6 +83,40 @@ char *sl_set_reply_lasting(const char *before, const struct sl_set_reply *reply)
 	return lasting;
 }
 
+struct effective {
+	json_t *options;
+	FILE *to;
+};
+
+static void put_if_chosen(void *context, const char *key, const char *standard)
+{
+	struct effective *effective = context;
+	const char *value = text_of(effective->options, key);
+	if (*value && strcmp(value, standard) != 0)
+		(void)fprintf(effective->to, "%s%s=%s", ftell(effective->to) > 0 ? " " : "", key,
+		              value);
+}
+
+/* What is in force there and is no default, as the variable would say it; to be freed, NULL: not to be had. */
+static char *ask_for_options(const struct sl_proc *proc)
+{
+	struct sl_client_reply reply;
+	char *text = NULL;
+	size_t n;
+	if (sl_client_ask(proc, "snapshot json", SL_CLIENT_PATIENCE_MS, &reply) != 0)
+		return NULL;
+	json_t *root = json_loadb(reply.bytes, reply.n, 0, NULL);
+	struct effective effective = {.options = json_object_get(root, "options"),
+	                              .to = open_memstream(&text, &n)};
+	if (effective.to) {
+		sl_options_each(&sl_option_defaults, put_if_chosen, &effective);
+		(void)fclose(effective.to);
+	}
+	json_decref(root);
+	sl_client_free(&reply);
+	return text;
+}
+
 static void put_duration(struct sl_out *out, int64_t ms)
 {
 	if (ms < 0) {
@@ -120,7 +157,9 @@ void sl_set_reply_print(FILE *to, const struct sl_proc *proc, bool is_dry,
 	}
 	sl_out_char(out, '\n');
 	if (n && !is_dry) {
+		/* nginx, PostgreSQL and their kin write their title over their environment. */
 		char *before = sl_proc_variable(proc->pid, "SOCKLEAK_OPTIONS");
+		before = before ? before : ask_for_options(proc);
 		char *lasting = sl_set_reply_lasting(before, reply);
 		sl_out_text(out, "A restart forgets it. To make it last, start the program with:\n"
 		                 "  SOCKLEAK_OPTIONS=\"");

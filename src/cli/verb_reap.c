@@ -111,6 +111,7 @@ struct by_library {
 	uint64_t reaped, probed, ended_by_probe;
 	uint64_t skipped;
 	json_t *because; /* {"peer-waits":3}, or NULL; a reference */
+	bool is_dry;     /* asked for, or because dry_run=1 is in force there */
 };
 
 static void print_library(const struct wanted *wanted, const struct sl_proc *proc,
@@ -120,7 +121,7 @@ static void print_library(const struct wanted *wanted, const struct sl_proc *pro
 	json_t *count;
 	(void)printf("process %d (", proc->pid);
 	sl_print_name(stdout, proc->name);
-	(void)printf("): through its library: %s %llu", wanted->wish.is_dry ? "would end" : "ended",
+	(void)printf("): through its library: %s %llu", done->is_dry ? "would end" : "ended",
 	             (unsigned long long)done->reaped);
 	if (done->probed)
 		(void)printf(", probed %llu, of which %llu ended by that",
@@ -134,7 +135,8 @@ static void print_library(const struct wanted *wanted, const struct sl_proc *pro
 		(void)printf(" %llu", (unsigned long long)count_of(done->because, reason));
 		before = ", ";
 	}
-	(void)puts(before[0] == ',' ? ")" : "");
+	(void)fputs(before[0] == ',' ? ")" : "", stdout);
+	(void)puts(done->is_dry && !wanted->wish.is_dry ? "; dry_run=1 is in force there" : "");
 }
 
 static void json_library(struct wanted *wanted, const struct sl_proc *proc,
@@ -147,7 +149,7 @@ static void json_library(struct wanted *wanted, const struct sl_proc *proc,
 	sl_json_open(json, NULL, '{');
 	sl_json_unsigned(json, "pid", (uint64_t)proc->pid);
 	sl_json_text(json, "way", "library");
-	sl_json_bool(json, "dry_run", wanted->wish.is_dry);
+	sl_json_bool(json, "dry_run", done->is_dry);
 	sl_json_unsigned(json, "reaped", done->reaped);
 	sl_json_unsigned(json, "skipped", done->skipped);
 	sl_json_unsigned(json, "probed", done->probed);
@@ -162,16 +164,17 @@ static void json_library(struct wanted *wanted, const struct sl_proc *proc,
 }
 
 /* Take the answer in. True: more can be had at once: it came to the end of its time, not of what may be ended. */
-static bool add_answer(struct by_library *done, json_t *root, bool is_dry)
+static bool add_answer(struct by_library *done, json_t *root)
 {
 	uint64_t reaped = count_of(root, "reaped");
 	json_decref(done->because);
 	done->because = json_incref(json_object_get(root, "skipped_because"));
 	done->reaped += reaped;
+	done->is_dry |= json_is_true(json_object_get(root, "dry_run"));
 	done->probed += count_of(root, "probed");
 	done->ended_by_probe += count_of(root, "ended_by_probe");
 	done->skipped = count_of(root, "skipped");
-	return !is_dry && reaped > 0 && count_of(done->because, "not-reached") > 0;
+	return !done->is_dry && reaped > 0 && count_of(done->because, "not-reached") > 0;
 }
 
 static void add_up(struct wanted *wanted, uint64_t ended)
@@ -185,7 +188,7 @@ static int reap_by_library(struct wanted *wanted, const struct sl_proc *proc)
 {
 	char request[SL_ASK_BYTES], verb[SL_ASK_BYTES];
 	struct sl_client_reply reply;
-	struct by_library done = {0};
+	struct by_library done = {.is_dry = wanted->wish.is_dry};
 	bool is_told = false, goes_on = true;
 	int error = 0;
 	(void)snprintf(request, sizeof(request), "reap older_than=%llums%s%s%s%s",
@@ -197,7 +200,7 @@ static int reap_by_library(struct wanted *wanted, const struct sl_proc *proc)
 	for (unsigned i = 0; goes_on && i < SL_REAP_ROUNDS_MAX; i++) {
 		error = sl_client_ask(proc, request, SL_REAP_PATIENCE_MS, &reply);
 		json_t *root = error ? NULL : json_loadb(reply.bytes, reply.n, 0, NULL);
-		goes_on = json_is_object(root) && add_answer(&done, root, wanted->wish.is_dry);
+		goes_on = json_is_object(root) && add_answer(&done, root);
 		is_told |= json_is_object(root);
 		json_decref(root);
 		sl_client_free(&reply);

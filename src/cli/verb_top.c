@@ -21,7 +21,7 @@
 
 #define SL_TOP_INTERVAL_MS 2000
 #define SL_TOP_INTERVAL_LEAST_MS 100
-#define SL_TOP_COST_SHARE 9 /* pauses between refreshes are so many times as long as one took */
+#define SL_TOP_COST_SHARE 3 /* pauses between refreshes are so many times as long as one took */
 #define SL_TOP_PAUSE_MOST_MS 10000
 #define SL_TOP_ACTION_FOR "2h"
 #define SL_TOP_PATH_BYTES 1024

@@ -212,9 +212,12 @@ static int listen_in(const char *path, const char *name)
 		return directory;
 	prune(directory);
 	int fd = bind_in(directory, file);
-	(void)sl_sys_close(directory);
-	if (fd < 0)
+	if (fd < 0) {
+		(void)sl_sys_close(directory);
 		return fd;
+	}
+	/* The directory stays open, for as long as the thread lives: the command finds it by /proc where it can read nothing out of an
+	 * environment that the program has written its title over (sl_client_connect()). */
 	char in[SL_PLACE_BYTES];
 	join(in, sizeof(in), path, "/");
 	join(bound, sizeof(bound), in, file);

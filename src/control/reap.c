@@ -121,7 +121,7 @@ bool sl_reap_begin(const struct sl_reap *reap, struct sl_out *answer)
 	sl_suspects_each(forget_reasons, NULL);
 	sl_reclaim_ask_once(true);
 	tell(reap, pairs);
-	is_dry = reap->is_dry;
+	is_dry = sl_options.dry_run; /* asked for, or in force anyway */
 	is_inbound = reap->is_inbound;
 	older_than_ms = sl_options.deadline_ms;
 	sl_reclaim_counts(&at_begin);

@@ -293,6 +293,28 @@ def test_through_the_library_where_it_is(puppet, peer):
     assert program.end() == 0
 
 
+def test_a_dry_run_that_is_in_force_is_said(puppet, peer):
+    program = puppet(options={"deadline": "1h", "action": "shutdown", "dry_run": 1})
+    cli.close_wait(program, peer, 2)
+    harness.wait_until(lambda: program.report()["totals"]["close_wait"] == 2, "2 CLOSE_WAIT")
+    text = cli.output("reap", program.pid, "--older-than=100ms")
+    assert text.endswith("through its library: would end 2, skipped 0; dry_run=1 is in force there\n"), text
+    assert count_close_wait(program) == 2
+
+
+def test_inbound_ones_are_asked_for(puppet):
+    """Through the library as from outside: only with --inbound."""
+    program = puppet(options={"deadline": "1h"})
+    client, fd = connect_in(program)
+    client.close()
+    harness.wait_until(lambda: program.report()["totals"]["close_wait"] == 1, "CLOSE_WAIT")
+    assert cli.output("reap", program.pid, NOW).endswith("ended 0, skipped 1 (inbound 1)\n")
+    assert cli.output("reap", program.pid, NOW, "--inbound").endswith("ended 0, skipped 1 (cause 1)\n")
+    assert program.number(f"read {fd}") == 0
+    text = cli.output("reap", program.pid, NOW, "--inbound")
+    assert text.endswith("ended 0, probed 1, of which 0 ended by that, skipped 1 (peer-waits 1)\n"), text
+
+
 def test_where_the_library_is_switched_off_it_goes_from_outside(puppet, peer):
     program = puppet()
     program.ask("sigpipe ignore")

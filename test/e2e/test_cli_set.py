@@ -1,16 +1,19 @@
 """`sockleak set` and `off`; and whom the command trusts at a control socket."""
 
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import socket
+import subprocess
 import sys
 
 import cli
 import control
 import harness
 import pytest
+import services
 
 
 def options_of(program):
@@ -133,6 +136,73 @@ def test_selectors(start, peer, tmp_path):
     assert "no process with the library is selected, but 1 without it: 'sockleak reap'" in line
 
 
+@pytest.fixture
+def control_groups():
+    """A function that makes a control group below a slice of the test's, as systemd would for a unit; all end with the test."""
+    mounts = [line.split() for line in pathlib.Path("/proc/self/mounts").read_text().splitlines()]
+    roots = [words[1] for words in mounts if words[2] == "cgroup2" or "name=systemd" in words[3].split(",")]
+    made = []
+
+    def make(path):
+        for root in roots:
+            group = pathlib.Path(root) / path
+            with contextlib.suppress(OSError):
+                group.mkdir(parents=True)
+                made.append(group)
+                return group
+        raise harness.Forbidden("a control group")
+
+    yield make
+    for group in made:
+        harness.wait_until(lambda: not (group / "cgroup.procs").read_text(), f"the end of all in {group}")
+        group.rmdir()
+        group.parent.rmdir()
+
+
+def test_units_and_control_groups(start, peer, control_groups):
+    """There is no systemd here; but where a unit's processes are is told by /proc/PID/cgroup all the same."""
+    name = f"sockleak{os.getpid()}"
+    group = control_groups(f"{name}.slice/{name}.service")
+    programs = [start("puppet"), start("puppet")]
+    for program in programs:
+        program.ready()
+        program.number(f"connect 127.0.0.1 {peer.port}")
+    (group / "cgroup.procs").write_text(str(programs[0].pid))
+    path = next(line.split(":", 2)[2] for line in pathlib.Path(f"/proc/{programs[0].pid}/cgroup").read_text().splitlines()
+                if name in line)
+    for words in (["--unit", name], ["--unit", f"{name}.service"], ["--unit", f"{name}.slice"], ["--cgroup", path],
+                  ["--cgroup", os.path.dirname(path)], ["--unit", name, "--exe", "pup*"]):
+        done = cli.run("set", *words, "action=shutdown")
+        assert [line.split()[0] for line in done.stdout.splitlines()] == [str(programs[0].pid)], words
+    (told,) = cli.parsed("set", "--unit", name, "action=shutdown", "--yes")
+    assert told["pid"] == programs[0].pid and options_of(programs[1])["action"] == "report"
+    for words in (["--unit", name[:-1]], ["--cgroup", path[:-1]], ["--unit", name, "--exe", "nobody"]):
+        assert "no process" in cli.refusal("off", *words, "--yes", code=cli.NO_PROCESS)
+    (row,) = cli.parsed("reap", "--unit", name, "--older-than=1h", "--yes")
+    assert row["pid"] == programs[0].pid and row["way"] == "library"
+    for program in programs:
+        program.kill()
+
+
+def test_a_program_that_writes_over_its_environment(start, networks, tmp_path):
+    """nginx puts its title there, over dir= too: the folder is found by the thread that serves, the options are asked for."""
+    network = networks()
+    config = services.web_config(tmp_path, "2s").replace("master_process off;", "")
+    program = services.start_nginx(start, network, tmp_path, config, options={"deadline": "7s", "report": None})
+    title = lambda: b"SOCKLEAK" not in pathlib.Path(f"/proc/{program.pid}/environ").read_bytes()
+    harness.wait_until(title, "its title")
+    text = harness.wait_until(lambda: said(program, "never=10.0.0.0/8"), "its control socket")
+    lasting = text.splitlines()[-1]
+    assert "deadline=7s" in lasting and "never=10.0.0.0/8" in lasting and f"dir={program.directory}/ctl" in lasting
+    assert "grace=" not in lasting and "enabled" not in lasting
+    assert cli.parsed("report", program.pid)["mode"] == "preload"
+
+
+def said(program, *words):
+    done = subprocess.run([cli.SOCKLEAK, "set", str(program.pid), *words], capture_output=True, text=True, check=False)
+    return done.returncode == 0 and done.stdout
+
+
 def test_a_container_is_reached_from_its_host(puppet, peer):
     """Its own mounts, pids and users: the socket is looked for below its root, under its pid there."""
     wrap = [harness.need_tool("unshare"), "-rpf", "--mount-proc", "--kill-child"]
@@ -149,7 +219,7 @@ def test_a_rootless_container_is_reached_from_its_host(other_user, peer):
     """In there the host's root has no uid, and the overflow uid is nobody's friend: the command asks as the process's own user."""
     library, victim = other_user.copy(harness.LIBRARY), other_user.copy(harness.victim("puppet"))
     runtime = other_user.directory / "run"
-    runtime.mkdir(mode=0o777)
+    runtime.mkdir()
     runtime.chmod(0o777)
     wrap = [*other_user.prefix(), harness.need_tool("unshare"), "-r"]
     settings = [f"LD_PRELOAD={library}", f"SOCKLEAK_OPTIONS=dir={runtime}/ctl deadline=1s", victim]
@@ -157,8 +227,8 @@ def test_a_rootless_container_is_reached_from_its_host(other_user, peer):
     try:
         program.ready()
         program.number(f"connect 127.0.0.1 {peer.port}")
-        harness.wait_until(lambda: list(runtime.glob("ctl/*.sock")), "its control socket")
-        assert cli.parsed("report", program.pid)["mode"] == "preload"
+        harness.wait_until(lambda: cli.parsed("report", program.pid)["mode"] == "preload", "its control socket")
+        assert list(runtime.glob("ctl/*.sock"))
         assert "action from report to shutdown" in cli.output("set", program.pid, "action=shutdown")
     finally:
         program.kill()
@@ -189,7 +259,7 @@ def fake(start, tmp_path):
         folder.chmod(mode)
         script = harness.ROOT / "test/victims/fake_control.py"
         program = start([sys.executable, script, tmp_path, folder, *more], library=False,
-                        env={"XDG_RUNTIME_DIR": str(runtime)})
+                        env={"XDG_RUNTIME_DIR": str(runtime), "SOCKLEAK_OPTIONS": ""})
         program.ready()
         return program
 

@@ -114,7 +114,7 @@ def test_fifteen_thousand_sockets(top, crowded):
     first = clock(lines)
     from_s = time.monotonic()
     harness.wait_until(lambda: clock(screen.screen().splitlines()) != first, "the next picture")
-    assert time.monotonic() - from_s < 2 + 3 * KEY_S  # --interval, and what a picture takes
+    assert time.monotonic() - from_s < 2 + 6 * KEY_S  # --interval; where a picture takes long, three times that
     took_s = []
     for key, shows in (("Tab", "[Sites"), ("Enter", "blame"), ("q", "[Sites"), ("s", "sorted by CLOSE_WAIT"), ("?", "any key"),
                        ("x", "[Sites"), ("a", "Which action?"), ("x", "[Sites"), ("r", "[Sites"), ("Tab", "[Peers")):

@@ -31,6 +31,13 @@ static void what_is_asked(void **state)
 	assert_null(read_line("sockleak/1 off"));
 	assert_int_equal(request.kind, SL_REQUEST_SET);
 	assert_string_equal(request.pairs, "enabled=0");
+	assert_int_equal(request.for_ms, SL_FOR_UNSAID);
+	assert_null(read_line("sockleak/1 off for=10m dry=1"));
+	assert_string_equal(request.pairs, "enabled=0");
+	assert_int_equal(request.for_ms, 10 * 60 * 1000);
+	assert_true(request.is_dry);
+	assert_non_null(read_line("sockleak/1 off now"));
+	assert_non_null(read_line("sockleak/1 off for=x"));
 }
 
 static void what_is_to_be_set(void **state)
@@ -60,6 +67,11 @@ static void what_is_to_be_reaped(void **state)
 	assert_int_equal(request.for_ms, 60000);
 	assert_string_equal(request.pairs, "10.0.0.0/8:443");
 	assert_true(request.is_dry);
+	assert_null(read_line("sockleak/1 reap older_than=0ms inbound=1"));
+	assert_int_equal(request.for_ms, 0);
+	assert_true(request.is_inbound && !request.is_dry);
+	assert_non_null(read_line("sockleak/1 reap peer=:80,action=close"));
+	assert_non_null(read_line("sockleak/1 reap older_than=25h"));
 	assert_non_null(read_line("sockleak/1 reap now"));
 	assert_string_equal(code, "value");
 	assert_non_null(read_line("sockleak/1 reap older_than="));
