@@ -178,6 +178,14 @@ static void put_deaths(struct sl_json *json, const struct sl_snapshot_site *site
 	sl_json_close(json, '}');
 }
 
+static void put_owner(struct sl_json *json, const struct sl_snapshot_site *site)
+{
+	struct sl_owner owner = {0};
+	if (!site->blame)
+		owner = sl_owner_of(site->frames, site->frame_count);
+	sl_json_text(json, "owner", owner.name);
+}
+
 static void put_site(struct sl_json *json, const struct sl_snapshot_site *site)
 {
 	sl_json_break(json);
@@ -190,9 +198,7 @@ static void put_site(struct sl_json *json, const struct sl_snapshot_site *site)
 	sl_json_text(json, "blame_where", site->blame_where);
 	sl_json_known(json, "blame_frame",
 	              site->blame_frame < site->frame_count ? site->blame_frame : SL_UNKNOWN);
-	const struct sl_owner owner =
-		site->blame ? (struct sl_owner){0} : sl_owner_of(site->frames, site->frame_count);
-	sl_json_text(json, "owner", owner.name);
+	put_owner(json, site);
 	sl_json_text(json, "peer", site->peer);
 	sl_json_unsigned(json, "opened", site->opened);
 	sl_json_unsigned(json, "closed", site->closed);

@@ -12,40 +12,50 @@ bool sl_text_is_unblamed(const struct sl_snapshot_site *site)
 	return !site->blame && site->frame_count;
 }
 
-static void put_threads(struct sl_out *out, const struct sl_snapshot_site *site)
+/* What gives way, one after the other, where there is no room. */
+enum detail { NO_DETAIL, WITH_COUNT, WITH_PEER };
+
+static void put_threads(struct sl_out *out, const struct sl_snapshot_site *site, enum detail detail)
 {
 	if (!site->thread_names)
 		return;
 	sl_out_text(out, ": thread \"");
 	sl_out_text(out, site->threads[0]);
 	sl_out_char(out, '"');
-	if (site->thread_count > 1) {
+	if (site->thread_count > 1 && detail >= WITH_COUNT) {
 		sl_out_text(out, " and ");
 		sl_out_unsigned(out, site->thread_count - 1);
 		sl_out_text(out, " more");
 	}
 }
 
-void sl_text_unblamed(char text[SL_TEXT_UNBLAMED_BYTES], const struct sl_snapshot_site *site,
-                      unsigned columns)
+static void print(char text[SL_TEXT_UNBLAMED_BYTES], const struct sl_snapshot_site *site,
+                  const char *owner, enum detail detail)
 {
-	const struct sl_owner owner = sl_owner_of(site->frames, site->frame_count);
 	struct sl_out out;
 	sl_out_init(&out, text, SL_TEXT_UNBLAMED_BYTES - 1, NULL, NULL);
 	sl_out_text(&out, "no frame of the application");
-	put_threads(&out, site);
-	if (owner.name) {
+	put_threads(&out, site, detail);
+	if (owner) {
 		sl_out_text(&out, site->thread_names ? " of " : ", only of ");
-		sl_out_text(&out, owner.name);
+		sl_out_text(&out, owner);
 	}
-	const size_t without_peer = out.length;
-	if (site->peer) {
+	if (site->peer && detail >= WITH_PEER) {
 		sl_out_text(&out, site->direction == SL_DIRECTION_IN ? ", from " : ", to ");
 		sl_out_text(&out, site->peer);
 	}
 	text[out.length] = '\0';
-	if (sl_text_name_columns(text) > columns)
-		text[without_peer] = '\0';
+}
+
+void sl_text_unblamed(char text[SL_TEXT_UNBLAMED_BYTES], const struct sl_snapshot_site *site,
+                      unsigned columns)
+{
+	const struct sl_owner owner = sl_owner_of(site->frames, site->frame_count);
+	for (int detail = WITH_PEER; detail >= NO_DETAIL; detail--) {
+		print(text, site, owner.name, (enum detail)detail);
+		if (sl_text_name_columns(text) <= columns)
+			return;
+	}
 }
 
 const char *sl_text_blame(char text[SL_TEXT_UNBLAMED_BYTES], const struct sl_snapshot_site *site,

@@ -20,7 +20,7 @@
 bool sl_text_is_unblamed(const struct sl_snapshot_site *site);
 
 /* 'no frame of the application: thread "I/O dispatcher 1" of httpasyncclient, to 10.0.0.1:80': not escaped, and without the
- * peer where that would take more than `columns`. */
+ * peer, then the number of threads, where that would take more than `columns`. */
 void sl_text_unblamed(char text[SL_TEXT_UNBLAMED_BYTES], const struct sl_snapshot_site *site,
                       unsigned columns);
 
