@@ -21,7 +21,7 @@
 #define SL_TIMER_KEEPALIVE 2 /* idiag_timer: sock_diag(7) */
 #define SL_TIMER_TIME_WAIT 3
 #define SL_AGED_EXPIRES_MS 59000 /* of the minute that TIME_WAIT lasts */
-#define SL_TCP_CLOSE_WAIT 8 /* TCP_CLOSE_WAIT: netinet/tcp.h cannot stand beside linux/tcp.h */
+#define SL_TCP_CLOSE_WAIT 8      /* TCP_CLOSE_WAIT: netinet/tcp.h cannot stand beside linux/tcp.h */
 
 static int ask(int family, uint32_t states)
 {

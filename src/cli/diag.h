@@ -20,7 +20,7 @@ struct sl_diag_socket {
 	struct sl_endpoint local, peer;
 	uint32_t unread, unsent; /* of a listener: the backlog and its limit */
 	bool has_keepalive;
-	bool is_aged; /* in TIME_WAIT for more than a second */
+	bool is_aged;      /* in TIME_WAIT for more than a second */
 	bool has_read_eof; /* in CLOSE_WAIT: the program has read the end, and has not closed */
 };
 

@@ -78,7 +78,8 @@ static int by_dest(const void *a, const void *b)
 static bool endpoint_of(const struct sl_snapshot_peer *peer, struct sl_endpoint *endpoint)
 {
 	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)peer->port)};
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)peer->port)};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6,
+	                          .sin6_port = htons((uint16_t)peer->port)};
 	if (!peer->address || peer->port < 0)
 		return false;
 	if (inet_pton(AF_INET, peer->address, &v4.sin_addr) == 1)
@@ -157,7 +158,8 @@ static void describe(struct sl_arena *arena, const struct count *count, int64_t 
 		peer->ports.source = sl_arena_text(arena, text, out.length);
 	}
 	most = most > peer->ports.held ? most : peer->ports.held;
-	peer->ports.used = peer->ports.used > peer->ports.held ? peer->ports.used : peer->ports.held;
+	peer->ports.used =
+		peer->ports.used > peer->ports.held ? peer->ports.used : peer->ports.held;
 	peer->ports.is_exact = true;
 	peer->ports_left = range > most ? range - most : 0;
 }
@@ -218,9 +220,9 @@ void sl_external_count_ports(struct sl_arena *arena, int pid, const struct sl_ou
 	snapshot->limits.ports_reserved = 0;
 	if (read_setting(pid, "/proc/sys/net/ipv4/ip_local_reserved_ports", list, sizeof(list))) {
 		sl_limits_mark_reserved(list, count->reserved);
-		snapshot->limits.ports_reserved = sl_limits_count_reserved(
-			list, (int32_t)snapshot->limits.port_low,
-			(int32_t)snapshot->limits.port_high);
+		snapshot->limits.ports_reserved =
+			sl_limits_count_reserved(list, (int32_t)snapshot->limits.port_low,
+		                                 (int32_t)snapshot->limits.port_high);
 	}
 	int64_t range = snapshot->limits.port_high - snapshot->limits.port_low + 1 -
 	                snapshot->limits.ports_reserved;

@@ -205,11 +205,9 @@ static void gather_ports_taken(const struct sl_gathering *from, const struct sl_
 	uint32_t shown = 0;
 	for (uint32_t i = 0; i < snapshot->peer_count && shown < SL_PEERS_SHOWN; i++) {
 		const struct sl_snapshot_peer *peer = &snapshot->peers[i];
-		int64_t others = peer->ports.used == SL_UNKNOWN
-		                         ? 0
-		                         : peer->ports.used - peer->ports.held;
-		if (peer->direction != SL_DIRECTION_OUT ||
-		    !sl_elsewhere_has_others(others, range))
+		int64_t others =
+			peer->ports.used == SL_UNKNOWN ? 0 : peer->ports.used - peer->ports.held;
+		if (peer->direction != SL_DIRECTION_OUT || !sl_elsewhere_has_others(others, range))
 			continue;
 		struct sl_snapshot_elsewhere *row =
 			add_row(to, SL_ELSEWHERE_PORTS_TAKEN, (uint64_t)others);

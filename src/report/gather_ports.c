@@ -167,8 +167,8 @@ static void describe(const struct sl_gathering *from, const struct holdings *all
 	struct sl_ports_use use;
 	uint32_t n;
 	const struct holding *own = holdings_of(all, peer->id, &n);
-	bool is_counted = is_asked && sl_ports_was_asked(peer->id) &&
-	                  !is_missing_ours(own, n, peer->id);
+	bool is_counted =
+		is_asked && sl_ports_was_asked(peer->id) && !is_missing_ours(own, n, peer->id);
 	for (uint32_t at = 0; is_counted && sl_ports_use_of(peer->id, at, &use); at++)
 		choose(&choice, &use.source, held_from(own, n, &use.source), &use);
 	for (uint32_t i = 0; i < n; i++)
@@ -192,15 +192,14 @@ static const char *why_not(struct sl_arena *arena, int error)
 {
 	char text[80];
 	struct sl_out out;
-	const char *word = error == -EAGAIN      ? "the thread that asks is busy, or not there"
-	                   : error == -ETIMEDOUT ? "there are too many sockets to be counted in time"
-	                   : error == -E2BIG     ? "there are too many sockets to be counted"
-	                   : error == -ENODATA   ? "the port range is not known"
-	                   : error == -EPERM || error == -EACCES
-	                           ? "not permitted (sock_diag)"
-	                   : error == -EAFNOSUPPORT || error == -EPROTONOSUPPORT
-	                           ? "sock_diag is not available"
-	                           : NULL;
+	const char *word =
+		error == -EAGAIN      ? "the thread that asks is busy, or not there"
+		: error == -ETIMEDOUT ? "there are too many sockets to be counted in time"
+		: error == -E2BIG     ? "there are too many sockets to be counted"
+		: error == -ENODATA   ? "the port range is not known"
+		: error == -EPERM || error == -EACCES                 ? "not permitted (sock_diag)"
+		: error == -EAFNOSUPPORT || error == -EPROTONOSUPPORT ? "sock_diag is not available"
+								      : NULL;
 	if (word)
 		return word;
 	sl_out_init(&out, text, sizeof(text), NULL, NULL);
@@ -212,7 +211,8 @@ static const char *why_not(struct sl_arena *arena, int error)
 /* Ask about all outbound peers, the worst first. */
 static bool ask(const struct sl_gathering *from, struct sl_snapshot *snapshot)
 {
-	uint32_t n = 0, *ids = sl_arena_alloc(from->arena, (snapshot->peer_count + 2) * sizeof(*ids));
+	uint32_t n = 0,
+		 *ids = sl_arena_alloc(from->arena, (snapshot->peer_count + 2) * sizeof(*ids));
 	if (!ids)
 		return false;
 	if (from->pressed)

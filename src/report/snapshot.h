@@ -142,16 +142,16 @@ struct sl_snapshot_listener {
 struct sl_snapshot_elsewhere {
 	enum sl_elsewhere_kind kind;
 	uint64_t count;
-	int64_t oldest_ms;  /* SL_UNKNOWN */
-	int64_t limit;      /* of the backlog, or how many ports there are; SL_UNKNOWN elsewhere */
-	const char *local;  /* the listener; NULL elsewhere */
-	const char *peer;   /* that most of them have; NULL: none, or not known */
-	uint64_t at_peer;   /* how many of them; of ports that are taken, how many are in TIME_WAIT */
-	int64_t site;       /* id of that which opened most of them; SL_UNKNOWN */
-	uint64_t at_site;   /* how many of them */
-	const char *blame;  /* of that site, or NULL */
-	bool is_stalled;    /* not-accepted: the program is not calling accept() */
-	bool is_notable;    /* worth more than one line of a healthy process */
+	int64_t oldest_ms; /* SL_UNKNOWN */
+	int64_t limit;     /* of the backlog, or how many ports there are; SL_UNKNOWN elsewhere */
+	const char *local; /* the listener; NULL elsewhere */
+	const char *peer;  /* that most of them have; NULL: none, or not known */
+	uint64_t at_peer; /* how many of them; of ports that are taken, how many are in TIME_WAIT */
+	int64_t site;     /* id of that which opened most of them; SL_UNKNOWN */
+	uint64_t at_site; /* how many of them */
+	const char *blame; /* of that site, or NULL */
+	bool is_stalled;   /* not-accepted: the program is not calling accept() */
+	bool is_notable;   /* worth more than one line of a healthy process */
 };
 
 struct sl_snapshot {
@@ -197,7 +197,8 @@ struct sl_snapshot {
 		int64_t fds_earliest_ms, fds_latest_ms; /* as of a peer's ports */
 		int64_t ports_reserved; /* of port_low..port_high, given to nobody; SL_UNKNOWN */
 		int64_t ports_taken;    /* of these, by listeners and bound sockets; SL_UNKNOWN */
-		const char *ports_not_counted; /* why the namespace was not; NULL: it was, or nothing is known */
+		const char *
+			ports_not_counted; /* why the namespace was not; NULL: it was, or nothing is known */
 	} limits;
 
 	struct {

@@ -103,7 +103,8 @@ static void ask_ports(const uint32_t *held, uint64_t now_ms)
 	static uint32_t ids[SL_SOCKDIAG_DESTS];
 	uint32_t n = 0;
 	uint64_t gap_ms = sl_ports_spent_us() * SL_ASK_REST / 1000;
-	if (asked_at_ms != 0 && now_ms - asked_at_ms < (gap_ms > SL_ASK_GAP_MS ? gap_ms : SL_ASK_GAP_MS))
+	if (asked_at_ms != 0 &&
+	    now_ms - asked_at_ms < (gap_ms > SL_ASK_GAP_MS ? gap_ms : SL_ASK_GAP_MS))
 		return;
 	for (unsigned least = SL_HELD_MANY; least > 0; least = least > 1 ? 1 : 0)
 		for (uint32_t id = 1; id < SL_PEER_OVERFLOW && id <= sl_peer_last(); id++)

@@ -29,17 +29,17 @@ const char *sl_words_cause_phrase(enum sl_cause cause);          /* "never looke
 const char *sl_words_elsewhere(enum sl_elsewhere_kind kind);     /* "not-accepted" */
 /* "the program is not calling accept()": what it means, or what to do. `is_stalled`: of a backlog. */
 const char *sl_words_elsewhere_advice(enum sl_elsewhere_kind kind, bool is_stalled);
-const char *sl_words_state(unsigned tcp_state);                  /* "CLOSE_WAIT", as netstat says */
-const char *sl_words_trigger(enum sl_trigger trigger);           /* "signal" */
-const char *sl_words_mode(enum sl_mode mode);                    /* "preload" */
-const char *sl_words_direction(enum sl_direction direction);     /* "out", "in"; UNKNOWN: NULL */
-const char *sl_words_kind(enum sl_kind kind);                    /* "tcp"; NONE: NULL */
-const char *sl_words_stack_kind(enum sl_stack_kind kind);        /* "java", "native"; NONE: NULL */
-const char *sl_words_role(enum sl_role role);                    /* "application" */
-const char *sl_words_action(enum sl_action action);  /* "shutdown", as action= takes it */
-const char *sl_words_rung(enum sl_rung rung);        /* "shutdown"; NONE: NULL */
-const char *sl_words_event(enum sl_event_kind kind); /* "app_reacted" */
-const char *sl_words_spared(enum sl_spared spared);  /* "peer-waits"; what is no event: NULL */
-const char *sl_words_error(int error);               /* "EMFILE"; only those of pressure */
+const char *sl_words_state(unsigned tcp_state);              /* "CLOSE_WAIT", as netstat says */
+const char *sl_words_trigger(enum sl_trigger trigger);       /* "signal" */
+const char *sl_words_mode(enum sl_mode mode);                /* "preload" */
+const char *sl_words_direction(enum sl_direction direction); /* "out", "in"; UNKNOWN: NULL */
+const char *sl_words_kind(enum sl_kind kind);                /* "tcp"; NONE: NULL */
+const char *sl_words_stack_kind(enum sl_stack_kind kind);    /* "java", "native"; NONE: NULL */
+const char *sl_words_role(enum sl_role role);                /* "application" */
+const char *sl_words_action(enum sl_action action);          /* "shutdown", as action= takes it */
+const char *sl_words_rung(enum sl_rung rung);                /* "shutdown"; NONE: NULL */
+const char *sl_words_event(enum sl_event_kind kind);         /* "app_reacted" */
+const char *sl_words_spared(enum sl_spared spared); /* "peer-waits"; what is no event: NULL */
+const char *sl_words_error(int error);              /* "EMFILE"; only those of pressure */
 
 #endif

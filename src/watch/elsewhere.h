@@ -11,13 +11,13 @@
 #include "watch/kernel.h"
 
 enum sl_elsewhere_kind {
-	SL_ELSEWHERE_NOT_ACCEPTED,    /* connections that the kernel made, and the program has not accepted */
-	SL_ELSEWHERE_FIN_WAIT2,       /* we have closed our half; the peer does not close its own */
-	SL_ELSEWHERE_HALF_OPEN,       /* ESTABLISHED, silent for long, and no keepalive would notice */
+	SL_ELSEWHERE_NOT_ACCEPTED, /* connections that the kernel made, and the program has not accepted */
+	SL_ELSEWHERE_FIN_WAIT2, /* we have closed our half; the peer does not close its own */
+	SL_ELSEWHERE_HALF_OPEN, /* ESTABLISHED, silent for long, and no keepalive would notice */
 	SL_ELSEWHERE_NEVER_CONNECTED, /* socket(), and no connect() or listen() since */
 	SL_ELSEWHERE_CONNECT_FAILED,  /* the connect() failed, and the socket was left */
 	SL_ELSEWHERE_CONNECTING,      /* SYN_SENT, and no answer */
-	SL_ELSEWHERE_PORTS_TAKEN,     /* ports to a peer that others of this network namespace have */
+	SL_ELSEWHERE_PORTS_TAKEN, /* ports to a peer that others of this network namespace have */
 	SL_ELSEWHERE_COUNT,
 };
 

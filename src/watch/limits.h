@@ -14,7 +14,7 @@ struct sl_limits {
 	int32_t port_low;    /* -1: not known */
 	int32_t port_high;
 	int32_t ports_reserved; /* of low..high */
-	int32_t tcp_tw_reuse;   /* as in ip-sysctl; 0 where there are no timestamps; -1: not known */
+	int32_t tcp_tw_reuse; /* as in ip-sysctl; 0 where there are no timestamps; -1: not known */
 };
 
 /* What could not be read now is what was read before. */

@@ -28,7 +28,8 @@ static struct sl_series fds_series;
 static uint64_t sampled_at_ms;
 static uint32_t held[SL_PEER_OVERFLOW + 1]; /* by peer id */
 
-static const struct sl_sockdiag_answer *answer; /* NULL: nothing is known; it is good until the next is asked for */
+static const struct sl_sockdiag_answer
+	*answer; /* NULL: nothing is known; it is good until the next is asked for */
 static uint32_t asked_peers[SL_SOCKDIAG_DESTS]; /* as in the question */
 static uint32_t asked_count;
 static uint64_t spent_us;
@@ -201,8 +202,7 @@ static void keep_sample(uint32_t peer, uint64_t now_ms)
 	sl_series_add(&one->used_series, now_ms, used);
 }
 
-int sl_ports_ask(const struct sl_limits *limits, const uint32_t *peers, uint32_t n,
-                 uint64_t now_ms)
+int sl_ports_ask(const struct sl_limits *limits, const uint32_t *peers, uint32_t n, uint64_t now_ms)
 {
 	const struct sl_sockdiag_answer *next;
 	struct sl_sockdiag_question *question = sl_sockdiag_question();

@@ -57,8 +57,7 @@ bool sl_ports_is_reused(int32_t tcp_tw_reuse, const struct sl_endpoint *source,
 /* ---- when they run out ---- */
 
 /* Of a peer, with `left` of them now, by the samples of the namespace where there are enough of them, else of this process. */
-bool sl_ports_foresee(uint32_t peer, uint64_t now_ms, uint64_t left,
-                      struct sl_forecast *forecast);
+bool sl_ports_foresee(uint32_t peer, uint64_t now_ms, uint64_t left, struct sl_forecast *forecast);
 bool sl_ports_foresee_fds(uint64_t now_ms, uint32_t fds, uint64_t left,
                           struct sl_forecast *forecast);
 

@@ -8,7 +8,7 @@
 #define SL_STEPS_MIN 4u   /* fewer do not show how unlike they are */
 #define SL_REACH 50u      /* times the time seen: further there is no latest time */
 #define SL_COARSE (1u << 22)
-#define SL_SCALE 16       /* parts of one, in which deviations are summed */
+#define SL_SCALE 16 /* parts of one, in which deviations are summed */
 
 /* Every second one goes; the newest stays. */
 static void thin_out(struct sl_series *series)

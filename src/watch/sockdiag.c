@@ -109,13 +109,12 @@ static int count_port(struct sl_sockdiag_tally *tally, const struct inet_diag_ms
 		tally->taken[port / 8] |= (uint8_t)(1u << (port % 8));
 		return 0;
 	}
-	struct sl_endpoint dest = endpoint_of(message->idiag_family, message->id.idiag_dst,
-	                                      message->id.idiag_dport);
+	struct sl_endpoint dest =
+		endpoint_of(message->idiag_family, message->id.idiag_dst, message->id.idiag_dport);
 	uint32_t index = find_dest(tally, &dest);
 	if (index == tally->question->count)
 		return 0;
-	struct sl_endpoint source =
-		endpoint_of(message->idiag_family, message->id.idiag_src, 0);
+	struct sl_endpoint source = endpoint_of(message->idiag_family, message->id.idiag_src, 0);
 	struct sl_sockdiag_pair *pair = find_pair(tally, index, &source);
 	if (!pair)
 		return -E2BIG;
@@ -200,7 +199,7 @@ static struct asking {
 	struct sl_sockdiag_tally tally;
 	uint16_t port; /* whose backlog is asked about */
 	int error;
-} *asking;
+} * asking;
 
 /* What is asked of the kernel: only sockets whose local port lies between these. */
 struct request {
@@ -238,8 +237,7 @@ static int receive(int fd, struct sl_sockdiag_tally *tally, uint64_t until_ms)
 {
 	char *bytes = asking->bytes;
 	for (;;) {
-		long got = sl_syscall6(SYS_recvfrom, fd, (long)bytes, SL_BYTES, MSG_DONTWAIT,
-		                       0, 0);
+		long got = sl_syscall6(SYS_recvfrom, fd, (long)bytes, SL_BYTES, MSG_DONTWAIT, 0, 0);
 		struct pollfd wait = {.fd = fd, .events = POLLIN};
 		if (got == -EINTR || (got == -EAGAIN && sl_sys_poll(&wait, 1, SL_ANSWER_MS) == 1))
 			continue;

@@ -23,7 +23,8 @@
 
 struct sl_sockdiag_question {
 	uint16_t low, high; /* local ports that count */
-	uint8_t reserved[SL_SOCKDIAG_PORTS / 8]; /* a bit for each port that does not, though it lies between them */
+	uint8_t reserved[SL_SOCKDIAG_PORTS /
+	                 8]; /* a bit for each port that does not, though it lies between them */
 	struct sl_endpoint dests[SL_SOCKDIAG_DESTS]; /* no two alike */
 	uint32_t count;
 };
@@ -40,7 +41,8 @@ struct sl_sockdiag_pair {
 struct sl_sockdiag_answer {
 	struct sl_sockdiag_pair pairs[SL_SOCKDIAG_PAIRS];
 	uint32_t count;
-	uint32_t taken; /* ports that a listener or a bound socket has: no connect() to anybody is given those */
+	uint32_t
+		taken; /* ports that a listener or a bound socket has: no connect() to anybody is given those */
 	uint32_t sockets;  /* looked at */
 	uint64_t spent_us; /* in the asking */
 };
@@ -63,8 +65,8 @@ int sl_sockdiag_backlog(uint16_t port, uint64_t *waited_ms);
 struct sl_sockdiag_tally {
 	const struct sl_sockdiag_question *question; /* NULL: a backlog is asked about */
 	struct sl_sockdiag_answer *answer;
-	uint8_t taken[SL_SOCKDIAG_PORTS / 8];     /* ports counted there already */
-	uint16_t dests[SL_SOCKDIAG_HASH];         /* index + 1; 0: free */
+	uint8_t taken[SL_SOCKDIAG_PORTS / 8]; /* ports counted there already */
+	uint16_t dests[SL_SOCKDIAG_HASH];     /* index + 1; 0: free */
 	uint16_t pairs[SL_SOCKDIAG_HASH];
 	uint32_t sockets;
 	uint64_t waited_ms; /* of the backlog */

@@ -442,7 +442,8 @@ static void growth(void **state)
 	const struct sl_snapshot_peer *peer = peer_row(SL_DIRECTION_OUT, crowd.port);
 	assert_in_range(peer->growth_per_min, 11, 12);
 	assert_int_equal(peer->exhausted_in_ms, peer->ports_left * 60000 / peer->growth_per_min);
-	assert_int_equal(peer->ports.earliest_ms, peer->exhausted_in_ms / 2); /* one step says little */
+	assert_int_equal(peer->ports.earliest_ms,
+	                 peer->exhausted_in_ms / 2); /* one step says little */
 	assert_true(peer->ports.latest_ms == SL_UNKNOWN);
 	assert_int_equal(snapshot.totals.growth_per_min, peer->growth_per_min);
 }

@@ -149,8 +149,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(peers_and_all_together), TEST(a_peer_that_comes_later),
-		TEST(a_peer_that_recovers),   
-		TEST(a_child_starts_anew),    TEST(out_of_memory),
+		TEST(a_peer_that_recovers),   TEST(a_child_starts_anew),
+		TEST(out_of_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,9 +34,8 @@ static struct sl_forecast foresee(const uint32_t *values, uint32_t n, uint64_t l
 	return forecast;
 }
 
-#define FORESEE(left, ...)                                                              \
-	foresee((const uint32_t[]){__VA_ARGS__}, COUNT_OF(((const uint32_t[]){__VA_ARGS__})), \
-	        left)
+#define FORESEE(left, ...) \
+	foresee((const uint32_t[]){__VA_ARGS__}, COUNT_OF(((const uint32_t[]){__VA_ARGS__})), left)
 
 static void nothing_is_known_at_first(void **state)
 {
@@ -171,7 +170,8 @@ static void large_numbers_do_not_overflow(void **state)
 	struct sl_forecast forecast;
 	for (uint32_t i = 0; i < 20; i++)
 		sl_series_add(&series, START + (uint64_t)i * 80000, i % 2 ? 1073741816u : 5u);
-	assert_true(sl_series_foresee(&series, START + 1700000, 1073741816u, 1073741816u, &forecast));
+	assert_true(
+		sl_series_foresee(&series, START + 1700000, 1073741816u, 1073741816u, &forecast));
 	assert_true(forecast.in_ms >= 1600000);
 	assert_true(forecast.earliest_ms <= forecast.in_ms);
 	assert_int_equal(forecast.latest_ms, SL_SERIES_NEVER);
