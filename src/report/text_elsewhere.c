@@ -1,10 +1,14 @@
 #include "report/text_elsewhere.h"
 
+#include <string.h>
+
 #include "report/text_line.h"
 #include "report/words.h"
 #include "watch/accepting.h"
 
 #include "base/poison.h"
+
+#define SL_NAME_COLUMNS 8
 
 bool sl_text_elsewhere_is_notable(const struct sl_snapshot *s)
 {
@@ -33,7 +37,7 @@ static const char *phrase_of(enum sl_elsewhere_kind kind)
 static void put_limit(struct sl_text_line *line, const struct sl_snapshot_elsewhere *row)
 {
 	bool is_ports = row->kind == SL_ELSEWHERE_PORTS_TAKEN;
-	if (row->limit == SL_UNKNOWN)
+	if (row->limit == SL_UNKNOWN || (!is_ports && row->kind != SL_ELSEWHERE_NOT_ACCEPTED))
 		return;
 	sl_out_text(&line->out, is_ports ? " (of " : " (limit ");
 	sl_out_signed(&line->out, row->limit);
@@ -72,10 +76,22 @@ static const char *before_name(const struct sl_snapshot_elsewhere *row)
 	return is_most ? ", mostly to " : " to ";
 }
 
+/* The name in what `end` leaves it, where that is enough to tell it by. */
+static void put_name(struct sl_text_line *line, const struct sl_snapshot_elsewhere *row,
+                     const struct sl_text_line *end)
+{
+	const char *before = before_name(row);
+	unsigned left = sl_text_line_left(line, end), lead = before ? (unsigned)strlen(before) : 0;
+	if (!before || left < lead + SL_NAME_COLUMNS)
+		return;
+	sl_out_text(&line->out, before);
+	sl_text_line_name(line, is_ours(row->kind) && row->blame ? row->blame : row->peer,
+	                  left - lead);
+}
+
 static void put_row(struct sl_out *out, const struct sl_snapshot_elsewhere *row, bool colour)
 {
 	struct sl_text_line line, tail, end;
-	const char *before = before_name(row);
 	sl_text_line_start(&line, colour);
 	sl_text_line_start(&tail, colour);
 	sl_text_line_start(&end, colour);
@@ -93,12 +109,7 @@ static void put_row(struct sl_out *out, const struct sl_snapshot_elsewhere *row,
 		sl_text_line_append(&line, &tail);
 	} else {
 		sl_text_line_append(&line, &tail);
-		if (before) {
-			sl_out_text(&line.out, before);
-			sl_text_line_name(&line,
-			                  is_ours(row->kind) && row->blame ? row->blame : row->peer,
-			                  sl_text_line_left(&line, &end));
-		}
+		put_name(&line, row, &end);
 		sl_text_line_append(&line, &end);
 	}
 	sl_text_line_end(&line, out);

@@ -80,8 +80,6 @@ static void after_sweep(uint64_t now_ms)
 	sl_java_look();
 	sl_growth_sample(now_ms);
 	sl_evidence_sample(now_ms);
-	if (open_fds >= 0)
-		sl_growth_sample_fds(now_ms, (uint32_t)open_fds);
 	sl_ports_sample(now_ms, open_fds);
 	sl_warnings_look(now_ms, open_fds);
 }

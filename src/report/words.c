@@ -70,11 +70,11 @@ const char *sl_words_elsewhere(enum sl_elsewhere_kind kind)
 const char *sl_words_elsewhere_advice(enum sl_elsewhere_kind kind, bool is_stalled)
 {
 	static const char *const words[SL_ELSEWHERE_COUNT] = {
-		[SL_ELSEWHERE_NOT_ACCEPTED] = "accepted too slowly, clients are turned away",
+		[SL_ELSEWHERE_NOT_ACCEPTED] = "too slow, clients are turned away",
 		[SL_ELSEWHERE_FIN_WAIT2] = "the peer does not close its half",
 		[SL_ELSEWHERE_HALF_OPEN] = "peer may be gone: keepalive=60 would find out",
 		[SL_ELSEWHERE_NEVER_CONNECTED] = "close what is not used",
-		[SL_ELSEWHERE_CONNECT_FAILED] = "close the socket where connect() fails",
+		[SL_ELSEWHERE_CONNECT_FAILED] = "close it where connect() fails",
 		[SL_ELSEWHERE_CONNECTING] = "no answer: down, or a firewall",
 		[SL_ELSEWHERE_PORTS_TAKEN] = "others have them, or TIME_WAIT",
 	};

@@ -17,9 +17,6 @@ struct peer_growth {
 };
 
 static struct peer_growth *peers; /* uthash */
-#define SL_FDS_SAMPLES 3
-
-static struct sl_history fds_history;
 static uint64_t sampled_at_ms;
 
 static struct peer_growth *find(uint32_t peer)
@@ -71,27 +68,14 @@ void sl_growth_sample(uint64_t now_ms)
 	}
 }
 
-void sl_growth_sample_fds(uint64_t now_ms, uint32_t fds)
-{
-	sl_history_add(&fds_history, now_ms, fds);
-}
-
 bool sl_growth_of_peer(uint32_t peer, uint64_t now_ms, uint32_t close_wait, int64_t *per_min)
 {
 	const struct peer_growth *growth = find(peer);
 	return growth && sl_history_per_min(&growth->history, now_ms, close_wait, per_min);
 }
 
-bool sl_growth_of_fds(uint64_t now_ms, uint32_t fds, int64_t *per_min)
-{
-	/* A burst at start is no trend. */
-	return fds_history.count >= SL_FDS_SAMPLES &&
-	       sl_history_per_min(&fds_history, now_ms, fds, per_min);
-}
-
 void sl_growth_forked(void)
 {
 	peers = NULL;
 	sampled_at_ms = 0;
-	memset(&fds_history, 0, sizeof(fds_history));
 }

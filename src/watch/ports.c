@@ -28,11 +28,12 @@ static struct sl_series fds_series;
 static uint64_t sampled_at_ms;
 static uint32_t held[SL_PEER_OVERFLOW + 1]; /* by peer id */
 
-static struct sl_sockdiag_question question; /* large */
-static struct sl_sockdiag_answer answer;
+static const struct sl_sockdiag_answer
+	*answer; /* NULL: nothing is known; it is good until the next is asked for */
 static uint32_t asked_peers[SL_SOCKDIAG_DESTS]; /* as in the question */
+static uint32_t asked_count;
+static uint64_t spent_us;
 static int32_t tw_reuse;
-static bool is_answered;
 
 const uint32_t *sl_ports_count_held(void)
 {
@@ -132,27 +133,27 @@ bool sl_ports_is_reused(int32_t tcp_tw_reuse, const struct sl_endpoint *source,
 static uint32_t index_of(uint32_t peer)
 {
 	uint32_t i = 0;
-	while (i < question.count && asked_peers[i] != peer)
+	while (i < asked_count && asked_peers[i] != peer)
 		i++;
 	return i;
 }
 
 bool sl_ports_was_asked(uint32_t peer)
 {
-	return is_answered && index_of(peer) < question.count;
+	return answer && index_of(peer) < asked_count;
 }
 
 bool sl_ports_use_of(uint32_t peer, uint32_t at, struct sl_ports_use *use)
 {
 	uint32_t index = index_of(peer);
-	if (!is_answered || index == question.count)
+	if (!answer || index == asked_count)
 		return false;
-	for (uint32_t i = 0; i < answer.count; i++) {
-		const struct sl_sockdiag_pair *pair = &answer.pairs[i];
+	for (uint32_t i = 0; i < answer->count; i++) {
+		const struct sl_sockdiag_pair *pair = &answer->pairs[i];
 		if (pair->dest != index || at-- > 0)
 			continue;
 		bool is_reused =
-			sl_ports_is_reused(tw_reuse, &pair->source, &question.dests[index]);
+			sl_ports_is_reused(tw_reuse, &pair->source, &sl_peer_get(peer)->at);
 		*use = (struct sl_ports_use){
 			.source = pair->source,
 			.ports = pair->ports,
@@ -173,46 +174,62 @@ uint32_t sl_ports_busy(uint32_t peer)
 	return most;
 }
 
+/* What is asked about. */
+static void fill(struct sl_sockdiag_question *question, const struct sl_limits *limits,
+                 const uint32_t *peers, uint32_t n)
+{
+	question->low = (uint16_t)limits->port_low;
+	question->high = (uint16_t)limits->port_high;
+	sl_limits_reserved(question->reserved);
+	asked_count = 0;
+	for (uint32_t i = 0; i < n && asked_count < SL_SOCKDIAG_DESTS; i++) {
+		if (!is_outbound(peers[i]) || index_of(peers[i]) < asked_count)
+			continue;
+		question->dests[asked_count] = sl_peer_get(peers[i])->at;
+		asked_peers[asked_count++] = peers[i];
+	}
+	question->count = asked_count;
+	tw_reuse = limits->tcp_tw_reuse;
+}
+
+static void keep_sample(uint32_t peer, uint64_t now_ms)
+{
+	uint32_t used = sl_ports_busy(peer);
+	struct followed *one = used >= SL_FOLLOWED_MIN ? follow(peer) : find(peer);
+	if (!one)
+		return;
+	one->used = used;
+	sl_series_add(&one->used_series, now_ms, used);
+}
+
 int sl_ports_ask(const struct sl_limits *limits, const uint32_t *peers, uint32_t n, uint64_t now_ms)
 {
-	is_answered = false;
+	const struct sl_sockdiag_answer *next;
+	struct sl_sockdiag_question *question = sl_sockdiag_question();
+	answer = NULL;
 	if (limits->port_low < 0 || limits->port_high >= (int32_t)SL_SOCKDIAG_PORTS)
 		return -ENODATA;
-	question.low = (uint16_t)limits->port_low;
-	question.high = (uint16_t)limits->port_high;
-	sl_limits_reserved(question.reserved);
-	question.count = 0;
-	for (uint32_t i = 0; i < n && question.count < SL_SOCKDIAG_DESTS; i++) {
-		if (!is_outbound(peers[i]) || index_of(peers[i]) < question.count)
-			continue;
-		asked_peers[question.count] = peers[i];
-		question.dests[question.count++] = sl_peer_get(peers[i])->at;
-	}
-	tw_reuse = limits->tcp_tw_reuse;
-	int error = sl_sockdiag_ask(&question, &answer);
+	if (!question)
+		return -EAGAIN;
+	fill(question, limits, peers, n);
+	int error = sl_sockdiag_ask(&next);
 	if (error)
 		return error;
-	is_answered = true;
-	for (uint32_t i = 0; i < question.count; i++) {
-		uint32_t used = sl_ports_busy(asked_peers[i]);
-		struct followed *one =
-			used >= SL_FOLLOWED_MIN ? follow(asked_peers[i]) : find(asked_peers[i]);
-		if (!one)
-			continue;
-		one->used = used;
-		sl_series_add(&one->used_series, now_ms, used);
-	}
+	answer = next;
+	spent_us = answer->spent_us;
+	for (uint32_t i = 0; i < asked_count; i++)
+		keep_sample(asked_peers[i], now_ms);
 	return 0;
 }
 
 uint32_t sl_ports_taken(void)
 {
-	return is_answered ? answer.taken : 0;
+	return answer ? answer->taken : 0;
 }
 
 uint64_t sl_ports_spent_us(void)
 {
-	return answer.spent_us;
+	return spent_us;
 }
 
 bool sl_ports_foresee(uint32_t peer, uint64_t now_ms, uint64_t left, struct sl_forecast *forecast)
@@ -238,5 +255,5 @@ void sl_ports_forked(void)
 	followed = NULL;
 	memset(&fds_series, 0, sizeof(fds_series));
 	sampled_at_ms = 0;
-	is_answered = false;
+	answer = NULL;
 }

@@ -32,19 +32,6 @@
 #define SL_TIME_WAIT_MS 60000 /* TCP_TIMEWAIT_LEN, a constant of the kernel's */
 #define SL_TIME_WAIT_AGED_MS 1000
 
-#define SL_HASH 1024u /* a power of two, more than twice the destinations and the pairs */
-
-struct sl_sockdiag_tally {
-	const struct sl_sockdiag_question *question; /* NULL: a backlog is asked about */
-	struct sl_sockdiag_answer *answer;
-	uint8_t taken[SL_SOCKDIAG_PORTS / 8]; /* ports counted there already */
-	uint16_t dests[SL_HASH];              /* index + 1; 0: free */
-	uint16_t pairs[SL_HASH];
-	uint32_t sockets;
-	uint64_t waited_ms; /* of the backlog */
-	bool has_waiting;
-};
-
 static bool get_bit(const uint8_t *bits, unsigned at)
 {
 	return bits[at / 8] >> (at % 8) & 1;
@@ -67,7 +54,7 @@ static bool is_same(const struct sl_endpoint *a, const struct sl_endpoint *b)
 static uint32_t find_dest(const struct sl_sockdiag_tally *tally, const struct sl_endpoint *dest)
 {
 	for (uint32_t at = hash_of(dest, 0);; at++) {
-		uint32_t found = tally->dests[at % SL_HASH];
+		uint32_t found = tally->dests[at % SL_SOCKDIAG_HASH];
 		if (!found)
 			return tally->question->count;
 		if (is_same(&tally->question->dests[found - 1], dest))
@@ -81,7 +68,7 @@ static struct sl_sockdiag_pair *find_pair(struct sl_sockdiag_tally *tally, uint3
 {
 	struct sl_sockdiag_answer *answer = tally->answer;
 	for (uint32_t at = hash_of(source, dest);; at++) {
-		uint16_t *slot = &tally->pairs[at % SL_HASH];
+		uint16_t *slot = &tally->pairs[at % SL_SOCKDIAG_HASH];
 		if (*slot) {
 			struct sl_sockdiag_pair *pair = &answer->pairs[*slot - 1];
 			if (pair->dest == dest && is_same(&pair->source, source))
@@ -188,22 +175,31 @@ int sl_sockdiag_take(struct sl_sockdiag_tally *tally, const void *bytes, uint64_
 	return 0;
 }
 
-struct sl_sockdiag_tally *sl_sockdiag_tally_ports(const struct sl_sockdiag_question *question,
-                                                  struct sl_sockdiag_answer *answer)
+void sl_sockdiag_tally(struct sl_sockdiag_tally *tally, const struct sl_sockdiag_question *question,
+                       struct sl_sockdiag_answer *answer)
 {
-	static struct sl_sockdiag_tally tally; /* large; the clerk's */
-	memset(&tally, 0, sizeof(tally));
+	memset(tally, 0, sizeof(*tally));
 	memset(answer, 0, sizeof(*answer));
-	tally.question = question;
-	tally.answer = answer;
+	tally->question = question;
+	tally->answer = answer;
 	for (uint32_t i = 0; i < question->count; i++) {
 		uint32_t at = hash_of(&question->dests[i], 0);
-		while (tally.dests[at % SL_HASH])
+		while (tally->dests[at % SL_SOCKDIAG_HASH])
 			at++;
-		tally.dests[at % SL_HASH] = (uint16_t)(i + 1);
+		tally->dests[at % SL_SOCKDIAG_HASH] = (uint16_t)(i + 1);
 	}
-	return &tally;
 }
+
+/* One question, and all that the clerk needs for it. Not on the worker's stack: an answer that comes too late must hit nothing else. Asked
+ * for when it is first used: a process that opens no connection has no need of it. */
+static struct asking {
+	_Alignas(NLMSG_ALIGNTO) char bytes[SL_BYTES];
+	struct sl_sockdiag_question question;
+	struct sl_sockdiag_answer answer;
+	struct sl_sockdiag_tally tally;
+	uint16_t port; /* whose backlog is asked about */
+	int error;
+} * asking;
 
 /* What is asked of the kernel: only sockets whose local port lies between these. */
 struct request {
@@ -239,10 +235,9 @@ static int send_request(int fd, int family, uint16_t low, uint16_t high, uint32_
 
 static int receive(int fd, struct sl_sockdiag_tally *tally, uint64_t until_ms)
 {
-	static _Alignas(NLMSG_ALIGNTO) char bytes[SL_BYTES]; /* the clerk's */
+	char *bytes = asking->bytes;
 	for (;;) {
-		long got = sl_syscall6(SYS_recvfrom, fd, (long)bytes, sizeof(bytes), MSG_DONTWAIT,
-		                       0, 0);
+		long got = sl_syscall6(SYS_recvfrom, fd, (long)bytes, SL_BYTES, MSG_DONTWAIT, 0, 0);
 		struct pollfd wait = {.fd = fd, .events = POLLIN};
 		if (got == -EINTR || (got == -EAGAIN && sl_sys_poll(&wait, 1, SL_ANSWER_MS) == 1))
 			continue;
@@ -279,15 +274,6 @@ static int read_list(struct sl_sockdiag_tally *tally, uint16_t low, uint16_t hig
 	return error;
 }
 
-/* One question. Not on the worker's stack: an answer that comes too late must hit nothing else. */
-static struct {
-	struct sl_sockdiag_question question;
-	struct sl_sockdiag_answer answer;
-	struct sl_sockdiag_tally waiting; /* for the backlog */
-	uint16_t port;
-	int error;
-} asking;
-
 static uint64_t now_us(void)
 {
 	struct timespec now = sl_clock_read(CLOCK_MONOTONIC);
@@ -298,47 +284,57 @@ static void ports_task(void *unused)
 {
 	(void)unused;
 	uint64_t began_us = now_us();
-	struct sl_sockdiag_tally *tally = sl_sockdiag_tally_ports(&asking.question, &asking.answer);
-	asking.error = read_list(tally, asking.question.low, asking.question.high, ~0u);
-	asking.answer.sockets = tally->sockets;
-	asking.answer.spent_us = now_us() - began_us;
+	sl_sockdiag_tally(&asking->tally, &asking->question, &asking->answer);
+	asking->error = read_list(&asking->tally, asking->question.low, asking->question.high, ~0u);
+	asking->answer.sockets = asking->tally.sockets;
+	asking->answer.spent_us = now_us() - began_us;
 }
 
 static void backlog_task(void *unused)
 {
 	(void)unused;
-	memset(&asking.waiting, 0, sizeof(asking.waiting));
-	asking.error = read_list(&asking.waiting, asking.port, asking.port,
-	                         1u << SL_TCP_ESTABLISHED | 1u << SL_TCP_CLOSE_WAIT);
+	memset(&asking->tally, 0, sizeof(asking->tally));
+	asking->error = read_list(&asking->tally, asking->port, asking->port,
+	                          1u << SL_TCP_ESTABLISHED | 1u << SL_TCP_CLOSE_WAIT);
 }
 
 static int hand(sl_clerk_fn *task)
 {
 	bool is_begun;
 	if (sl_clerk_ask(task, NULL, SL_SOCKDIAG_WAIT_MS, &is_begun))
-		return asking.error;
+		return asking->error;
 	return is_begun ? -ETIMEDOUT : -EAGAIN;
 }
 
-int sl_sockdiag_ask(const struct sl_sockdiag_question *question, struct sl_sockdiag_answer *answer)
+static bool is_ready(void)
 {
 	if (!sl_clerk_is_there() || sl_clerk_is_asked())
-		return -EAGAIN;
-	asking.question = *question;
-	int error = hand(ports_task);
-	if (!error)
-		*answer = asking.answer;
-	return error;
+		return false;
+	if (!asking)
+		asking = sl_sys_map(sizeof(*asking));
+	return asking != NULL;
+}
+
+struct sl_sockdiag_question *sl_sockdiag_question(void)
+{
+	return is_ready() ? &asking->question : NULL;
+}
+
+int sl_sockdiag_ask(const struct sl_sockdiag_answer **answer)
+{
+	*answer = &asking->answer;
+	return hand(ports_task);
 }
 
 int sl_sockdiag_backlog(uint16_t port, uint64_t *waited_ms)
 {
-	if (!sl_clerk_is_there() || sl_clerk_is_asked())
+	*waited_ms = 0;
+	if (!is_ready())
 		return -EAGAIN;
-	asking.port = port;
+	asking->port = port;
 	int error = hand(backlog_task);
-	if (!error && !asking.waiting.has_waiting)
+	if (!error && !asking->tally.has_waiting)
 		return -ENOENT;
-	*waited_ms = error ? 0 : asking.waiting.waited_ms;
+	*waited_ms = error ? 0 : asking->tally.waited_ms;
 	return error;
 }

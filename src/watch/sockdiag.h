@@ -19,6 +19,7 @@
 #define SL_SOCKDIAG_DESTS 256u /* destinations in one question */
 #define SL_SOCKDIAG_PAIRS 512u /* of them and local addresses, in one answer */
 #define SL_SOCKDIAG_PORTS 65536u
+#define SL_SOCKDIAG_HASH 1024u /* a power of two, and more than there are of either */
 
 struct sl_sockdiag_question {
 	uint16_t low, high; /* local ports that count */
@@ -46,10 +47,14 @@ struct sl_sockdiag_answer {
 	uint64_t spent_us; /* in the asking */
 };
 
-/* Context: the worker. Blocks: up to SL_SOCKDIAG_WAIT_MS. Returns 0, or what stood in the way: -EAGAIN: there is no clerk, or it
- * is busy; -ETIMEDOUT, -E2BIG: there are too many sockets; else the kernel's. */
+/* The question to be filled in; what is in it stays until then. NULL: there is no clerk, it is busy, or there is no memory.
+ * Context: the worker. */
+struct sl_sockdiag_question *sl_sockdiag_question(void);
+/* Ask it. *answer is the clerk's: good until the next question is filled in. Context: the worker. Blocks: up to
+ * SL_SOCKDIAG_WAIT_MS. Returns 0, or what stood in the way: -EAGAIN: the clerk is busy; -ETIMEDOUT, -E2BIG: there are too many
+ * sockets; else the kernel's. */
 #define SL_SOCKDIAG_WAIT_MS 300
-int sl_sockdiag_ask(const struct sl_sockdiag_question *question, struct sl_sockdiag_answer *answer);
+int sl_sockdiag_ask(const struct sl_sockdiag_answer **answer);
 
 /* How long the longest waiting connection to this local port, which nobody has accepted, has waited for the program at least: since it
  * was made, or its client was last heard of. The same returns; -ENOENT: there is none. */
@@ -57,11 +62,20 @@ int sl_sockdiag_backlog(uint16_t port, uint64_t *waited_ms);
 
 /* ---- the parts that read no socket: pure ---- */
 
-struct sl_sockdiag_tally;
+struct sl_sockdiag_tally {
+	const struct sl_sockdiag_question *question; /* NULL: a backlog is asked about */
+	struct sl_sockdiag_answer *answer;
+	uint8_t taken[SL_SOCKDIAG_PORTS / 8]; /* ports counted there already */
+	uint16_t dests[SL_SOCKDIAG_HASH];     /* index + 1; 0: free */
+	uint16_t pairs[SL_SOCKDIAG_HASH];
+	uint32_t sockets;
+	uint64_t waited_ms; /* of the backlog */
+	bool has_waiting;
+};
 /* Take a message of n bytes, as the kernel sends them. 0: go on; 1: that was the last; or -errno. */
 int sl_sockdiag_take(struct sl_sockdiag_tally *tally, const void *bytes, uint64_t n);
-/* A tally for this question, which stays where it is; one at a time. */
-struct sl_sockdiag_tally *sl_sockdiag_tally_ports(const struct sl_sockdiag_question *question,
-                                                  struct sl_sockdiag_answer *answer);
+/* Begin to tally for this question, which stays where it is. */
+void sl_sockdiag_tally(struct sl_sockdiag_tally *tally, const struct sl_sockdiag_question *question,
+                       struct sl_sockdiag_answer *answer);
 
 #endif

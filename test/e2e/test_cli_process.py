@@ -73,7 +73,8 @@ def test_without_it_states_peers_ports_and_fds(bare, peer):
     (row,) = snapshot["peers"]
     assert (row["direction"], row["address"], row["port"]) == ("out", "127.0.0.1", peer.port)
     assert (row["open"], row["close_wait"], row["established"]) == (8, 5, 3)
-    assert row["ports_left"] == high - low + 1 - 8
+    assert row["ports"]["exact"] and row["ports"]["held"] == row["ports"]["used"] == 8
+    assert row["ports_left"] == high - low + 1 - limits["ports_taken"] - limits["ports_reserved"] - 8
     sockets = {s["fd"]: s for s in snapshot["sockets"]}
     assert sockets[fds[0]]["shared"] and twin not in sockets and not sockets[fds[1]]["shared"]
     assert len({s["cookie"] for s in sockets.values()}) == 9

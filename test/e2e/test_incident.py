@@ -110,7 +110,8 @@ def check_limits(victim, snapshot, network):
     assert (limits["port_low"], limits["port_high"]) == (low, high)
     assert limits["nofile_used"] >= snapshot["totals"]["open"] + 3
     for entry in snapshot["peers"]:
-        assert entry["ports_left"] == high - low + 1 - entry["open"]
+        assert entry["ports"]["exact"] and entry["ports"]["used"] == entry["ports"]["held"] == entry["open"]
+        assert entry["ports_left"] == high - low + 1 - limits["ports_taken"] - entry["open"]
 
 
 def check_text(victim, snapshot):

@@ -63,6 +63,50 @@ static void test_external_snapshot_comes_back(void **state)
 	assert_null(strstr(first.text, "\"site\":0"));
 }
 
+static void test_what_is_elsewhere_comes_back(void **state)
+{
+	(void)state;
+	static struct sl_snapshot_elsewhere rows[SL_ELSEWHERE_COUNT];
+	static struct sl_snapshot_peer peer;
+	struct sl_snapshot s = sample_rich();
+	for (int kind = 0; kind < SL_ELSEWHERE_COUNT; kind++)
+		rows[kind] = (struct sl_snapshot_elsewhere){.kind = (enum sl_elsewhere_kind)kind,
+		                                            .count = 5,
+		                                            .oldest_ms = kind ? kind : SL_UNKNOWN,
+		                                            .limit = 100,
+		                                            .local = kind ? NULL : "0.0.0.0:80",
+		                                            .peer = kind ? "10.0.0.1:80" : NULL,
+		                                            .at_peer = kind ? 4 : 0,
+		                                            .site = kind % 2 ? 7 : SL_UNKNOWN,
+		                                            .at_site = kind % 2 ? 3 : 0,
+		                                            .blame = "main (a.c:1)",
+		                                            .is_stalled = kind == 0,
+		                                            .is_notable = kind % 2};
+	peer = s.peers[0];
+	peer.ports = (struct sl_snapshot_ports){.source = "10.0.0.9",
+	                                        .sources = 2,
+	                                        .held = 12,
+	                                        .used = 17,
+	                                        .time_wait = 4,
+	                                        .is_exact = true,
+	                                        .earliest_ms = 1000,
+	                                        .latest_ms = SL_UNKNOWN};
+	s.peers = &peer;
+	s.peer_count = 1;
+	s.elsewhere = rows;
+	s.elsewhere_count = SL_ELSEWHERE_COUNT;
+	s.verdict = SL_VERDICT_NOT_ACCEPTING;
+	s.limits.nofile_hard = 1048576;
+	s.limits.fds_earliest_ms = 5;
+	s.limits.fds_latest_ms = SL_UNKNOWN;
+	s.limits.ports_reserved = 3;
+	s.limits.ports_taken = SL_UNKNOWN;
+	s.limits.ports_not_counted = "sock_diag: errno 93";
+	assert_comes_back(&s);
+	assert_non_null(strstr(first.text, "\"verdict\":\"NOT_ACCEPTING\""));
+	assert_non_null(strstr(first.text, "\"advice\":\"the program is not calling accept()\""));
+}
+
 /* The text too, where no name holds bytes that JSON cannot: those are U+FFFD for good. */
 static void test_text_is_the_same(void **state)
 {
@@ -172,6 +216,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_samples_come_back),
 		cmocka_unit_test(test_external_snapshot_comes_back),
+		cmocka_unit_test(test_what_is_elsewhere_comes_back),
 		cmocka_unit_test(test_text_is_the_same),
 		cmocka_unit_test(test_half_written_is_refused),
 		cmocka_unit_test(test_refusals_name_what_is_wrong),

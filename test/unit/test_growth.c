@@ -106,21 +106,6 @@ static void a_peer_that_recovers(void **state)
 	assert_int_equal(of_peer(0, START + 20 * GAP, 0), 0);
 }
 
-/* Few samples may be a start, in which everything grows. */
-static void open_fds(void **state)
-{
-	(void)state;
-	int64_t per_min;
-	assert_false(sl_growth_of_fds(START, 10, &per_min));
-	sl_growth_sample_fds(START, 100);
-	sl_growth_sample_fds(START + 1, 5000); /* too soon: not kept */
-	assert_false(sl_growth_of_fds(START + GAP, 160, &per_min));
-	sl_growth_sample_fds(START + GAP, 110);
-	sl_growth_sample_fds(START + 2 * GAP, 120);
-	assert_true(sl_growth_of_fds(START + 60000, 160, &per_min));
-	assert_int_equal(per_min, 60);
-}
-
 static void a_child_starts_anew(void **state)
 {
 	(void)state;
@@ -129,15 +114,11 @@ static void a_child_starts_anew(void **state)
 	meet(3, 1000, 10, TCP_CLOSE_WAIT);
 	sl_suspects_end();
 	sl_growth_sample(START);
-	for (unsigned i = 0; i < 5; i++)
-		sl_growth_sample_fds(START + i * GAP, 100);
-	assert_true(sl_growth_of_fds(START + 60000, 100, &per_min));
 	sl_pool_reset(&sl_worker_pool);
 	sl_suspects_forked();
 	sl_growth_forked();
 	assert_false(sl_growth_of_peer(3, START + 60000, 10, &per_min));
 	assert_false(sl_growth_of_peer(0, START + 60000, 10, &per_min));
-	assert_false(sl_growth_of_fds(START + 60000, 100, &per_min));
 	sl_suspects_begin(++tick);
 	meet(3, 1000, 1, TCP_CLOSE_WAIT);
 	sl_suspects_end();
@@ -169,8 +150,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(peers_and_all_together), TEST(a_peer_that_comes_later),
-		TEST(a_peer_that_recovers),   TEST(open_fds),
-		TEST(a_child_starts_anew),    TEST(out_of_memory),
+		TEST(a_peer_that_recovers),   TEST(a_child_starts_anew),
+		TEST(out_of_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
