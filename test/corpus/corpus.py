@@ -1,0 +1,156 @@
+"""How a case of the corpus is run: its server, its program under the library, and reports by `sockleak report PID` until
+the condition holds that all cases of its kind share. Options and waits are the same for all."""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import os
+import pathlib
+import shlex
+
+import cases
+import cli
+import harness
+import servers
+
+# Of the defaults only the scale of time is changed, for all alike.
+DEADLINE_MS = 2000
+OPTIONS = {name: None for name in ("report", "json", "interval", "detail", "dir")} | {"deadline": f"{DEADLINE_MS}ms"}
+ENOUGH_STUCK = 20
+LEAK_SHOWN_MS = 3 * DEADLINE_MS  # how long the oldest must have been there
+SOAKED_MS = 8 * DEADLINE_MS  # how long an innocent program without rounds is watched
+ROUNDS = 4
+PATIENCE_S = 90
+AT_ONCE = 2 * (os.cpu_count() or 1)
+PYTHON = "/usr/bin/python3"  # the system's, which has the packages
+JARS = (cases.HERE / "jars").read_text().split()
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What the report says of the process and of its worst site."""
+
+    process: str
+    verdict: str = "ok"
+    blame: str | None = None
+    cause: str | None = None
+    owner: str | None = None
+    peer: str | None = None
+    threads: tuple = ()
+    accused: str = ""  # by what report of the case somebody was first called LEAK
+
+
+class Runs:
+    """All cases, a few at a time, begun in the table's order."""
+
+    def __init__(self, chosen, directory):
+        self.directory = directory
+        self.servers = servers.Servers(directory)
+        self.pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
+        self.futures = {case.name: self.pool.submit(self._run, case) for case in chosen}
+
+    def outcome(self, case):
+        return self.futures[case.name].result()
+
+    def close(self):
+        self.pool.shutdown(cancel_futures=True)
+        self.servers.close()
+
+    def _run(self, case):
+        for kind in servers.STARTS:
+            if kind in case.server:
+                self.servers.need(kind)
+        port = 9000 + cases.CASES.index(case)
+        words = {**cases.WORDS, "port": port}
+        arguments = shlex.split(case.arguments.format(**words))
+        with contextlib.ExitStack() as stack:
+            program = harness.start([*command(case), *arguments], self.directory / case.name, options=OPTIONS,
+                                    network=self.servers.network)
+            stack.callback(program.kill)
+            if case.client:
+                wait = lambda: f":{port} " in self.servers.network.run("ss", "-tlnH") or not program.is_alive()
+                harness.wait_until(wait, "the program to listen")
+                client = harness.start(["sh", "-c", repeated(case.client.format(**words))],
+                                       self.directory / f"{case.name}-client", network=self.servers.network, library=False)
+                stack.callback(client.kill)
+            watch = Watch(case, program)
+            snapshot = watch.leak() if case.is_guilty else watch.rounds() if case.rounds else watch.soak()
+        return outcome(snapshot, watch.accused)
+
+
+def repeated(script):
+    """The script 600 times, 10 times a second at most: it ends by itself if nobody does it."""
+    return f"for i in $(seq 600); do {script}\nsleep 0.1; done"
+
+
+def command(case):
+    kind = pathlib.Path(case.source).suffix
+    if kind == ".java":
+        jars = [f"/usr/share/java/{name}.jar" for name in JARS]
+        path = ":".join([str(harness.BUILD / "corpus" / "java"), *jars])
+        return [harness.need_tool("java"), "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", path, case.path.stem]
+    if kind == ".c":
+        return [harness.BUILD / "corpus" / case.path.stem]
+    return [PYTHON if kind == ".py" else harness.need_tool("node"), case.path]
+
+
+class Watch:
+    """Reports on one program."""
+
+    def __init__(self, case, program):
+        self.case = case
+        self.program = program
+        self.accused = ""
+
+    def report(self):
+        assert self.program.is_alive(), (self.program.popen.returncode, self.program.stderr())
+        snapshot = cli.parsed("report", self.program.pid)
+        guilty = [site["blame"] for site in snapshot["sites"] or () if site["verdict"] == "leak"]
+        if (snapshot["verdict"] == "LEAK" or guilty) and not self.accused:
+            self.accused = f"{snapshot['verdict']} after {snapshot['process']['uptime_ms']} ms: {guilty}"
+        return snapshot
+
+    def until(self, condition, what):
+        seen = {}
+
+        def look():
+            seen.update(self.report())
+            return seen["mode"] == "preload" and condition(seen)  # before it has begun there is no library in it
+
+        said = lambda: f"{what}; totals: {seen.get('totals')}; stderr: {self.program.stderr()}"
+        harness.wait_until(look, said, PATIENCE_S)
+        return seen
+
+    def leak(self):
+        def is_shown(snapshot):
+            totals = snapshot["totals"]
+            return totals["stuck"] >= ENOUGH_STUCK and totals["oldest_stuck_ms"] >= LEAK_SHOWN_MS
+
+        return self.until(is_shown, f"{ENOUGH_STUCK} to be stuck, the oldest for {LEAK_SHOWN_MS} ms")
+
+    def soak(self):
+        return self.until(lambda s: s["process"]["uptime_ms"] >= SOAKED_MS, "a while")
+
+    def rounds(self):
+        """Each round uses what the one before has left; after each, all of it is stuck."""
+        count = self.case.rounds
+        for _ in range(ROUNDS):
+            self.turn()
+            snapshot = self.until(lambda s: s["totals"]["stuck"] >= count, f"{count} to be stuck")
+            if self.case.source == "batch.py":
+                self.turn()
+                self.until(lambda s: s["totals"]["open"] == 0, "the end of the batch")
+        return snapshot
+
+    def turn(self):
+        self.program.ask("")
+
+
+def outcome(snapshot, accused):
+    harness.check_snapshot(snapshot)
+    if not snapshot["sites"]:
+        return Outcome(snapshot["verdict"], accused=accused)
+    site = snapshot["sites"][0]
+    cause = max(site["causes"], key=site["causes"].get)
+    return Outcome(snapshot["verdict"], site["verdict"], site["blame"], cause if site["causes"][cause] else None,
+                   site.get("owner"), site.get("peer"), tuple(site["threads"]), accused)
