@@ -40,8 +40,8 @@ classpath = $(subst $(empty) ,:,$(patsubst %,/usr/share/java/%.jar,$(1)))
 JAVA_CLASSPATH := $(call classpath,$(JAVA_JARS))
 
 # Programs of the corpus, each through a library.
-CORPUS_JARS := $(shell cat test/corpus/jars)
-CORPUS := $(sort $(patsubst %.c,$(BUILD)/corpus/%,$(notdir $(wildcard test/corpus/*/*.c))))
+CORPUS_JARS = $(shell cat test/corpus/jars)
+CORPUS := $(sort $(patsubst %,$(BUILD)/corpus/%,$(basename $(notdir $(wildcard test/corpus/*/*.c test/corpus/*/*.cc)))))
 CORPUS_JAVA := $(wildcard test/corpus/*/*.java)
 
 # A JDK: $JAVA_HOME, else the one of javac, else any. Only headers are taken from it.
@@ -196,6 +196,10 @@ $(BUILD)/victims/%: test/victims/%.c
 $(BUILD)/corpus/%: test/corpus/guilty/%.c
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) -O1 -g -std=gnu11 -Wall -Wextra -Werror -MMD -MP -o $@ $< -pthread $(victim_flags)
+
+$(BUILD)/corpus/%: test/corpus/guilty/%.cc
+	@mkdir -p $(@D)
+	$(call quiet,CXX)$(CXX) -O1 -g -std=gnu++17 -Wall -Wextra -Werror -MMD -MP -o $@ $< -pthread $(victim_flags)
 
 $(BUILD)/corpus/%: test/corpus/innocent/%.c
 	@mkdir -p $(@D)

@@ -4,6 +4,7 @@ the condition holds that all cases of its kind share. Options and waits are the 
 import concurrent.futures
 import contextlib
 import dataclasses
+import json
 import os
 import pathlib
 import shlex
@@ -21,6 +22,7 @@ LEAK_SHOWN_MS = 3 * DEADLINE_MS  # how long the oldest must have been there
 SOAKED_MS = 8 * DEADLINE_MS  # how long an innocent program without rounds is watched
 ROUNDS = 4
 PATIENCE_S = 90
+EVERY_S = 0.25  # between two reports
 AT_ONCE = 2 * (os.cpu_count() or 1)
 PYTHON = "/usr/bin/python3"  # the system's, which has the packages
 JARS = (cases.HERE / "jars").read_text().split()
@@ -28,16 +30,17 @@ JARS = (cases.HERE / "jars").read_text().split()
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What the report says of the process and of its worst site."""
+    """What the report says of the process, of its worst site, and of all that have something stuck."""
 
     process: str
-    verdict: str = "ok"
-    blame: str | None = None
-    cause: str | None = None
-    owner: str | None = None
-    peer: str | None = None
-    threads: tuple = ()
-    accused: str = ""  # by what report of the case somebody was first called LEAK
+    verdict: str
+    blames: tuple
+    causes: tuple
+    owners: tuple
+    peers: tuple
+    threads: tuple
+    idle_ms: int | None  # of the worst peer
+    accused: str  # by what report of the case somebody was first called LEAK
 
 
 class Runs:
@@ -75,6 +78,7 @@ class Runs:
                 stack.callback(client.kill)
             watch = Watch(case, program)
             snapshot = watch.leak() if case.is_guilty else watch.rounds() if case.rounds else watch.soak()
+        (self.directory / f"{case.name}.json").write_text(json.dumps(snapshot))
         return outcome(snapshot, watch.accused)
 
 
@@ -89,7 +93,7 @@ def command(case):
         jars = [f"/usr/share/java/{name}.jar" for name in JARS]
         path = ":".join([str(harness.BUILD / "corpus" / "java"), *jars])
         return [harness.need_tool("java"), "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", path, case.path.stem]
-    if kind == ".c":
+    if kind in (".c", ".cc"):
         return [harness.BUILD / "corpus" / case.path.stem]
     return [PYTHON if kind == ".py" else harness.need_tool("node"), case.path]
 
@@ -118,7 +122,7 @@ class Watch:
             return seen["mode"] == "preload" and condition(seen)  # before it has begun there is no library in it
 
         said = lambda: f"{what}; totals: {seen.get('totals')}; stderr: {self.program.stderr()}"
-        harness.wait_until(look, said, PATIENCE_S)
+        harness.wait_until(look, said, PATIENCE_S, EVERY_S)
         return seen
 
     def leak(self):
@@ -148,9 +152,17 @@ class Watch:
 
 def outcome(snapshot, accused):
     harness.check_snapshot(snapshot)
-    if not snapshot["sites"]:
-        return Outcome(snapshot["verdict"], accused=accused)
-    site = snapshot["sites"][0]
-    cause = max(site["causes"], key=site["causes"].get)
-    return Outcome(snapshot["verdict"], site["verdict"], site["blame"], cause if site["causes"][cause] else None,
-                   site.get("owner"), site.get("peer"), tuple(site["threads"]), accused)
+    sites, peers = snapshot["sites"], snapshot["peers"]
+    stuck = [site for site in sites if site["stuck"]]
+    distinct = lambda values: tuple(dict.fromkeys(values))
+    return Outcome(
+        process=snapshot["verdict"],
+        verdict=sites[0]["verdict"] if sites else "ok",
+        blames=distinct(site["blame"] for site in stuck),
+        causes=distinct(cause for site in stuck for cause, count in site["causes"].items() if count),
+        owners=distinct(site.get("owner") for site in stuck),
+        peers=distinct(site.get("peer") for site in stuck),
+        threads=distinct(name for site in stuck for name in site["threads"]),
+        idle_ms=peers[0]["idle_before_fin_ms_p50"] if peers else None,
+        accused=accused,
+    )

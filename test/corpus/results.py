@@ -12,29 +12,32 @@ import sys
 import cases
 
 BEGIN, END = "<!-- corpus: begin -->", "<!-- corpus: end -->"
-HEAD = ["case", "program", "library", "server", "blame", "cause", "verdict", "the report said"]
+HEAD = ["case", "program", "library", "server", "blame", "cause", "peer closes", "verdict", "the report said"]
 
 
 def differences(case, outcome):
     """In what the report and the row differ, in words that stay the same from run to run."""
     found = []
 
-    def compare(name, said, right):
-        if not right:
-            found.append(f"{name} {code(said)}")
+    def compare(name, said, expected):
+        found.extend(f"{name} {code(value)}" for value in said if value not in expected)
+        if not said:
+            found.append(f"no {name}")
 
     if not case.is_guilty and outcome.accused:
         found.append("called LEAK at times")
-    compare("verdict", outcome.verdict, outcome.verdict == case.verdict)
-    compare("process", outcome.process, outcome.process in case.process)
+    compare("verdict", [outcome.verdict], [case.verdict])
+    compare("process", [outcome.process], case.process)
     if case.verdict == "ok":
         return found
-    compare("blame", outcome.blame, outcome.blame == case.blame_text)
-    compare("cause", outcome.cause, outcome.cause == case.cause)
+    compare("blame", outcome.blames, [case.blame_text])
+    compare("cause", outcome.causes, [case.cause])
     if case.owner:
-        compare("frames of", outcome.owner, outcome.owner == case.owner)
-        compare("peer", outcome.peer, outcome.peer == "%s:%d" % case.peer)
-        compare("threads", outcome.threads, all(name.startswith(case.thread) for name in outcome.threads))
+        compare("frames of", outcome.owners, [case.owner])
+        compare("peer", outcome.peers, [case.peer])
+        compare("thread", outcome.threads, [name for name in outcome.threads if name.startswith(case.thread)])
+    if case.idle_ms and not case.idle_ms[0] <= (outcome.idle_ms or 0) <= case.idle_ms[1]:
+        found.append("idle for " + ("?" if outcome.idle_ms is None else f"{outcome.idle_ms / 1000:.0f} s"))
     return found
 
 
@@ -50,8 +53,9 @@ def expected_cells(case):
     blame = code(case.blame_text) if case.blame else f"none of its own, {case.owner}" if case.owner else "-"
     process = "" if case.verdict == "ok" else f", {' or '.join(case.process)}"
     verdict = f"{case.verdict}{process}"
+    idle = f"after {case.idle_ms[0] // 1000} s idle" if case.idle_ms and case.verdict != "ok" else "-"
     program = f"`{case.path.relative_to(cases.HERE)}`"
-    return [case.name, program, case.library, case.server, blame, case.cause or "-", verdict]
+    return [case.name, program, case.library, case.server, blame, case.cause or "-", idle, verdict]
 
 
 def row(case, said):
