@@ -1,4 +1,4 @@
-# sockleak. `make help` lists the targets. Nothing is written outside $(BUILD) but by install and format.
+# sockleak. `make help` lists the targets. Nothing is written outside $(BUILD) but by install, format and corpus-table.
 
 BUILD ?= build
 PREFIX ?= /usr
@@ -32,11 +32,17 @@ TRANSPARENT := $(sort $(patsubst test/transparent/%.c,$(BUILD)/transparent/%,\
 	$(patsubst test/transparent/%.c,$(BUILD)/transparent/%.so,$(wildcard test/transparent/so_*.c)) \
 	$(patsubst test/transparent/%.cc,$(BUILD)/transparent/%,$(wildcard test/transparent/*.cc)))
 JAVA_SOURCES := $(wildcard test/java/*.java)
-FORMATTED := $(sort $(wildcard $(addsuffix /*.[ch],$(DIRS) src/cli include test/*)))
+FORMATTED := $(sort $(wildcard $(addsuffix /*.[ch],$(DIRS) src/cli include test/* test/corpus/*)))
 
 JAVA_JARS := httpclient httpcore commons-logging commons-codec
 empty :=
-JAVA_CLASSPATH := $(subst $(empty) ,:,$(patsubst %,/usr/share/java/%.jar,$(JAVA_JARS)))
+classpath = $(subst $(empty) ,:,$(patsubst %,/usr/share/java/%.jar,$(1)))
+JAVA_CLASSPATH := $(call classpath,$(JAVA_JARS))
+
+# Programs of the corpus, each through a library.
+CORPUS_JARS = $(shell cat test/corpus/jars)
+CORPUS := $(sort $(patsubst %,$(BUILD)/corpus/%,$(basename $(notdir $(wildcard test/corpus/*/*.c test/corpus/*/*.cc)))))
+CORPUS_JAVA := $(wildcard test/corpus/*/*.java)
 
 # A JDK: $JAVA_HOME, else the one of javac, else any. Only headers are taken from it.
 JDK := $(firstword $(foreach home,$(JAVA_HOME) \
@@ -67,8 +73,8 @@ FUZZ := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZ_OBJECT := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 FUZZ_CC ?= clang
 
-.PHONY: all check demo bench install uninstall clean format lint help unit asan tsan e2e check-real stress fuzz \
-	build-fuzz build-unit build-asan build-tsan build-e2e build-real FORCE
+.PHONY: all check demo bench install uninstall clean format lint help unit asan tsan e2e check-real check-corpus corpus-table stress \
+	fuzz build-fuzz build-unit build-asan build-tsan build-e2e build-real build-corpus FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -178,12 +184,26 @@ build-e2e: all $(VICTIMS) $(TRANSPARENT) $(if $(JAVA_SOURCES),$(BUILD)/java/.com
 
 build-real: all $(if $(JAVA_SOURCES),$(BUILD)/java/.compiled)
 
+build-corpus: all $(CORPUS) $(BUILD)/corpus/java/.compiled
+
 # A program under test is plain code. Its own flags, if any, stand in its first line: /* Build: FLAGS */
 victim_flags = $(shell sed -n '1s|^/\* Build: \(.*\) \*/$$|\1|p' $<)
 
 $(BUILD)/victims/%: test/victims/%.c
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) -O1 -g -std=gnu11 -Wall -Wextra -Werror -Iinclude -MMD -MP -o $@ $< -pthread $(victim_flags)
+
+$(BUILD)/corpus/%: test/corpus/guilty/%.c
+	@mkdir -p $(@D)
+	$(call quiet,CC)$(CC) -O1 -g -std=gnu11 -Wall -Wextra -Werror -MMD -MP -o $@ $< -pthread $(victim_flags)
+
+$(BUILD)/corpus/%: test/corpus/guilty/%.cc
+	@mkdir -p $(@D)
+	$(call quiet,CXX)$(CXX) -O1 -g -std=gnu++17 -Wall -Wextra -Werror -MMD -MP -o $@ $< -pthread $(victim_flags)
+
+$(BUILD)/corpus/%: test/corpus/innocent/%.c
+	@mkdir -p $(@D)
+	$(call quiet,CC)$(CC) -O1 -g -std=gnu11 -Wall -Wextra -Werror -MMD -MP -o $@ $< -pthread $(victim_flags)
 
 $(BUILD)/transparent/%: test/transparent/%.c
 	@mkdir -p $(@D)
@@ -214,7 +234,12 @@ $(BUILD)/java/.compiled: $(JAVA_SOURCES)
 	$(call quiet,JAVAC)$(JDK_NEEDED)/bin/javac --release 11 -Xlint:all,-path -Werror -g -cp $(JAVA_CLASSPATH) -d $(@D) $(JAVA_SOURCES)
 	@touch $@
 
--include $(wildcard $(BUILD)/victims/*.d $(BUILD)/transparent/*.d) $(shell find $(BUILD) -path '*obj/*.d' -o -path '*/test/*.d' 2>/dev/null)
+$(BUILD)/corpus/java/.compiled: $(CORPUS_JAVA)
+	@mkdir -p $(@D)
+	$(call quiet,JAVAC)$(JDK_NEEDED)/bin/javac --release 11 -Xlint:all,-path -Werror -g -cp $(call classpath,$(CORPUS_JARS)) -d $(@D) $^
+	@touch $@
+
+-include $(wildcard $(BUILD)/victims/*.d $(BUILD)/corpus/*.d $(BUILD)/transparent/*.d) $(shell find $(BUILD) -path '*obj/*.d' -o -path '*/test/*.d' 2>/dev/null)
 
 # ---- checks ----
 
@@ -235,6 +260,12 @@ e2e: ## run real programs under the library
 
 check-real: ## run real servers with the library and without (REAL_ROUNDS=N, REAL_LONG=1: longer)
 	@scripts/check-all real
+
+check-corpus: ## run leaks of many libraries, and programs without one, and judge what the report says of them
+	@scripts/check-all corpus
+
+corpus-table: ## the same, and put what it says into docs/diagnosis.md
+	@CORPUS_TABLE=write scripts/check-all corpus
 
 stress: build-e2e ## long runs of real programs; the torture test for STRESS_SECONDS (120) at each action
 	@scripts/stress

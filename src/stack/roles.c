@@ -105,10 +105,11 @@ struct sl_code sl_roles_class(const char *class_name)
 	return application;
 }
 
+/* A program may go by the name of the library that it is about: "libpq-import". */
 static bool is_module(const char *file, const char *row)
 {
 	const size_t n = strlen(row);
-	return strncmp(file, row, n) == 0 &&
+	return strncmp(file, row, n) == 0 && (!starts_with(row, "lib") || strstr(file, ".so")) &&
 	       (!isalpha((unsigned char)row[n - 1]) || !isalpha((unsigned char)file[n]));
 }
 

@@ -38,7 +38,7 @@ def victim(name):
     return str(BUILD / "victims" / name)
 
 
-def wait_until(condition, what, patience_s=PATIENCE_S):
+def wait_until(condition, what, patience_s=PATIENCE_S, every_s=0.01):
     """Return the first true value of condition(), or fail."""
     end = time.monotonic() + patience_s
     while True:
@@ -48,7 +48,7 @@ def wait_until(condition, what, patience_s=PATIENCE_S):
         if time.monotonic() > end:
             said = what() if callable(what) else what
             raise AssertionError(f"waited {patience_s:g} s in vain for {said}")
-        time.sleep(0.01)
+        time.sleep(every_s)
 
 
 @functools.lru_cache(maxsize=None)

@@ -72,6 +72,21 @@ def test_a_table_that_names_no_test(tmp_path):
         assert ("compatibility.md:3" not in output) == is_good, output
 
 
+def test_a_table_that_expects_something_else_of_the_corpus(tmp_path):
+    shutil.copytree(ROOT / "test" / "corpus", tmp_path / "test" / "corpus")
+    document = (ROOT / "docs" / "diagnosis.md").read_text()
+    rows = [line for line in document.splitlines() if line.startswith("| socket-forgotten |")]
+    for old, new, said in (
+        ("", "", ""),
+        ("`ForgottenSocket.get(", "`ForgottenSocket.put(", "the row of socket-forgotten"),
+        (rows[0] + "\n", "", "the row of socket-forgotten"),
+        ("| socket-forgotten |", "| forgotten |", "forgotten: no such case"),
+    ):
+        write(tmp_path, {"docs/diagnosis.md": document.replace(old, new, 1)})
+        output = run("check-docs", tmp_path)[1]
+        assert said in output and bool(said) == ("docs/diagnosis.md" in output), output
+
+
 def compile_object(root, code, *options):
     source, target = root / "object.c", root / "object.so"
     source.write_text(code)

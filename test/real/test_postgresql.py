@@ -1,19 +1,14 @@
-"""PostgreSQL: a process for each connection, parallel workers, SIGUSR1 many times a second, and each way to end.
+"""PostgreSQL: a process for each connection, parallel workers, SIGUSR1 many times a second, and each way to end."""
 
-It does not run as root: in a user namespace below that of the private network, root goes by postgres's number.
-"""
-
-import functools
 import pathlib
-import pwd
 import re
 import shutil
 import signal
-import tempfile
 
 import harness
 import pytest
 import real
+from postgresql import INITDB, AsPostgres, template, tool
 
 PLACE = "127.0.0.1:5432"
 CONFIG = """\
@@ -62,46 +57,6 @@ SELECT lo_create(4242), lo_unlink(4242);
 SELECT sum(n) FROM (SELECT n FROM generate_series(1, 200000) n ORDER BY random()) shuffled;
 SELECT no_such_column FROM numbers;
 """
-
-
-class AsPostgres:
-    """The network of a scene, for programs that take themselves for postgres's."""
-
-    def __init__(self, network):
-        self.network = network
-        try:
-            self.user = pwd.getpwnam("postgres")
-        except KeyError:
-            raise harness.Forbidden("the user postgres") from None
-
-    def prefix(self):
-        map_to = [f"--map-user={self.user.pw_uid}", f"--map-group={self.user.pw_gid}"]
-        return [*self.network.prefix(), "unshare", "--user", *map_to]
-
-    def __getattr__(self, name):
-        return getattr(self.network, name)
-
-
-def tool(name):
-    """A program of the newest PostgreSQL that is installed."""
-    found = sorted(pathlib.Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    if not found:
-        raise harness.Forbidden(f"PostgreSQL's {name}")
-    return found[-1]
-
-
-INITDB = ["--auth=trust", "--username=postgres", "--no-sync", "--no-instructions", "--locale=C.UTF-8"]
-
-
-@functools.lru_cache(maxsize=None)
-def template():
-    """A fresh cluster, made once, without the library. The folder goes with the object."""
-    folder = tempfile.TemporaryDirectory()
-    network = harness.PrivateNetwork()
-    words = [*AsPostgres(network).prefix(), tool("initdb"), "-D", f"{folder.name}/data", *INITDB]
-    harness.subprocess.run(words, check=True, capture_output=True, timeout=120)
-    network.close()
-    return folder
 
 
 class Postgres:

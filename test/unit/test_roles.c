@@ -204,6 +204,8 @@ static void modules(void **state)
 		{"/opt/acme/libcurlew.so", A, NULL},
 		{"/opt/acme/libuvc.so.0", A, NULL},
 		{"/opt/acme/libevents.so", A, NULL},
+		{"/opt/acme/libevent_disabled", A, NULL},
+		{"/opt/acme/libpq-import", A, NULL},
 		{"/opt/acme/libssltool.so", A, NULL},
 		{"/usr/lib/libcjson.so.1", A, NULL},
 		{"/usr/sbin/nginx", A, NULL},
