@@ -41,6 +41,7 @@ static void begin_site(uint32_t id, struct site_state *state)
 	memset(&state->evidence, 0, sizeof(state->evidence));
 	state->evidence.records = records;
 	state->evidence.retracted = known ? known->retracted : 0;
+	state->evidence.renewed = sl_fates_renewed(id);
 	state->settled_ms = sl_evidence_settled_ms(id, false);
 }
 
@@ -143,6 +144,7 @@ static void count(void *context, const struct sl_suspect_view *view)
 		return;
 	struct sl_evidence *e = &state->evidence;
 	e->waiting++;
+	e->quiet += 2 * view->judgement.quiet_ms >= (uint64_t)sl_options.deadline_ms;
 	e->stuck += view->judgement.is_stuck || is_ended(view);
 	e->reused += is_reused(view);
 	e->following += is_behind(view, lane->fin_at_ms);
@@ -169,6 +171,7 @@ static bool add_lane(struct sl_lane *lane)
 	struct sl_evidence *e = &state->evidence;
 	/* Those that we ended and that are gone since. */
 	e->waiting += lane->ended;
+	e->quiet += lane->ended;
 	e->stuck += lane->ended;
 	e->settled += lane->ended;
 	e->piled += lane->ended_piled;

@@ -1,8 +1,10 @@
 #include "watch/fates.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/sort.h"
+#include "ledger/sites.h"
 
 #include "watch/table.h"
 
@@ -18,6 +20,8 @@ struct lane_entry {
 struct fate {
 	uint32_t site; /* the key */
 	uint64_t closed;
+	uint64_t renewed;
+	uint64_t opened; /* by the site, at the end of the last sweep */
 	uint64_t late; /* delays ever; the ring holds the last SL_FATES_DELAYS */
 	uint64_t delays_ms[SL_FATES_DELAYS];
 	UT_hash_handle hh;
@@ -63,6 +67,12 @@ void sl_lanes_each(sl_lane_fn *each)
 	}
 }
 
+static uint64_t opened_by(uint32_t id)
+{
+	const struct sl_site *site = sl_site_get(id);
+	return site ? atomic_load_explicit(&site->opened, memory_order_relaxed) : 0;
+}
+
 static struct fate *fate_find(uint32_t site)
 {
 	struct fate *fate = NULL;
@@ -80,11 +90,17 @@ static struct fate *fate_of(uint32_t site)
 		return NULL;
 	memset(fate, 0, sizeof(*fate));
 	fate->site = site;
+	fate->opened = opened_by(site);
 	HASH_ADD(hh, fates, site, sizeof(fate->site), fate);
 	if (fate->hh.tbl)
 		return fate;
 	sl_pool_free(&sl_worker_pool, fate, sizeof(*fate));
 	return NULL;
+}
+
+void sl_fates_met(uint32_t site)
+{
+	(void)fate_of(site);
 }
 
 void sl_fates_retracted(const struct sl_fd_record *record, uint64_t delay_ms)
@@ -93,8 +109,25 @@ void sl_fates_retracted(const struct sl_fd_record *record, uint64_t delay_ms)
 	struct fate *fate = fate_of(record->site);
 	if (lane)
 		lane->replaced++;
-	if (fate)
-		fate->delays_ms[fate->late++ % SL_FATES_DELAYS] = delay_ms;
+	if (!fate)
+		return;
+	fate->delays_ms[fate->late++ % SL_FATES_DELAYS] = delay_ms;
+	fate->renewed += opened_by(record->site) > fate->opened;
+}
+
+uint64_t sl_fates_renewed(uint32_t site)
+{
+	const struct fate *fate = fate_find(site);
+	return fate ? fate->renewed : 0;
+}
+
+void sl_fates_swept(void)
+{
+	struct fate *fate, *next;
+	HASH_ITER(hh, fates, fate, next)
+	{
+		fate->opened = opened_by(fate->site);
+	}
 }
 
 void sl_fates_closed(const struct sl_fd_record *record)

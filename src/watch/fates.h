@@ -36,8 +36,14 @@ struct sl_lane *sl_lane_of(const struct sl_fd_record *record);
 typedef bool sl_lane_fn(struct sl_lane *lane);
 void sl_lanes_each(sl_lane_fn *each);
 
+/* A connection of this site has become a suspect: from now on it is looked at. */
+void sl_fates_met(uint32_t site);
 /* The program closed this stuck connection, or used it: so long after the peer's FIN. */
 void sl_fates_retracted(const struct sl_fd_record *record, uint64_t delay_ms);
+/* Of those, how many were closed between two sweeps in which the site also opened one: a pool that had found them dead. */
+uint64_t sl_fates_renewed(uint32_t site);
+/* A sweep is over. */
+void sl_fates_swept(void);
 /* The program closed a suspect, stuck or not: the site has one less. */
 void sl_fates_closed(const struct sl_fd_record *record);
 /* We ended it, and it is gone. */

@@ -15,6 +15,8 @@
 /* The kernel's window probes are never further apart than this (TCP_RTO_MAX, include/net/tcp.h): a peer that has
  * acknowledged anything since then is alive, whether its window is open or not. */
 #define SL_PEER_SILENCE_MS 125000u
+#define SL_GOODBYE_MAX 1024u /* bytes */
+#define SL_GOODBYE_MS 50u    /* before its FIN */
 #define SL_NEVER_MS (30u * 24 * 3600 * 1000) /* an age beyond this means that it never happened */
 
 struct sl_suspect {
@@ -63,6 +65,19 @@ static uint64_t before(uint64_t now_ms, uint32_t age_ms)
 	return age_ms < now_ms ? now_ms - age_ms : 0;
 }
 
+/* From the last data to the FIN, as ages; -1: not known. A last word that nobody has read, a TLS close_notify or "terminating
+ * connection due to idle-session timeout", is no use of the connection: then it is from our own last data. */
+static int64_t idle_before_fin_ms(const struct sl_kernel_tcp *tcp, uint32_t unread_bytes)
+{
+	uint32_t data_ms = tcp->last_data_recv_ms;
+	uint32_t fin_ms = tcp->last_ack_recv_ms;
+	if (unread_bytes > 0 && unread_bytes <= SL_GOODBYE_MAX && tcp->bytes_sent > 0 &&
+	    data_ms >= fin_ms && data_ms - fin_ms < SL_GOODBYE_MS &&
+	    tcp->last_data_sent_ms > data_ms)
+		data_ms = tcp->last_data_sent_ms;
+	return data_ms >= fin_ms && data_ms < SL_NEVER_MS ? (int64_t)data_ms - fin_ms : -1;
+}
+
 /* A socket that is met for the first time: its FIN came at its last acknowledgement, if nothing was sent since. */
 static struct sl_suspect *suspect_new(const struct sl_fd_record *record,
                                       const struct sl_kernel_tcp *tcp, uint64_t cookie,
@@ -80,13 +95,12 @@ static struct sl_suspect *suspect_new(const struct sl_fd_record *record,
 	suspect->fin_at_ms = now_ms;
 	if (tcp->state == TCP_CLOSE_WAIT) {
 		suspect->fin_at_ms = before(now_ms, tcp->last_ack_recv_ms);
-		if (tcp->last_data_recv_ms >= tcp->last_ack_recv_ms &&
-		    tcp->last_data_recv_ms < SL_NEVER_MS)
-			suspect->idle_before_fin_ms =
-				(int64_t)tcp->last_data_recv_ms - tcp->last_ack_recv_ms;
+		suspect->idle_before_fin_ms =
+			idle_before_fin_ms(tcp, sl_kernel_unread_bytes(record->fd));
 	}
 	if (suspect->idle_before_fin_ms >= 0)
 		sl_habits_note(record->peer, suspect->idle_before_fin_ms);
+	sl_fates_met(record->site);
 	HASH_ADD(hh, suspects, cookie, sizeof(suspect->cookie), suspect);
 	if (!suspect->hh.tbl) {
 		sl_pool_free(&sl_worker_pool, suspect, sizeof(*suspect));
@@ -367,6 +381,7 @@ void sl_suspects_end(void)
 		HASH_DEL(suspects, suspect);
 		sl_pool_free(&sl_worker_pool, suspect, sizeof(*suspect));
 	}
+	sl_fates_swept();
 }
 
 void sl_suspects_each_close_wait(sl_suspects_each_fn *each)

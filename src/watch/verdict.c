@@ -11,7 +11,7 @@ static bool has_piled_up(const struct sl_evidence *e)
 
 static bool is_of_a_pool(const struct sl_evidence *e)
 {
-	return 2 * e->reused > e->waiting;
+	return 2 * e->reused > e->waiting || (e->waiting > 1 && 2 * e->renewed > e->retracted);
 }
 
 static bool are_too_many(const struct sl_evidence *e)
@@ -25,7 +25,7 @@ enum sl_site_verdict sl_verdict_of_site(const struct sl_evidence *e)
 	if (has_piled_up(e) || are_too_many(e))
 		return SL_SITE_LEAK;
 	if (e->stuck == 0)
-		return e->waiting >= SL_VERDICT_LEAK_MIN ? SL_SITE_UNKNOWN : SL_SITE_OK;
+		return e->quiet >= SL_VERDICT_LEAK_MIN ? SL_SITE_UNKNOWN : SL_SITE_OK;
 	bool is_followed = e->following >= SL_VERDICT_LEAK_MIN;
 	if ((is_of_a_pool(e) && !is_followed) || (e->piled > 0 && 2 * e->replaced >= e->piled))
 		return SL_SITE_POOL;

@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -87,6 +88,10 @@ static void meet(uint32_t i, uint64_t now_ms)
 static void sweep(uint64_t now_ms)
 {
 	struct sl_evidence evidence;
+	uint64_t opened = 0;
+	for (uint32_t i = 0; i < count; i++)
+		opened += connections[i].opened_ms <= now_ms;
+	atomic_store(&sl_site_get(SITE)->opened, opened);
 	sl_suspects_begin(++tick);
 	for (uint32_t i = 0; i < count; i++)
 		if (connections[i].fin_ms <= now_ms && now_ms < connections[i].closed_ms)
@@ -153,6 +158,35 @@ static void a_pool_that_is_left_idle(void **state)
 	sl_evidence_trend(SITE, START_MS + 75 * MINUTE, 20, &trend);
 	assert_int_equal(trend.late, 60);
 	assert_in_range(trend.late_ms_p50, 18 * MINUTE, 20 * MINUTE);
+}
+
+/* 12 of a pool, each used for one request, thrown away and replaced at the next round. */
+static void a_pool_used_once_a_round(void **state)
+{
+	(void)state;
+	for (uint64_t round = 0; round < 6; round++)
+		for (uint32_t i = 0; i < 12; i++)
+			add(round * 10 * MINUTE + i * 10, round * 10 * MINUTE + 15 * SECOND,
+			    (round + 1) * 10 * MINUTE + i * 10);
+	play(0, 9 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_BURST); /* nobody can know yet */
+	play(9 * MINUTE, 55 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_POOL);
+	assert_false(was(SL_SITE_LEAK) || was(SL_SITE_SLOW));
+}
+
+/* A batch opens 60, and closes them all when it is done, ten minutes later; the next one begins another ten minutes later. */
+static void batches(void **state)
+{
+	(void)state;
+	for (uint64_t round = 0; round < 6; round++)
+		for (uint32_t i = 0; i < 60; i++)
+			add(round * 20 * MINUTE + i * 10, round * 20 * MINUTE + 2 * SECOND,
+			    round * 20 * MINUTE + 10 * MINUTE);
+	play(0, 9 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_BURST);
+	play(9 * MINUTE, 110 * MINUTE);
+	assert_false(was(SL_SITE_LEAK) || was(SL_SITE_POOL));
 }
 
 /* Last in, first out, and no look at the others: 49 lie there, while one is replaced again and again. */
@@ -334,6 +368,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_client_for_each_request, set_up),
 		cmocka_unit_test_setup(a_pool_that_is_left_idle, set_up),
+		cmocka_unit_test_setup(a_pool_used_once_a_round, set_up),
+		cmocka_unit_test_setup(batches, set_up),
 		cmocka_unit_test_setup(a_pool_that_uses_one_of_many, set_up),
 		cmocka_unit_test_setup(closed_late, set_up),
 		cmocka_unit_test_setup(closed_very_late, set_up),
