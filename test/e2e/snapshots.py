@@ -100,7 +100,9 @@ def site_of(number, culprit, sockets):
             "opened": len(sockets) * 9 // 8, "closed": len(sockets) // 8, "open": len(sockets),
             "close_wait": len(waiting), "stuck": stuck, "retracted": 0, "regretted": 0, "reclaimed": 0,
             "intended": 0, "name": None,
-            "oldest_close_wait_ms": max(waiting, default=None), "causes": causes,
+            "oldest_close_wait_ms": max(waiting, default=None), "causes": causes, "piled": max(stuck - 1, 0),
+            "growth_per_min": len(waiting) // 120, "open_growth_per_min": len(waiting) // 120, "half_life_ms": None,
+            "late_ms_p50": None,
             "threads": [f"upload-{i}" for i in range(1, 9)], "thread_count": 24, "frames": frames,
             "frames_cut": False}
 
@@ -111,6 +113,8 @@ def peer_of(peer, sockets):
     return {"direction": "out", "address": address, "port": port, "open": len(sockets), "close_wait": waiting,
             "stuck": sum(map(is_stuck, sockets)), "established": len(sockets) - waiting,
             "growth_per_min": waiting // 120, "idle_before_fin_ms_p50": idle if waiting else None,
+            "idle_before_fin_ms_p10": idle if waiting else None, "idle_before_fin_ms_p90": idle if waiting else None,
+            "idle_before_fin_count": waiting,
             "ports_left": max(28232 - len(sockets), 0),
             "exhausted_in_ms": max(28232 - len(sockets), 0) * 60000 // (waiting // 120) if waiting >= 120 else None}
 
