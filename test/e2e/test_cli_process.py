@@ -259,6 +259,23 @@ def test_list_of_another_user_shows_only_theirs(puppet):
     assert program.pid not in {row["pid"] for row in cli.parsed("list", "--all", wrap=words)}
 
 
+def test_list_says_what_it_may_not_see():
+    """One's own, of a program that one may run and not read: the command that would be permitted, as it was typed."""
+    words = cli.as_plain_user(cli.SOCKLEAK)
+    with cli.open_directory() as directory:
+        program = shutil.copy("/bin/sleep", f"{directory}/sleep")
+        os.chmod(program, 0o711)
+        hidden = subprocess.Popen([*words, program, "1000"])
+        try:
+            harness.wait_until(lambda: "sleep" in open(f"/proc/{hidden.pid}/comm").read(), "its start")
+            done = cli.run("list", "--all", "--expect", "no-such*", "--json", code=cli.NO_PROCESS, wrap=words)
+        finally:
+            hidden.kill()
+            hidden.wait()
+    line = next(line for line in done.stderr.splitlines() if "ours to see" in line)
+    assert line.endswith("; this would be: sudo sockleak list --all --expect 'no-such*' --json"), line
+
+
 @pytest.fixture(scope="module")
 def leaky(tmp_path_factory):
     """A JVM without the library that leaks to an nginx, in a private network: (pid, network, reports of nginx)."""
