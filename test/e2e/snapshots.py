@@ -164,9 +164,48 @@ def incident(sockets=15000, detail=True, spread=1, check=True):
     }
     if detail:
         snapshot["sockets"] = rows
+    complete(snapshot)
     if check:
         harness.check_snapshot(snapshot)
     return snapshot
+
+
+SCHEMA = json.loads(harness.SCHEMA.read_text())
+
+
+def resolved(schema):
+    """The schemas that a value may follow, references looked up."""
+    while "$ref" in schema:
+        schema = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+    return [part for choice in schema.get("anyOf", []) for part in resolved(choice)] or [schema]
+
+
+def nothing(schemas):
+    """What says the least: null where it may be."""
+    types = [kind for schema in schemas for kind in (
+        [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type", []))]
+    if "null" in types or any(None in schema.get("enum", []) for schema in schemas):
+        return None
+    if any("enum" in schema for schema in schemas):
+        return next(schema["enum"][0] for schema in schemas if "enum" in schema)
+    return {"integer": 0, "number": 0, "boolean": False, "array": [], "object": {}}.get(types[0] if types else "", "")
+
+
+def complete(value, schema=None):
+    """Fill in, in place, the members that the schema wants and nobody here knows of: it grows."""
+    for part in resolved(schema or SCHEMA):
+        if isinstance(value, dict) and "object" in part.get("type", []):
+            schema_of = lambda member, of=part: of.get("properties", {}).get(member, of.get("additionalProperties"))
+            for member in part.get("required", []):
+                if member not in value and isinstance(schema_of(member), dict):
+                    value[member] = nothing(resolved(schema_of(member)))
+            for member, inner in value.items():
+                if isinstance(schema_of(member), dict):
+                    complete(inner, schema_of(member))
+        if isinstance(value, list) and "items" in part:
+            for inner in value:
+                complete(inner, part["items"])
+    return value
 
 
 def hostile():
