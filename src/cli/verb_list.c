@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/again.h"
 #include "cli/args.h"
 #include "cli/args_parse.h"
 #include "cli/format_openmetrics.h"
@@ -273,8 +274,8 @@ static int end(const struct list *list)
 	if (list->hidden)
 		sl_say_note("%u process%s not ours to see%s%s", list->hidden,
 		            list->hidden == 1 ? " was" : "es were",
-		            geteuid() == 0 ? "" : "; this would be: sudo sockleak list",
-		            geteuid() != 0 && list->is_all ? " --all" : "");
+		            geteuid() == 0 ? "" : "; this would be: sudo sockleak ",
+		            geteuid() == 0 ? "" : sl_again_words());
 	if (!list->expected)
 		return SL_EXIT_FINE;
 	if (!list->matching)

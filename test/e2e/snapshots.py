@@ -100,7 +100,9 @@ def site_of(number, culprit, sockets):
             "opened": len(sockets) * 9 // 8, "closed": len(sockets) // 8, "open": len(sockets),
             "close_wait": len(waiting), "stuck": stuck, "retracted": 0, "regretted": 0, "reclaimed": 0,
             "intended": 0, "name": None,
-            "oldest_close_wait_ms": max(waiting, default=None), "causes": causes,
+            "oldest_close_wait_ms": max(waiting, default=None), "causes": causes, "piled": max(stuck - 1, 0),
+            "growth_per_min": len(waiting) // 120, "open_growth_per_min": len(waiting) // 120, "half_life_ms": None,
+            "late_ms_p50": None,
             "threads": [f"upload-{i}" for i in range(1, 9)], "thread_count": 24, "frames": frames,
             "frames_cut": False}
 
@@ -111,6 +113,8 @@ def peer_of(peer, sockets):
     return {"direction": "out", "address": address, "port": port, "open": len(sockets), "close_wait": waiting,
             "stuck": sum(map(is_stuck, sockets)), "established": len(sockets) - waiting,
             "growth_per_min": waiting // 120, "idle_before_fin_ms_p50": idle if waiting else None,
+            "idle_before_fin_ms_p10": idle if waiting else None, "idle_before_fin_ms_p90": idle if waiting else None,
+            "idle_before_fin_count": waiting,
             "ports_left": max(28232 - len(sockets), 0),
             "exhausted_in_ms": max(28232 - len(sockets), 0) * 60000 // (waiting // 120) if waiting >= 120 else None}
 
@@ -160,9 +164,48 @@ def incident(sockets=15000, detail=True, spread=1, check=True):
     }
     if detail:
         snapshot["sockets"] = rows
+    complete(snapshot)
     if check:
         harness.check_snapshot(snapshot)
     return snapshot
+
+
+SCHEMA = json.loads(harness.SCHEMA.read_text())
+
+
+def resolved(schema):
+    """The schemas that a value may follow, references looked up."""
+    while "$ref" in schema:
+        schema = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+    return [part for choice in schema.get("anyOf", []) for part in resolved(choice)] or [schema]
+
+
+def nothing(schemas):
+    """What says the least: null where it may be."""
+    types = [kind for schema in schemas for kind in (
+        [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type", []))]
+    if "null" in types or any(None in schema.get("enum", []) for schema in schemas):
+        return None
+    if any("enum" in schema for schema in schemas):
+        return next(schema["enum"][0] for schema in schemas if "enum" in schema)
+    return {"integer": 0, "number": 0, "boolean": False, "array": [], "object": {}}.get(types[0] if types else "", "")
+
+
+def complete(value, schema=None):
+    """Fill in, in place, the members that the schema wants and nobody here knows of: it grows."""
+    for part in resolved(schema or SCHEMA):
+        if isinstance(value, dict) and "object" in part.get("type", []):
+            schema_of = lambda member, of=part: of.get("properties", {}).get(member, of.get("additionalProperties"))
+            for member in part.get("required", []):
+                if member not in value and isinstance(schema_of(member), dict):
+                    value[member] = nothing(resolved(schema_of(member)))
+            for member, inner in value.items():
+                if isinstance(schema_of(member), dict):
+                    complete(inner, schema_of(member))
+        if isinstance(value, list) and "items" in part:
+            for inner in value:
+                complete(inner, part["items"])
+    return value
 
 
 def hostile():

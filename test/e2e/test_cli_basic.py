@@ -109,13 +109,13 @@ def test_report_short_and_top(leaking):
 
 
 def test_report_check_and_max_stuck(leaking, tmp_path):
-    cli.run("report", "--check", leaking.json_path, code=cli.FOUND)
     cli.run("report", "--max-stuck=11", leaking.json_path, code=cli.FOUND)
     cli.run("report", "--max-stuck=12", "--check", leaking.json_path, code=cli.FINE)
     snapshot = leaking.snapshot()
-    snapshot["verdict"] = "OK"
-    path = cli.write(tmp_path / "ok.json", json.dumps(snapshot))
-    cli.run("report", "--check", path, code=cli.FINE)
+    for verdict in ("LEAK", "OK", "POOL", "BURST", "UNKNOWN", "NOT_ACCEPTING"):
+        snapshot["verdict"] = verdict
+        path = cli.write(tmp_path / "judged.json", json.dumps(snapshot))
+        cli.run("report", "--check", path, code=cli.FOUND if verdict == "LEAK" else cli.FINE)
 
 
 def test_report_into_a_file(leaking, tmp_path):

@@ -56,7 +56,7 @@ def test_a_process_without_a_socket_yet(puppet):
     """The library is there, and its control socket comes with the first TCP socket."""
     program = puppet()
     found = find(findings(program.pid), "control")
-    assert found["status"] == "note" and "none before its first TCP socket" in found["detail"]
+    assert found["status"] == "note" and "no TCP socket yet" in found["detail"]
 
 
 def test_a_process_without_the_library(start):

@@ -259,6 +259,19 @@ def test_list_of_another_user_shows_only_theirs(puppet):
     assert program.pid not in {row["pid"] for row in cli.parsed("list", "--all", wrap=words)}
 
 
+def test_list_says_what_it_may_not_see():
+    """One's own process that has made itself invisible: the command that would be permitted, as it was typed."""
+    words = cli.as_plain_user(cli.SOCKLEAK)
+    script = "import ctypes; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); print('ready', flush=True); input()"
+    with subprocess.Popen([*words, "/usr/bin/python3", "-c", script], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as hidden:  # 4: PR_SET_DUMPABLE
+        assert hidden.stdout.readline() == b"ready\n"
+        done = cli.run("list", "--all", "--expect", "no-such*", "--json", code=cli.NO_PROCESS, wrap=words)
+        hidden.kill()
+    line = next(line for line in done.stderr.splitlines() if "ours to see" in line)
+    assert line.endswith("; this would be: sudo sockleak list --all --expect 'no-such*' --json"), line
+
+
 @pytest.fixture(scope="module")
 def leaky(tmp_path_factory):
     """A JVM without the library that leaks to an nginx, in a private network: (pid, network, reports of nginx)."""
