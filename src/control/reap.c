@@ -215,7 +215,7 @@ bool sl_reap_turn(uint64_t now_ms, struct sl_out *answer)
 	uint64_t ended =
 		(now.shutdown - at_begin.shutdown) + (now.ended_by_probe - at_begin.ended_by_probe);
 	uint64_t probed = now.probed - at_begin.probed;
-	if (seen != ended + probed + left.pretended) {
+	if (seen != ended + probed + left.pretended || sl_reclaim_is_behind()) {
 		seen = ended + probed + left.pretended;
 		still_since_ms = now_ms;
 	}

@@ -35,6 +35,7 @@ static uint64_t read_from_ms; /* no reading of /proc before */
 static uint64_t read_cost_us; /* processor time of one, of late */
 static bool is_short_said;
 static bool is_asked_once;
+static bool is_behind;
 static _Atomic uint64_t absorbed;
 
 struct turn {
@@ -51,6 +52,11 @@ static void tell(const struct sl_suspect_view *view, enum sl_event_kind kind)
 	struct sl_event event = sl_due_event(view, kind);
 	event.is_dry_run = view->rungs->is_pretended;
 	tell_fn(&event);
+}
+
+bool sl_reclaim_is_behind(void)
+{
+	return is_behind;
 }
 
 void sl_reclaim_ask_once(bool is_once)
@@ -496,6 +502,7 @@ uint64_t sl_reclaim_turn(uint64_t now_ms, bool is_late)
 	if (!is_late)
 		climb_if_known(&turn);
 	sl_arena_free(&turn.arena);
+	is_behind = turn.is_limited;
 	if (turn.is_limited)
 		return SL_LIMITED_SWEEP_MS;
 	return turn.has_probe ? SL_PROBE_SWEEP_MS : UINT64_MAX;

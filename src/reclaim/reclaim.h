@@ -23,6 +23,9 @@ void sl_reclaim_start(sl_event_fn *tell);
  * is wanted; UINT64_MAX: at its usual time. */
 uint64_t sl_reclaim_turn(uint64_t now_ms, bool is_late);
 
+/* Did the last turn leave something over that was due: for max_rate=, or because /proc was read a moment ago? */
+bool sl_reclaim_is_behind(void);
+
 /* For a while no peer that has acknowledged a probe is asked again, however short deadline_in= is. */
 void sl_reclaim_ask_once(bool is_once);
 

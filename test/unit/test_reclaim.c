@@ -168,7 +168,9 @@ static void no_more_than_max_rate(void **state)
 	assert_int_equal(shut_down_of(fds, MANY), 10);
 	assert_in_range(turn(), 1, 1000);
 	assert_int_equal(shut_down_of(fds, MANY), 20);
+	assert_true(sl_reclaim_is_behind());
 	assert_true(turn() == UINT64_MAX);
+	assert_false(sl_reclaim_is_behind());
 	assert_int_equal(shut_down_of(fds, MANY), MANY);
 	assert_int_equal(counts.shutdown, MANY);
 	/* What was not used is not saved up for more than a second. */
