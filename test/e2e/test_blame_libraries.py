@@ -122,8 +122,8 @@ def compiled(tmp_path_factory):
     return compile_one
 
 
-def run(start, argv, web, *more, options=None, env=None):
-    program = start([*argv, web.port, *more], options={"deadline": "500ms", **(options or {})}, env=env)
+def run(start, argv, web, *more, options=None, **others):
+    program = start([*argv, web.port, *more], options={"deadline": "500ms", **(options or {})}, **others)
     program.ready()
     return program
 
@@ -292,13 +292,14 @@ NODE_PERF = ["--perf-basic-prof", "--interpreted-frames-native-stack"]
 
 
 @pytest.fixture
-def node(start, web):
-    """A function that runs test/blame/loop.js and waits until its connections are stuck. Node.js leaves its map behind."""
+def node(start, web, tmp_path):
+    """A function that runs test/blame/loop.js and waits until its connections are stuck. Node.js leaves its map behind,
+    and a log where it runs."""
     maps = []
 
     def run_node(*flags):
         program = run(start, [harness.need_tool("node"), *flags, SOURCES / "loop.js"], web, COUNT,
-                      options={"signal": "RTMIN+3"})
+                      options={"signal": "RTMIN+3"}, cwd=tmp_path)
         maps.append(f"/tmp/perf-{program.pid}.map")
         web.close_all(COUNT)
         harness.wait_until(lambda: sum(s["stuck"] for s in named(program)) == COUNT, "stuck connections")
