@@ -25,7 +25,7 @@ static int claim_of(const struct sl_code *code)
 {
 	static const int claims[] = {
 		[SL_CODE_APPLICATION] = 0, [SL_CODE_RUNTIME] = 1, [SL_CODE_CARRIER] = 2,
-		[SL_CODE_INTERPRETER] = 3, [SL_CODE_LIBRARY] = 4,
+		[SL_CODE_INTERPRETER] = 3, [SL_CODE_LIBRARY] = 4, [SL_CODE_CLIENT] = 4,
 	};
 	return code->owner ? claims[code->kind] : 0;
 }

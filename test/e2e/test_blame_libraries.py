@@ -275,6 +275,22 @@ def test_clients_in_c(start, compiled, web):
     assert {site["blame"] for site in to(named(program), web)} == set(blames("clients.c").values())
 
 
+def test_a_static_client(start, compiled, web):
+    """The functions within libcurl are the program's own by their names; by who calls them they are libcurl's."""
+    folder = "/usr/lib/x86_64-linux-gnu"
+    if not os.path.exists(f"{folder}/libcurl.a") or not os.path.exists(f"{folder}/libcurl.so.4"):
+        raise harness.Forbidden("libcurl.a")
+    needed = subprocess.run([harness.need_tool("objdump"), "-p", f"{folder}/libcurl.so.4"], capture_output=True, text=True, check=True)
+    libraries = [f"-l:{name}" for name in re.findall(r"NEEDED +(\S+)", needed.stdout)]
+    program = run(start, [compiled("clients.c", "-l:libcurl.a", "-l:libhiredis.a", *libraries)], web)
+    stuck_after_close(program, web, 2)
+    sites = to(named(program), web)
+    assert {site["blame"] for site in sites} == set(blames("clients.c").values())
+    (curl,) = [site for site in sites if "by_curl" in site["blame"]]
+    inner = curl["frames"][: curl["blame_frame"]]
+    assert any(f["function"] == "cf_tcp_connect" for f in inner) and {f["role"] for f in inner} <= {"library", "runtime"}
+
+
 # ---- interpreters ----
 
 

@@ -17,7 +17,8 @@ enum {
 	R = SL_CODE_RUNTIME,
 	L = SL_CODE_LIBRARY,
 	C = SL_CODE_CARRIER,
-	I = SL_CODE_INTERPRETER
+	I = SL_CODE_INTERPRETER,
+	K = SL_CODE_CLIENT
 };
 
 struct row {
@@ -240,11 +241,11 @@ static void functions(void **state)
 		{"_ZN48_$LT$hyper..client..Client$LT$C$GT$$u20$as$u20$X$GT$4callE", L, "hyper"},
 		{"uv_tcp_connect", C, "libuv"},
 		{"uv__socket", C, "libuv"},
-		{"curl_easy_perform", L, "libcurl"},
-		{"Curl_socket", L, "libcurl"},
-		{"redisConnectWithTimeout", L, "hiredis"},
-		{"_redisContextConnectTcp", L, "hiredis"},
-		{"PQconnectdb", L, "libpq"},
+		{"curl_easy_perform", K, "libcurl"},
+		{"Curl_socket", K, "libcurl"},
+		{"redisConnectWithTimeout", K, "hiredis"},
+		{"_redisContextConnectTcp", K, "hiredis"},
+		{"PQconnectdb", K, "libpq"},
 		/* The application's own. */
 		{"acme::Pool<std::string>::fetch", A, NULL},
 		{"_ZN4acme4PoolI11sockaddr_inE5fetchES1_", A, NULL},
