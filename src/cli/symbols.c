@@ -202,6 +202,23 @@ static bool is_named(const struct sl_snapshot_site *site)
 	return false;
 }
 
+/* The inner functions of a client library that is a part of the program. */
+static void give_to_clients(struct symbols *symbols, const struct sl_frame **frames, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (frames[i]->role != SL_ROLE_APPLICATION ||
+		    sl_blame_is_pinned(frames[i], symbols->app) ||
+		    !sl_blame_is_enclosed(frames, n, i))
+			continue;
+		struct sl_frame *given = sl_arena_alloc(symbols->arena, sizeof(*given));
+		if (!given)
+			return;
+		*given = *frames[i];
+		given->role = SL_ROLE_LIBRARY;
+		frames[i] = given;
+	}
+}
+
 static void name_site(struct symbols *symbols, struct sl_snapshot_site *site)
 {
 	uint32_t n = 0;
@@ -224,6 +241,7 @@ static void name_site(struct symbols *symbols, struct sl_snapshot_site *site)
 	}
 	if (!is_better)
 		return;
+	give_to_clients(symbols, frames, n);
 	site->frames = frames;
 	site->frame_count = n;
 	name_blame(symbols, site);

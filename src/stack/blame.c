@@ -51,13 +51,24 @@ bool sl_blame_is_pinned(const struct sl_frame *frame, const char *app)
 	       (is_listed(app, frame->file) || is_listed(app, sl_file_name_of(frame->file)));
 }
 
+bool sl_blame_is_enclosed(const struct sl_frame *const *frames, uint32_t n, uint32_t i)
+{
+	const char *module = frames[i]->module;
+	for (uint32_t at = i + 1; module && at < n; at++)
+		if (frames[at]->role == SL_ROLE_LIBRARY && frames[at]->module &&
+		    frames[at]->function && strcmp(frames[at]->module, module) == 0 &&
+		    sl_roles_function(frames[at]->function).kind == SL_CODE_CLIENT)
+			return true;
+	return false;
+}
+
 uint32_t sl_blame(const struct sl_frame *const *frames, uint32_t n, const char *app)
 {
 	for (uint32_t i = 0; app && *app && i < n; i++)
 		if (sl_blame_is_pinned(frames[i], app))
 			return i;
 	for (uint32_t i = 0; i < n; i++)
-		if (frames[i]->role == SL_ROLE_APPLICATION)
+		if (frames[i]->role == SL_ROLE_APPLICATION && !sl_blame_is_enclosed(frames, n, i))
 			return i;
 	return SL_BLAME_NONE;
 }

@@ -25,6 +25,10 @@ enum sl_role sl_role_of_native(const char *module, const char *function, const c
 /* Does app= name this class, module or, of a script, file? */
 bool sl_blame_is_pinned(const struct sl_frame *frame, const char *app);
 
+/* Is frame i called by a client library that was compiled into the same object (a static libcurl)? Then it is the
+ * library's, whatever its name. */
+bool sl_blame_is_enclosed(const struct sl_frame *const *frames, uint32_t n, uint32_t i);
+
 /* The index of the guilty frame: the innermost that app= names, else the innermost of the application's own.
  * SL_BLAME_NONE: there is none. */
 uint32_t sl_blame(const struct sl_frame *const *frames, uint32_t n, const char *app);

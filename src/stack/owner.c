@@ -7,14 +7,15 @@
 
 static struct sl_code code_of(const struct sl_frame *frame)
 {
-	struct sl_code code = {SL_CODE_APPLICATION, NULL};
+	const struct sl_code nobody = {SL_CODE_APPLICATION, NULL};
 	if (frame->class_name)
 		return sl_roles_class(frame->class_name);
-	if (frame->module)
-		code = sl_roles_module(frame->module);
-	if (frame->module && code.kind == SL_CODE_APPLICATION && frame->function)
-		code = sl_roles_function(frame->function);
-	if (frame->module && !code.owner && sl_roles_role(code.kind) == SL_ROLE_LIBRARY)
+	if (!frame->module)
+		return nobody;
+	struct sl_code code = sl_roles_module(frame->module);
+	if (code.kind == SL_CODE_APPLICATION)
+		return frame->function ? sl_roles_function(frame->function) : nobody;
+	if (!code.owner && sl_roles_role(code.kind) == SL_ROLE_LIBRARY)
 		code.owner = sl_file_name_of(frame->module);
 	return code;
 }
@@ -24,7 +25,7 @@ static int claim_of(const struct sl_code *code)
 {
 	static const int claims[] = {
 		[SL_CODE_APPLICATION] = 0, [SL_CODE_RUNTIME] = 1, [SL_CODE_CARRIER] = 2,
-		[SL_CODE_INTERPRETER] = 3, [SL_CODE_LIBRARY] = 4,
+		[SL_CODE_INTERPRETER] = 3, [SL_CODE_LIBRARY] = 4, [SL_CODE_CLIENT] = 4,
 	};
 	return code->owner ? claims[code->kind] : 0;
 }

@@ -15,6 +15,7 @@ enum sl_code_kind {
 	SL_CODE_APPLICATION,
 	SL_CODE_RUNTIME,
 	SL_CODE_LIBRARY,
+	SL_CODE_CLIENT,      /* a library whose inner functions have names that tell nothing */
 	SL_CODE_CARRIER,     /* a library that runs code of others: event loops, containers */
 	SL_CODE_INTERPRETER, /* a runtime whose program is in another language than its frames */
 };

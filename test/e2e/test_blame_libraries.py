@@ -122,8 +122,8 @@ def compiled(tmp_path_factory):
     return compile_one
 
 
-def run(start, argv, web, *more, options=None, env=None):
-    program = start([*argv, web.port, *more], options={"deadline": "500ms", **(options or {})}, env=env)
+def run(start, argv, web, *more, options=None, **others):
+    program = start([*argv, web.port, *more], options={"deadline": "500ms", **(options or {})}, **others)
     program.ready()
     return program
 
@@ -275,6 +275,22 @@ def test_clients_in_c(start, compiled, web):
     assert {site["blame"] for site in to(named(program), web)} == set(blames("clients.c").values())
 
 
+def test_a_static_client(start, compiled, web):
+    """The functions within libcurl are the program's own by their names; by who calls them they are libcurl's."""
+    folder = "/usr/lib/x86_64-linux-gnu"
+    if not os.path.exists(f"{folder}/libcurl.a") or not os.path.exists(f"{folder}/libcurl.so.4"):
+        raise harness.Forbidden("libcurl.a")
+    needed = subprocess.run([harness.need_tool("objdump"), "-p", f"{folder}/libcurl.so.4"], capture_output=True, text=True, check=True)
+    libraries = [f"-l:{name}" for name in re.findall(r"NEEDED +(\S+)", needed.stdout)]
+    program = run(start, [compiled("clients.c", "-l:libcurl.a", "-l:libhiredis.a", *libraries)], web)
+    stuck_after_close(program, web, 2)
+    sites = to(named(program), web)
+    assert {site["blame"] for site in sites} == set(blames("clients.c").values())
+    (curl,) = [site for site in sites if "by_curl" in site["blame"]]
+    inner = curl["frames"][: curl["blame_frame"]]
+    assert any(f["function"] == "cf_tcp_connect" for f in inner) and {f["role"] for f in inner} <= {"library", "runtime"}
+
+
 # ---- interpreters ----
 
 
@@ -292,13 +308,14 @@ NODE_PERF = ["--perf-basic-prof", "--interpreted-frames-native-stack"]
 
 
 @pytest.fixture
-def node(start, web):
-    """A function that runs test/blame/loop.js and waits until its connections are stuck. Node.js leaves its map behind."""
+def node(start, web, tmp_path):
+    """A function that runs test/blame/loop.js and waits until its connections are stuck. Node.js leaves its map behind,
+    and a log where it runs."""
     maps = []
 
     def run_node(*flags):
         program = run(start, [harness.need_tool("node"), *flags, SOURCES / "loop.js"], web, COUNT,
-                      options={"signal": "RTMIN+3"})
+                      options={"signal": "RTMIN+3"}, cwd=tmp_path)
         maps.append(f"/tmp/perf-{program.pid}.map")
         web.close_all(COUNT)
         harness.wait_until(lambda: sum(s["stuck"] for s in named(program)) == COUNT, "stuck connections")

@@ -17,7 +17,8 @@ enum {
 	R = SL_CODE_RUNTIME,
 	L = SL_CODE_LIBRARY,
 	C = SL_CODE_CARRIER,
-	I = SL_CODE_INTERPRETER
+	I = SL_CODE_INTERPRETER,
+	K = SL_CODE_CLIENT
 };
 
 struct row {
@@ -227,10 +228,10 @@ static void functions(void **state)
 		{"_ZN5boost4asio6detail10socket_ops6socketEiiiRNS_6system10error_codeE", L,
 	         "Boost.Asio"},
 		{"_ZNK5boost8functionIFvvEEclEv", C, "Boost"},
-		{"std::__invoke_impl<int, main::{lambda()#1}>", R, NULL},
-		{"_ZNSt6thread11_State_implINS_8_InvokerISt5tupleIJPFvvEEEEEE6_M_runEv", R, NULL},
-		{"_ZSt4moveIRiEONSt16remove_referenceIT_E4typeEOS2_", R, NULL},
-		{"_ZNSs6appendEPKc", R, NULL},
+		{"std::__invoke_impl<int, main::{lambda()#1}>", C, "(none)"},
+		{"_ZNSt6thread11_State_implINS_8_InvokerISt5tupleIJPFvvEEEEEE6_M_runEv", C, NULL},
+		{"_ZSt4moveIRiEONSt16remove_referenceIT_E4typeEOS2_", C, NULL},
+		{"_ZNSs6appendEPKc", C, NULL},
 		{"_ZN9grpc_core7Channel6CreateEv", L, "gRPC"},
 		{"_ZThn16_N3Aws4Http10CurlClientD0Ev", L, "AWS SDK"},
 		{"_ZTv0_n24_N3Aws4Http10CurlClientD0Ev", L, "AWS SDK"},
@@ -240,11 +241,11 @@ static void functions(void **state)
 		{"_ZN48_$LT$hyper..client..Client$LT$C$GT$$u20$as$u20$X$GT$4callE", L, "hyper"},
 		{"uv_tcp_connect", C, "libuv"},
 		{"uv__socket", C, "libuv"},
-		{"curl_easy_perform", L, "libcurl"},
-		{"Curl_socket", L, "libcurl"},
-		{"redisConnectWithTimeout", L, "hiredis"},
-		{"_redisContextConnectTcp", L, "hiredis"},
-		{"PQconnectdb", L, "libpq"},
+		{"curl_easy_perform", K, "libcurl"},
+		{"Curl_socket", K, "libcurl"},
+		{"redisConnectWithTimeout", K, "hiredis"},
+		{"_redisContextConnectTcp", K, "hiredis"},
+		{"PQconnectdb", K, "libpq"},
 		/* The application's own. */
 		{"acme::Pool<std::string>::fetch", A, NULL},
 		{"_ZN4acme4PoolI11sockaddr_inE5fetchES1_", A, NULL},
