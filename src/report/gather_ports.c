@@ -6,6 +6,7 @@
 #include "base/sort.h"
 #include "report/gather.h"
 #include "watch/ports.h"
+#include "watch/sockdiag.h"
 
 #include "base/poison.h"
 
@@ -222,7 +223,7 @@ static bool ask(const struct sl_gathering *from, struct sl_snapshot *snapshot)
 			ids[n++] = snapshot->peers[i].id;
 	if (n == 0)
 		return false;
-	int error = sl_ports_ask(&from->limits, ids, n, from->now_ms);
+	int error = sl_ports_ask(&from->limits, ids, n, SL_SOCKDIAG_REPORT_MS, from->now_ms);
 	if (error)
 		snapshot->limits.ports_not_counted = why_not(from->arena, error);
 	else

@@ -114,7 +114,7 @@ static void ask_ports(const uint32_t *held, uint64_t now_ms)
 	if (n == 0)
 		return;
 	asked_at_ms = now_ms;
-	(void)sl_ports_ask(&limits, ids, n, now_ms);
+	(void)sl_ports_ask(&limits, ids, n, SL_SOCKDIAG_GLANCE_MS, now_ms);
 }
 
 static void look_at_peer(uint32_t id, uint64_t held, uint64_t range)

@@ -202,7 +202,8 @@ static void keep_sample(uint32_t peer, uint64_t now_ms)
 	sl_series_add(&one->used_series, now_ms, used);
 }
 
-int sl_ports_ask(const struct sl_limits *limits, const uint32_t *peers, uint32_t n, uint64_t now_ms)
+int sl_ports_ask(const struct sl_limits *limits, const uint32_t *peers, uint32_t n,
+                 uint64_t limit_ms, uint64_t now_ms)
 {
 	const struct sl_sockdiag_answer *next;
 	struct sl_sockdiag_question *question = sl_sockdiag_question();
@@ -212,7 +213,7 @@ int sl_ports_ask(const struct sl_limits *limits, const uint32_t *peers, uint32_t
 	if (!question)
 		return -EAGAIN;
 	fill(question, limits, peers, n);
-	int error = sl_sockdiag_ask(&next);
+	int error = sl_sockdiag_ask(limit_ms, &next);
 	if (error)
 		return error;
 	answer = next;

@@ -30,7 +30,7 @@ void sl_ports_sample(uint64_t now_ms, int64_t fds);
 /* Ask about these outbound peers; the first SL_SOCKDIAG_DESTS are taken. 0, or what stood in the way, as of sl_sockdiag_ask(); then
  * nothing is known of any. */
 int sl_ports_ask(const struct sl_limits *limits, const uint32_t *peers, uint32_t n,
-                 uint64_t now_ms);
+                 uint64_t limit_ms, uint64_t now_ms);
 
 /* One local address, and a peer. */
 struct sl_ports_use {

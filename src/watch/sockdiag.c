@@ -17,7 +17,7 @@
 #include "base/poison.h"
 
 #define SL_BYTES 32768
-#define SL_TIME_MS 200 /* of the clerk's */
+#define SL_SLACK_MS 50 /* that the clerk may be late */
 #define SL_SOCKETS_MAX 400000u
 #define SL_ANSWER_MS 100 /* for each piece of the list; it is there at once */
 
@@ -197,6 +197,7 @@ static struct asking {
 	struct sl_sockdiag_question question;
 	struct sl_sockdiag_answer answer;
 	struct sl_sockdiag_tally tally;
+	uint64_t limit_ms;
 	uint16_t port; /* whose backlog is asked about */
 	int error;
 } * asking;
@@ -256,7 +257,7 @@ static int receive(int fd, struct sl_sockdiag_tally *tally, uint64_t until_ms)
 static int read_list(struct sl_sockdiag_tally *tally, uint16_t low, uint16_t high, uint32_t states)
 {
 	static const int families[] = {AF_INET, AF_INET6};
-	uint64_t until_ms = sl_clock_ms() + SL_TIME_MS;
+	uint64_t until_ms = sl_clock_ms() + asking->limit_ms;
 	int error = 0;
 	for (unsigned i = 0; !error && i < 2; i++) {
 		/* One for each: what an error left unread must not be taken for the next answer. */
@@ -298,10 +299,11 @@ static void backlog_task(void *unused)
 	                          1u << SL_TCP_ESTABLISHED | 1u << SL_TCP_CLOSE_WAIT);
 }
 
-static int hand(sl_clerk_fn *task)
+static int hand(sl_clerk_fn *task, uint64_t limit_ms)
 {
 	bool is_begun;
-	if (sl_clerk_ask(task, NULL, SL_SOCKDIAG_WAIT_MS, &is_begun))
+	asking->limit_ms = limit_ms;
+	if (sl_clerk_ask(task, NULL, limit_ms + SL_SLACK_MS, &is_begun))
 		return asking->error;
 	return is_begun ? -ETIMEDOUT : -EAGAIN;
 }
@@ -320,10 +322,10 @@ struct sl_sockdiag_question *sl_sockdiag_question(void)
 	return is_ready() ? &asking->question : NULL;
 }
 
-int sl_sockdiag_ask(const struct sl_sockdiag_answer **answer)
+int sl_sockdiag_ask(uint64_t limit_ms, const struct sl_sockdiag_answer **answer)
 {
 	*answer = &asking->answer;
-	return hand(ports_task);
+	return hand(ports_task, limit_ms);
 }
 
 int sl_sockdiag_backlog(uint16_t port, uint64_t *waited_ms)
@@ -332,7 +334,7 @@ int sl_sockdiag_backlog(uint16_t port, uint64_t *waited_ms)
 	if (!is_ready())
 		return -EAGAIN;
 	asking->port = port;
-	int error = hand(backlog_task);
+	int error = hand(backlog_task, SL_SOCKDIAG_GLANCE_MS);
 	if (!error && !asking->tally.has_waiting)
 		return -ENOENT;
 	*waited_ms = error ? 0 : asking->tally.waited_ms;

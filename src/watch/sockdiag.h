@@ -50,11 +50,12 @@ struct sl_sockdiag_answer {
 /* The question to be filled in; what is in it stays until then. NULL: there is no clerk, it is busy, or there is no memory.
  * Context: the worker. */
 struct sl_sockdiag_question *sl_sockdiag_question(void);
-/* Ask it. *answer is the clerk's: good until the next question is filled in. Context: the worker. Blocks: up to
- * SL_SOCKDIAG_WAIT_MS. Returns 0, or what stood in the way: -EAGAIN: the clerk is busy; -ETIMEDOUT, -E2BIG: there are too many
- * sockets; else the kernel's. */
-#define SL_SOCKDIAG_WAIT_MS 300
-int sl_sockdiag_ask(const struct sl_sockdiag_answer **answer);
+/* Ask it, and give up after limit_ms: a report may take its time, but who waits for a rescue may not wait for long. *answer is the
+ * clerk's: good until the next question is filled in. Context: the worker. Blocks: up to limit_ms, and a little longer. Returns 0,
+ * or what stood in the way: -EAGAIN: the clerk is busy; -ETIMEDOUT, -E2BIG: there are too many sockets; else the kernel's. */
+#define SL_SOCKDIAG_REPORT_MS 200
+#define SL_SOCKDIAG_GLANCE_MS 100
+int sl_sockdiag_ask(uint64_t limit_ms, const struct sl_sockdiag_answer **answer);
 
 /* How long the longest waiting connection to this local port, which nobody has accepted, has waited for the program at least: since it
  * was made, or its client was last heard of. The same returns; -ENOENT: there is none. */

@@ -244,7 +244,7 @@ static void real_ones(void **state)
 	real->high = 65535;
 	real->count = 1;
 	assert_true(sl_endpoint_of((struct sockaddr *)&at, sizeof(at), &real->dests[0]));
-	assert_int_equal(sl_sockdiag_ask(&got), 0);
+	assert_int_equal(sl_sockdiag_ask(SL_SOCKDIAG_REPORT_MS, &got), 0);
 	assert_int_equal(got->count, 1);
 	assert_int_equal(got->pairs[0].ports, 3);
 	assert_true(got->taken >= 1);
