@@ -15,7 +15,6 @@
 /* The kernel's window probes are never further apart than this (TCP_RTO_MAX, include/net/tcp.h): a peer that has
  * acknowledged anything since then is alive, whether its window is open or not. */
 #define SL_PEER_SILENCE_MS 125000u
-#define SL_NEVER_MS (30u * 24 * 3600 * 1000) /* an age beyond this means that it never happened */
 
 struct sl_suspect {
 	uint64_t cookie; /* the key */
@@ -69,6 +68,7 @@ static struct sl_suspect *suspect_new(const struct sl_fd_record *record,
                                       uint64_t now_ms)
 {
 	struct sl_suspect *suspect = sl_pool_alloc(&sl_worker_pool, sizeof(*suspect));
+	bool has_read_last = (record->last_io & ((1u << SL_IO_BITS) - 1)) == SL_IO_READ;
 	if (!suspect) {
 		dropped++;
 		return NULL;
@@ -80,10 +80,8 @@ static struct sl_suspect *suspect_new(const struct sl_fd_record *record,
 	suspect->fin_at_ms = now_ms;
 	if (tcp->state == TCP_CLOSE_WAIT) {
 		suspect->fin_at_ms = before(now_ms, tcp->last_ack_recv_ms);
-		if (tcp->last_data_recv_ms >= tcp->last_ack_recv_ms &&
-		    tcp->last_data_recv_ms < SL_NEVER_MS)
-			suspect->idle_before_fin_ms =
-				(int64_t)tcp->last_data_recv_ms - tcp->last_ack_recv_ms;
+		suspect->idle_before_fin_ms = sl_habit_idle_ms(
+			tcp, has_read_last ? sl_kernel_unread_bytes(record->fd) : 0);
 	}
 	if (suspect->idle_before_fin_ms >= 0)
 		sl_habits_note(record->peer, suspect->idle_before_fin_ms);
