@@ -41,6 +41,7 @@ static void begin_site(uint32_t id, struct site_state *state)
 	memset(&state->evidence, 0, sizeof(state->evidence));
 	state->evidence.records = records;
 	state->evidence.retracted = known ? known->retracted : 0;
+	state->evidence.exchanged = sl_fates_exchanged_by(id);
 	state->settled_ms = sl_evidence_settled_ms(id, false);
 }
 
@@ -84,9 +85,15 @@ static bool is_ended(const struct sl_suspect_view *view)
 	return view->rungs->is_reclaimed;
 }
 
+/* A half-close, and the program still sends: no suspect before that has stopped for a deadline. */
+static bool is_in_use(const struct sl_suspect_view *view)
+{
+	return view->has_sent && !view->judgement.is_stuck && !is_ended(view);
+}
+
 static bool is_waiting(const struct sl_suspect_view *view)
 {
-	return !(view->record.flags & SL_FD_INTENDED) &&
+	return !(view->record.flags & SL_FD_INTENDED) && !is_in_use(view) &&
 	       (view->judgement.is_close_wait || view->judgement.is_dead || is_ended(view));
 }
 

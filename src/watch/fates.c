@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/sort.h"
+#include "ledger/sites.h"
 
 #include "watch/table.h"
 
@@ -17,8 +18,9 @@ struct lane_entry {
 /* A site that had suspects which ended. */
 struct fate {
 	uint32_t site; /* the key */
-	uint64_t closed;
-	uint64_t late; /* delays ever; the ring holds the last SL_FATES_DELAYS */
+	uint64_t closed, exchanged;
+	uint64_t opened; /* by the site, at the last sweep */
+	uint64_t late;   /* delays ever; the ring holds the last SL_FATES_DELAYS */
 	uint64_t delays_ms[SL_FATES_DELAYS];
 	UT_hash_handle hh;
 };
@@ -70,6 +72,12 @@ static struct fate *fate_find(uint32_t site)
 	return fate;
 }
 
+static uint64_t opened_by(uint32_t id)
+{
+	const struct sl_site *site = sl_site_get(id);
+	return site ? atomic_load_explicit(&site->opened, memory_order_relaxed) : 0;
+}
+
 static struct fate *fate_of(uint32_t site)
 {
 	struct fate *fate = fate_find(site);
@@ -80,6 +88,7 @@ static struct fate *fate_of(uint32_t site)
 		return NULL;
 	memset(fate, 0, sizeof(*fate));
 	fate->site = site;
+	fate->opened = opened_by(site);
 	HASH_ADD(hh, fates, site, sizeof(fate->site), fate);
 	if (fate->hh.tbl)
 		return fate;
@@ -97,11 +106,28 @@ void sl_fates_retracted(const struct sl_fd_record *record, uint64_t delay_ms)
 		fate->delays_ms[fate->late++ % SL_FATES_DELAYS] = delay_ms;
 }
 
-void sl_fates_closed(const struct sl_fd_record *record)
+void sl_fates_met(const struct sl_fd_record *record)
+{
+	(void)fate_of(record->site);
+}
+
+void sl_fates_closed(const struct sl_fd_record *record, bool was_stuck)
 {
 	struct fate *fate = fate_of(record->site);
-	if (fate)
-		fate->closed++;
+	if (!fate)
+		return;
+	fate->closed++;
+	fate->exchanged +=
+		was_stuck && !(record->flags & SL_FD_IN) && opened_by(record->site) > fate->opened;
+}
+
+void sl_fates_swept(void)
+{
+	struct fate *fate, *next;
+	HASH_ITER(hh, fates, fate, next)
+	{
+		fate->opened = opened_by(fate->site);
+	}
 }
 
 void sl_fates_ended(const struct sl_fd_record *record, uint64_t fin_at_ms)
@@ -139,6 +165,12 @@ uint64_t sl_fates_closed_by(uint32_t site)
 {
 	const struct fate *fate = fate_find(site);
 	return fate ? fate->closed : 0;
+}
+
+uint64_t sl_fates_exchanged_by(uint32_t site)
+{
+	const struct fate *fate = fate_find(site);
+	return fate ? fate->exchanged : 0;
 }
 
 void sl_fates_forked(void)

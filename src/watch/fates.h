@@ -38,8 +38,12 @@ void sl_lanes_each(sl_lane_fn *each);
 
 /* The program closed this stuck connection, or used it: so long after the peer's FIN. */
 void sl_fates_retracted(const struct sl_fd_record *record, uint64_t delay_ms);
-/* The program closed a suspect, stuck or not: the site has one less. */
-void sl_fates_closed(const struct sl_fd_record *record);
+/* A suspect of this site was met for the first time. */
+void sl_fates_met(const struct sl_fd_record *record);
+/* The program closed a suspect: the site has one less. */
+void sl_fates_closed(const struct sl_fd_record *record, bool was_stuck);
+/* At the end of a sweep: what is opened from now on is new. */
+void sl_fates_swept(void);
 /* We ended it, and it is gone. */
 void sl_fates_ended(const struct sl_fd_record *record, uint64_t fin_at_ms);
 
@@ -47,6 +51,8 @@ void sl_fates_ended(const struct sl_fd_record *record, uint64_t fin_at_ms);
 bool sl_fates_delay(uint32_t site, uint64_t *median_ms, uint64_t *count);
 /* Suspects that the program closed, since start. */
 uint64_t sl_fates_closed_by(uint32_t site);
+/* Of them, stuck ones that it closed while the site opened others, as it meets them on its way to a new one; outbound. */
+uint64_t sl_fates_exchanged_by(uint32_t site);
 
 void sl_fates_forked(void);
 

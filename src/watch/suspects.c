@@ -36,6 +36,7 @@ struct sl_suspect {
 	bool is_stuck;
 	bool is_close_wait;
 	bool has_unsent;
+	bool has_sent;              /* since the FIN */
 	struct sl_fd_record record; /* as it was met first in that sweep */
 	struct sl_judgement judgement;
 	struct sl_suspect_rungs rungs;
@@ -119,13 +120,13 @@ static void note_activity(struct sl_suspect *suspect, bool is_new,
 		 * silent is sent the same again and again. */
 		note_one(suspect, is_recent(record->last_io) && (record->flags & SL_FD_EOF),
 		         now_ms);
-		note_one(suspect,
-		         tcp->bytes_sent > 0 && tcp->retransmits == 0 &&
-		                 sent_at_ms > suspect->fin_at_ms,
-		         sent_at_ms);
+		suspect->has_sent = tcp->bytes_sent > 0 && tcp->retransmits == 0 &&
+		                    sent_at_ms > suspect->fin_at_ms;
+		note_one(suspect, suspect->has_sent, sent_at_ms);
 	} else {
 		note_one(suspect, record->last_io != suspect->last_io, now_ms);
 		note_one(suspect, unread_bytes < suspect->unread_bytes, now_ms);
+		suspect->has_sent |= tcp->bytes_sent != suspect->bytes_sent;
 		note_one(suspect, tcp->bytes_sent != suspect->bytes_sent, sent_at_ms);
 		note_one(suspect, tcp->bytes_acked != suspect->bytes_acked, acked_at_ms);
 	}
@@ -232,6 +233,8 @@ bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_
 		suspect = suspect_new(record, tcp, cookie, now_ms);
 	if (!suspect)
 		return false;
+	if (suspicion->is_new)
+		sl_fates_met(record);
 	suspicion->is_shared = !suspicion->is_new && suspect->met_at_tick == tick;
 	if (!suspicion->is_shared) {
 		suspect->record = *record;
@@ -306,6 +309,7 @@ static void view_of(struct sl_suspect *suspect, struct sl_suspect_view *view)
 		.idle_before_fin_ms = suspect->idle_before_fin_ms,
 		.has_unread = suspect->unread_bytes > 0 && !suspect->unread_is_close_notify,
 		.has_unsent = suspect->has_unsent,
+		.has_sent = suspect->has_sent,
 		.judgement = suspect->judgement,
 		.rungs = &suspect->rungs,
 	};
@@ -346,7 +350,7 @@ static void note_fate(const struct sl_suspect *suspect)
 	}
 	if (suspect->is_stuck)
 		count_retracted(suspect);
-	sl_fates_closed(&suspect->record);
+	sl_fates_closed(&suspect->record, suspect->is_stuck);
 }
 
 void sl_suspects_end(void)
@@ -365,6 +369,7 @@ void sl_suspects_end(void)
 		HASH_DEL(suspects, suspect);
 		sl_pool_free(&sl_worker_pool, suspect, sizeof(*suspect));
 	}
+	sl_fates_swept();
 }
 
 void sl_suspects_each_close_wait(sl_suspects_each_fn *each)

@@ -14,6 +14,12 @@ static bool is_of_a_pool(const struct sl_evidence *e)
 	return 2 * e->reused > e->waiting;
 }
 
+/* A pool meets the dead ones when it needs one, and so closes them when it opens others. */
+static bool are_exchanged(const struct sl_evidence *e)
+{
+	return e->retracted >= SL_VERDICT_SLOW_MIN && 2 * e->exchanged >= e->retracted;
+}
+
 static bool are_too_many(const struct sl_evidence *e)
 {
 	uint64_t least = is_of_a_pool(e) ? 4 * SL_VERDICT_MANY : SL_VERDICT_MANY;
@@ -27,7 +33,9 @@ enum sl_site_verdict sl_verdict_of_site(const struct sl_evidence *e)
 	if (e->stuck == 0)
 		return e->waiting >= SL_VERDICT_LEAK_MIN ? SL_SITE_UNKNOWN : SL_SITE_OK;
 	bool is_followed = e->following >= SL_VERDICT_LEAK_MIN;
-	if ((is_of_a_pool(e) && !is_followed) || (e->piled > 0 && 2 * e->replaced >= e->piled))
+	if (!is_followed && (is_of_a_pool(e) || are_exchanged(e)))
+		return SL_SITE_POOL;
+	if (e->piled > 0 && 2 * e->replaced >= e->piled)
 		return SL_SITE_POOL;
 	if (e->retracted >= SL_VERDICT_SLOW_MIN && e->retracted >= e->settled)
 		return SL_SITE_SLOW;

@@ -66,6 +66,15 @@ static void of_site(void **state)
 		{{.waiting = 4, .stuck = 4, .reused = 3}, SL_SITE_POOL},
 		{{.waiting = 4, .stuck = 4, .reused = 2}, SL_SITE_UNKNOWN},
 		{{.waiting = 40, .stuck = 40, .reused = 40, .following = MIN}, SL_SITE_UNKNOWN},
+		/* Closed on the way to new ones. */
+		{{.waiting = 20, .stuck = 20, .settled = 20, .retracted = 20, .exchanged = 10},
+	         SL_SITE_POOL},
+		{{.waiting = 20, .stuck = 20, .settled = 20, .retracted = 20, .exchanged = 9},
+	         SL_SITE_SLOW},
+		{{.waiting = 20, .stuck = 20, .settled = 20, .retracted = 2, .exchanged = 2},
+	         SL_SITE_BURST},
+		{{.waiting = 20, .stuck = 20, .following = MIN, .retracted = 20, .exchanged = 20},
+	         SL_SITE_SLOW},
 		/* Closed late, usually. */
 		{{.waiting = 20, .stuck = 20, .following = 20, .retracted = 3}, SL_SITE_SLOW},
 		{{.waiting = 20, .stuck = 20, .following = 20, .retracted = 2}, SL_SITE_UNKNOWN},
