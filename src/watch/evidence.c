@@ -41,7 +41,7 @@ static void begin_site(uint32_t id, struct site_state *state)
 	memset(&state->evidence, 0, sizeof(state->evidence));
 	state->evidence.records = records;
 	state->evidence.retracted = known ? known->retracted : 0;
-	state->evidence.renewed = sl_fates_renewed(id);
+	state->evidence.exchanged = sl_fates_exchanged_by(id);
 	state->settled_ms = sl_evidence_settled_ms(id, false);
 }
 
@@ -85,9 +85,15 @@ static bool is_ended(const struct sl_suspect_view *view)
 	return view->rungs->is_reclaimed;
 }
 
+/* A half-close, and the program still sends: no suspect before that has stopped for a deadline. */
+static bool is_in_use(const struct sl_suspect_view *view)
+{
+	return view->has_sent && !view->judgement.is_stuck && !is_ended(view);
+}
+
 static bool is_waiting(const struct sl_suspect_view *view)
 {
-	return !(view->record.flags & SL_FD_INTENDED) &&
+	return !(view->record.flags & SL_FD_INTENDED) && !is_in_use(view) &&
 	       (view->judgement.is_close_wait || view->judgement.is_dead || is_ended(view));
 }
 
@@ -144,7 +150,6 @@ static void count(void *context, const struct sl_suspect_view *view)
 		return;
 	struct sl_evidence *e = &state->evidence;
 	e->waiting++;
-	e->quiet += 2 * view->judgement.quiet_ms >= (uint64_t)sl_options.deadline_ms;
 	e->stuck += view->judgement.is_stuck || is_ended(view);
 	e->reused += is_reused(view);
 	e->following += is_behind(view, lane->fin_at_ms);
@@ -171,7 +176,6 @@ static bool add_lane(struct sl_lane *lane)
 	struct sl_evidence *e = &state->evidence;
 	/* Those that we ended and that are gone since. */
 	e->waiting += lane->ended;
-	e->quiet += lane->ended;
 	e->stuck += lane->ended;
 	e->settled += lane->ended;
 	e->piled += lane->ended_piled;

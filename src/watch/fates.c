@@ -1,6 +1,5 @@
 #include "watch/fates.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/sort.h"
@@ -19,10 +18,9 @@ struct lane_entry {
 /* A site that had suspects which ended. */
 struct fate {
 	uint32_t site; /* the key */
-	uint64_t closed;
-	uint64_t renewed;
-	uint64_t opened; /* by the site, at the end of the last sweep */
-	uint64_t late; /* delays ever; the ring holds the last SL_FATES_DELAYS */
+	uint64_t closed, exchanged;
+	uint64_t opened; /* by the site, at the last sweep */
+	uint64_t late;   /* delays ever; the ring holds the last SL_FATES_DELAYS */
 	uint64_t delays_ms[SL_FATES_DELAYS];
 	UT_hash_handle hh;
 };
@@ -67,17 +65,17 @@ void sl_lanes_each(sl_lane_fn *each)
 	}
 }
 
-static uint64_t opened_by(uint32_t id)
-{
-	const struct sl_site *site = sl_site_get(id);
-	return site ? atomic_load_explicit(&site->opened, memory_order_relaxed) : 0;
-}
-
 static struct fate *fate_find(uint32_t site)
 {
 	struct fate *fate = NULL;
 	HASH_FIND(hh, fates, &site, sizeof(site), fate);
 	return fate;
+}
+
+static uint64_t opened_by(uint32_t id)
+{
+	const struct sl_site *site = sl_site_get(id);
+	return site ? atomic_load_explicit(&site->opened, memory_order_relaxed) : 0;
 }
 
 static struct fate *fate_of(uint32_t site)
@@ -98,27 +96,29 @@ static struct fate *fate_of(uint32_t site)
 	return NULL;
 }
 
-void sl_fates_met(uint32_t site)
-{
-	(void)fate_of(site);
-}
-
 void sl_fates_retracted(const struct sl_fd_record *record, uint64_t delay_ms)
 {
 	struct sl_lane *lane = sl_lane_of(record);
 	struct fate *fate = fate_of(record->site);
 	if (lane)
 		lane->replaced++;
-	if (!fate)
-		return;
-	fate->delays_ms[fate->late++ % SL_FATES_DELAYS] = delay_ms;
-	fate->renewed += opened_by(record->site) > fate->opened;
+	if (fate)
+		fate->delays_ms[fate->late++ % SL_FATES_DELAYS] = delay_ms;
 }
 
-uint64_t sl_fates_renewed(uint32_t site)
+void sl_fates_met(const struct sl_fd_record *record)
 {
-	const struct fate *fate = fate_find(site);
-	return fate ? fate->renewed : 0;
+	(void)fate_of(record->site);
+}
+
+void sl_fates_closed(const struct sl_fd_record *record, bool was_stuck)
+{
+	struct fate *fate = fate_of(record->site);
+	if (!fate)
+		return;
+	fate->closed++;
+	fate->exchanged +=
+		was_stuck && !(record->flags & SL_FD_IN) && opened_by(record->site) > fate->opened;
 }
 
 void sl_fates_swept(void)
@@ -128,13 +128,6 @@ void sl_fates_swept(void)
 	{
 		fate->opened = opened_by(fate->site);
 	}
-}
-
-void sl_fates_closed(const struct sl_fd_record *record)
-{
-	struct fate *fate = fate_of(record->site);
-	if (fate)
-		fate->closed++;
 }
 
 void sl_fates_ended(const struct sl_fd_record *record, uint64_t fin_at_ms)
@@ -172,6 +165,12 @@ uint64_t sl_fates_closed_by(uint32_t site)
 {
 	const struct fate *fate = fate_find(site);
 	return fate ? fate->closed : 0;
+}
+
+uint64_t sl_fates_exchanged_by(uint32_t site)
+{
+	const struct fate *fate = fate_find(site);
+	return fate ? fate->exchanged : 0;
 }
 
 void sl_fates_forked(void)

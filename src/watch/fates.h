@@ -36,16 +36,14 @@ struct sl_lane *sl_lane_of(const struct sl_fd_record *record);
 typedef bool sl_lane_fn(struct sl_lane *lane);
 void sl_lanes_each(sl_lane_fn *each);
 
-/* A connection of this site has become a suspect: from now on it is looked at. */
-void sl_fates_met(uint32_t site);
 /* The program closed this stuck connection, or used it: so long after the peer's FIN. */
 void sl_fates_retracted(const struct sl_fd_record *record, uint64_t delay_ms);
-/* Of those, how many were closed between two sweeps in which the site also opened one: a pool that had found them dead. */
-uint64_t sl_fates_renewed(uint32_t site);
-/* A sweep is over. */
+/* A suspect of this site was met for the first time. */
+void sl_fates_met(const struct sl_fd_record *record);
+/* The program closed a suspect: the site has one less. */
+void sl_fates_closed(const struct sl_fd_record *record, bool was_stuck);
+/* At the end of a sweep: what is opened from now on is new. */
 void sl_fates_swept(void);
-/* The program closed a suspect, stuck or not: the site has one less. */
-void sl_fates_closed(const struct sl_fd_record *record);
 /* We ended it, and it is gone. */
 void sl_fates_ended(const struct sl_fd_record *record, uint64_t fin_at_ms);
 
@@ -53,6 +51,8 @@ void sl_fates_ended(const struct sl_fd_record *record, uint64_t fin_at_ms);
 bool sl_fates_delay(uint32_t site, uint64_t *median_ms, uint64_t *count);
 /* Suspects that the program closed, since start. */
 uint64_t sl_fates_closed_by(uint32_t site);
+/* Of them, stuck ones that it closed while the site opened others, as it meets them on its way to a new one; outbound. */
+uint64_t sl_fates_exchanged_by(uint32_t site);
 
 void sl_fates_forked(void);
 

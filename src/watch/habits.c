@@ -3,10 +3,15 @@
 #include <string.h>
 
 #include "base/sort.h"
+#include "watch/kernel.h"
 
 #include "watch/table.h"
 
 #include "base/poison.h"
+
+#define SL_NEVER_MS (30u * 24 * 3600 * 1000) /* an age beyond this means that it never happened */
+#define SL_GOODBYE_BYTES 1024u
+#define SL_GOODBYE_MS 100
 
 struct peer_habit {
 	uint32_t peer; /* the key */
@@ -16,6 +21,20 @@ struct peer_habit {
 };
 
 static struct peer_habit *peers; /* uthash */
+
+int64_t sl_habit_idle_ms(const struct sl_kernel_tcp *tcp, uint32_t unread_bytes)
+{
+	/* Nothing came, or something behind what seemed the FIN. */
+	if (tcp->last_data_recv_ms < tcp->last_ack_recv_ms || tcp->last_data_recv_ms >= SL_NEVER_MS)
+		return -1;
+	int64_t idle_ms = (int64_t)tcp->last_data_recv_ms - tcp->last_ack_recv_ms;
+	bool is_goodbye = unread_bytes > 0 && unread_bytes <= SL_GOODBYE_BYTES &&
+	                  idle_ms <= SL_GOODBYE_MS && tcp->bytes_sent > 0;
+	if (is_goodbye && tcp->last_data_sent_ms > tcp->last_data_recv_ms &&
+	    tcp->last_data_sent_ms < SL_NEVER_MS)
+		idle_ms = (int64_t)tcp->last_data_sent_ms - tcp->last_ack_recv_ms;
+	return idle_ms;
+}
 
 struct sl_habit sl_habit_of(const int64_t *sorted_ms, uint32_t n)
 {

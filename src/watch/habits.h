@@ -1,7 +1,7 @@
 /* habits.h - after how long an idle connection is closed by each peer.
  *
  * A server ends a kept-alive connection after an idle time of its own. It shows as the time between the last data and the FIN,
- * which the kernel dates to the millisecond (watch/suspects.c).
+ * which the kernel dates to the millisecond.
  *
  * Layer: watch. Locks: none: the worker only. Fork: the child forgets them (sl_habits_forked). errno: untouched. Units: ms.
  */
@@ -18,6 +18,12 @@ struct sl_habit {
 	int64_t p10_ms, p50_ms, p90_ms;
 	uint64_t count;
 };
+
+struct sl_kernel_tcp;
+/* How long a connection in CLOSE_WAIT had been idle when its FIN came, by what the kernel says; -1: not known. `unread_bytes`: what
+ * came since the program last read, 0 where it wrote after that. A few of them that came with the FIN are no answer but the
+ * goodbye, why the session is ended or a TLS close_notify: before it the peer was idle since our last data. Pure. */
+int64_t sl_habit_idle_ms(const struct sl_kernel_tcp *tcp, uint32_t unread_bytes);
 
 /* Of n sorted times, n > 0; pure. */
 struct sl_habit sl_habit_of(const int64_t *sorted_ms, uint32_t n);

@@ -15,9 +15,6 @@
 /* The kernel's window probes are never further apart than this (TCP_RTO_MAX, include/net/tcp.h): a peer that has
  * acknowledged anything since then is alive, whether its window is open or not. */
 #define SL_PEER_SILENCE_MS 125000u
-#define SL_GOODBYE_MAX 1024u /* bytes */
-#define SL_GOODBYE_MS 50u    /* before its FIN */
-#define SL_NEVER_MS (30u * 24 * 3600 * 1000) /* an age beyond this means that it never happened */
 
 struct sl_suspect {
 	uint64_t cookie; /* the key */
@@ -39,6 +36,7 @@ struct sl_suspect {
 	bool is_stuck;
 	bool is_close_wait;
 	bool has_unsent;
+	bool has_sent;              /* since the FIN */
 	struct sl_fd_record record; /* as it was met first in that sweep */
 	struct sl_judgement judgement;
 	struct sl_suspect_rungs rungs;
@@ -65,25 +63,13 @@ static uint64_t before(uint64_t now_ms, uint32_t age_ms)
 	return age_ms < now_ms ? now_ms - age_ms : 0;
 }
 
-/* From the last data to the FIN, as ages; -1: not known. A last word that nobody has read, a TLS close_notify or "terminating
- * connection due to idle-session timeout", is no use of the connection: then it is from our own last data. */
-static int64_t idle_before_fin_ms(const struct sl_kernel_tcp *tcp, uint32_t unread_bytes)
-{
-	uint32_t data_ms = tcp->last_data_recv_ms;
-	uint32_t fin_ms = tcp->last_ack_recv_ms;
-	if (unread_bytes > 0 && unread_bytes <= SL_GOODBYE_MAX && tcp->bytes_sent > 0 &&
-	    data_ms >= fin_ms && data_ms - fin_ms < SL_GOODBYE_MS &&
-	    tcp->last_data_sent_ms > data_ms)
-		data_ms = tcp->last_data_sent_ms;
-	return data_ms >= fin_ms && data_ms < SL_NEVER_MS ? (int64_t)data_ms - fin_ms : -1;
-}
-
 /* A socket that is met for the first time: its FIN came at its last acknowledgement, if nothing was sent since. */
 static struct sl_suspect *suspect_new(const struct sl_fd_record *record,
                                       const struct sl_kernel_tcp *tcp, uint64_t cookie,
                                       uint64_t now_ms)
 {
 	struct sl_suspect *suspect = sl_pool_alloc(&sl_worker_pool, sizeof(*suspect));
+	bool has_read_last = (record->last_io & ((1u << SL_IO_BITS) - 1)) == SL_IO_READ;
 	if (!suspect) {
 		dropped++;
 		return NULL;
@@ -95,12 +81,11 @@ static struct sl_suspect *suspect_new(const struct sl_fd_record *record,
 	suspect->fin_at_ms = now_ms;
 	if (tcp->state == TCP_CLOSE_WAIT) {
 		suspect->fin_at_ms = before(now_ms, tcp->last_ack_recv_ms);
-		suspect->idle_before_fin_ms =
-			idle_before_fin_ms(tcp, sl_kernel_unread_bytes(record->fd));
+		suspect->idle_before_fin_ms = sl_habit_idle_ms(
+			tcp, has_read_last ? sl_kernel_unread_bytes(record->fd) : 0);
 	}
 	if (suspect->idle_before_fin_ms >= 0)
 		sl_habits_note(record->peer, suspect->idle_before_fin_ms);
-	sl_fates_met(record->site);
 	HASH_ADD(hh, suspects, cookie, sizeof(suspect->cookie), suspect);
 	if (!suspect->hh.tbl) {
 		sl_pool_free(&sl_worker_pool, suspect, sizeof(*suspect));
@@ -135,13 +120,13 @@ static void note_activity(struct sl_suspect *suspect, bool is_new,
 		 * silent is sent the same again and again. */
 		note_one(suspect, is_recent(record->last_io) && (record->flags & SL_FD_EOF),
 		         now_ms);
-		note_one(suspect,
-		         tcp->bytes_sent > 0 && tcp->retransmits == 0 &&
-		                 sent_at_ms > suspect->fin_at_ms,
-		         sent_at_ms);
+		suspect->has_sent = tcp->bytes_sent > 0 && tcp->retransmits == 0 &&
+		                    sent_at_ms > suspect->fin_at_ms;
+		note_one(suspect, suspect->has_sent, sent_at_ms);
 	} else {
 		note_one(suspect, record->last_io != suspect->last_io, now_ms);
 		note_one(suspect, unread_bytes < suspect->unread_bytes, now_ms);
+		suspect->has_sent |= tcp->bytes_sent != suspect->bytes_sent;
 		note_one(suspect, tcp->bytes_sent != suspect->bytes_sent, sent_at_ms);
 		note_one(suspect, tcp->bytes_acked != suspect->bytes_acked, acked_at_ms);
 	}
@@ -248,6 +233,8 @@ bool sl_suspects_meet(const struct sl_fd_record *record, const struct sl_kernel_
 		suspect = suspect_new(record, tcp, cookie, now_ms);
 	if (!suspect)
 		return false;
+	if (suspicion->is_new)
+		sl_fates_met(record);
 	suspicion->is_shared = !suspicion->is_new && suspect->met_at_tick == tick;
 	if (!suspicion->is_shared) {
 		suspect->record = *record;
@@ -322,6 +309,7 @@ static void view_of(struct sl_suspect *suspect, struct sl_suspect_view *view)
 		.idle_before_fin_ms = suspect->idle_before_fin_ms,
 		.has_unread = suspect->unread_bytes > 0 && !suspect->unread_is_close_notify,
 		.has_unsent = suspect->has_unsent,
+		.has_sent = suspect->has_sent,
 		.judgement = suspect->judgement,
 		.rungs = &suspect->rungs,
 	};
@@ -362,7 +350,7 @@ static void note_fate(const struct sl_suspect *suspect)
 	}
 	if (suspect->is_stuck)
 		count_retracted(suspect);
-	sl_fates_closed(&suspect->record);
+	sl_fates_closed(&suspect->record, suspect->is_stuck);
 }
 
 void sl_suspects_end(void)

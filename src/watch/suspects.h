@@ -45,6 +45,7 @@ struct sl_suspect_view {
 	int64_t idle_before_fin_ms; /* -1: not known */
 	bool has_unread;            /* but for a lone close_notify */
 	bool has_unsent;
+	bool has_sent; /* since the FIN: the half-close was in use */
 	struct sl_judgement judgement;
 	struct sl_suspect_rungs *rungs;
 };

@@ -11,7 +11,15 @@ static bool has_piled_up(const struct sl_evidence *e)
 
 static bool is_of_a_pool(const struct sl_evidence *e)
 {
-	return 2 * e->reused > e->waiting || (e->waiting > 1 && 2 * e->renewed > e->retracted);
+	return 2 * e->reused > e->waiting;
+}
+
+/* A pool meets the dead ones when it needs one, and so closes them when it opens others. Who has one at a time, and closes it late, does
+ * that as well. */
+static bool are_exchanged(const struct sl_evidence *e)
+{
+	return e->waiting > 1 && e->retracted >= SL_VERDICT_SLOW_MIN &&
+	       2 * e->exchanged >= e->retracted;
 }
 
 static bool are_too_many(const struct sl_evidence *e)
@@ -25,9 +33,11 @@ enum sl_site_verdict sl_verdict_of_site(const struct sl_evidence *e)
 	if (has_piled_up(e) || are_too_many(e))
 		return SL_SITE_LEAK;
 	if (e->stuck == 0)
-		return e->quiet >= SL_VERDICT_LEAK_MIN ? SL_SITE_UNKNOWN : SL_SITE_OK;
+		return e->waiting >= SL_VERDICT_LEAK_MIN ? SL_SITE_UNKNOWN : SL_SITE_OK;
 	bool is_followed = e->following >= SL_VERDICT_LEAK_MIN;
-	if ((is_of_a_pool(e) && !is_followed) || (e->piled > 0 && 2 * e->replaced >= e->piled))
+	if (!is_followed && (is_of_a_pool(e) || are_exchanged(e)))
+		return SL_SITE_POOL;
+	if (e->piled > 0 && 2 * e->replaced >= e->piled)
 		return SL_SITE_POOL;
 	if (e->retracted >= SL_VERDICT_SLOW_MIN && e->retracted >= e->settled)
 		return SL_SITE_SLOW;

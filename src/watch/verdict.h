@@ -48,8 +48,7 @@ enum sl_site_verdict {
 /* What is known of one site at one moment. Suspects are connections in CLOSE_WAIT or dead-but-open that are not meant to be; those
  * that we ended ourselves count as they would have: stuck. */
 struct sl_evidence {
-	uint64_t waiting; /* suspects, stuck or not */
-	uint64_t quiet;   /* of them, quiet for half a deadline: not in use */
+	uint64_t waiting; /* suspects, stuck or not; a half-close in use is none */
 	uint64_t stuck;
 	uint64_t
 		settled; /* stuck ones that have been quiet for so long that the program is not merely slow */
@@ -59,8 +58,8 @@ struct sl_evidence {
 		following; /* as `piled`, of `waiting`: opened although one lay there, settled or not */
 	uint64_t replaced; /* stuck ones to those same peers that the program closed itself since */
 	uint64_t reused;   /* suspects that had been used again and again, as those of a pool are */
-	uint64_t renewed; /* of `retracted`, closed when the site opened another: a pool that met a dead one */
 	uint64_t retracted; /* stuck ones, ever, that the program closed or used after all */
+	uint64_t exchanged; /* of those, the ones closed while the site opened others */
 	uint32_t records;   /* samples at which `settled` was higher than ever before */
 };
 

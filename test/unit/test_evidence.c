@@ -6,7 +6,6 @@
 #include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -36,6 +35,7 @@ struct connection {
 	uint64_t opened_ms, last_data_ms, fin_ms, closed_ms;
 	uint32_t peer;
 	bool is_inbound;
+	bool is_in_use; /* the program sends all the time */
 };
 
 static struct connection connections[CONNECTIONS];
@@ -80,7 +80,8 @@ static void meet(uint32_t i, uint64_t now_ms)
 	                              .opened_at_ms = START_MS + c->opened_ms};
 	struct sl_kernel_tcp tcp = {.state = TCP_CLOSE_WAIT,
 	                            .last_ack_recv_ms = (uint32_t)(now_ms - c->fin_ms),
-	                            .last_data_recv_ms = (uint32_t)(now_ms - c->last_data_ms)};
+	                            .last_data_recv_ms = (uint32_t)(now_ms - c->last_data_ms),
+	                            .bytes_sent = c->is_in_use ? now_ms : 0};
 	assert_true(sl_suspects_meet(&record, &tcp, (uint64_t)sl_options.deadline_ms,
 	                             START_MS + now_ms, &suspicion));
 }
@@ -160,32 +161,36 @@ static void a_pool_that_is_left_idle(void **state)
 	assert_in_range(trend.late_ms_p50, 18 * MINUTE, 20 * MINUTE);
 }
 
-/* 12 of a pool, each used for one request, thrown away and replaced at the next round. */
-static void a_pool_used_once_a_round(void **state)
+/* The same, and each connection served one request. */
+static void a_pool_whose_connections_serve_once(void **state)
 {
 	(void)state;
-	for (uint64_t round = 0; round < 6; round++)
-		for (uint32_t i = 0; i < 12; i++)
-			add(round * 10 * MINUTE + i * 10, round * 10 * MINUTE + 15 * SECOND,
-			    (round + 1) * 10 * MINUTE + i * 10);
-	play(0, 9 * MINUTE);
-	assert_int_equal(at_last, SL_SITE_BURST); /* nobody can know yet */
-	play(9 * MINUTE, 55 * MINUTE);
-	assert_int_equal(at_last, SL_SITE_POOL);
+	for (uint64_t round = 0; round < 4; round++)
+		for (uint32_t i = 0; i < 20; i++) {
+			uint64_t from_ms = round * 20 * MINUTE;
+			add(from_ms + i * 10, from_ms + 15 * SECOND, from_ms + 20 * MINUTE);
+		}
+	play(0, 19 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_BURST); /* as yet nobody knows better */
+	seen = 0;
+	for (uint32_t from = 21; from < 79; from += 20) {
+		play((from - 2) * MINUTE, (from + 18) * MINUTE);
+		assert_int_equal(at_last, SL_SITE_POOL);
+	}
 	assert_false(was(SL_SITE_LEAK) || was(SL_SITE_SLOW));
 }
 
-/* A batch opens 60, and closes them all when it is done, ten minutes later; the next one begins another ten minutes later. */
-static void batches(void **state)
+/* A batch, closed by the end of the job; the next one begins a minute later. */
+static void a_batch_after_the_other(void **state)
 {
 	(void)state;
-	for (uint64_t round = 0; round < 6; round++)
-		for (uint32_t i = 0; i < 60; i++)
-			add(round * 20 * MINUTE + i * 10, round * 20 * MINUTE + 2 * SECOND,
-			    round * 20 * MINUTE + 10 * MINUTE);
-	play(0, 9 * MINUTE);
-	assert_int_equal(at_last, SL_SITE_BURST);
-	play(9 * MINUTE, 110 * MINUTE);
+	for (uint64_t round = 0; round < 4; round++)
+		for (uint32_t i = 0; i < 20; i++) {
+			uint64_t from_ms = round * 20 * MINUTE;
+			add(from_ms + i * 10, from_ms + 15 * SECOND, from_ms + 19 * MINUTE);
+		}
+	play(0, 78 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_SLOW);
 	assert_false(was(SL_SITE_LEAK) || was(SL_SITE_POOL));
 }
 
@@ -263,6 +268,23 @@ static void a_burst(void **state)
 	play(10 * MINUTE, 11 * MINUTE);
 	assert_int_equal(at_last, SL_SITE_OK);
 	assert_false(was(SL_SITE_LEAK) || was(SL_SITE_POOL));
+}
+
+/* Feeds, whose clients have half-closed: they are sent something all the time. */
+static void half_closes_in_use(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 100; i++) {
+		struct connection *c = add(i * 2 * SECOND, i * 2 * SECOND + 100, NEVER);
+		c->is_inbound = c->is_in_use = true;
+	}
+	play(0, 30 * MINUTE);
+	assert_int_equal(seen & ~(1u << SL_SITE_OK), 0);
+	/* The feed falls silent, and nobody closes. */
+	for (uint32_t i = 0; i < count; i++)
+		connections[i].is_in_use = false;
+	play(30 * MINUTE, 45 * MINUTE);
+	assert_true(was(SL_SITE_UNKNOWN) || was(SL_SITE_LEAK) || was(SL_SITE_BURST));
 }
 
 /* A crawler's pool keeps one for each of 200 peers; a crawler's leak keeps them all. */
@@ -368,8 +390,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_client_for_each_request, set_up),
 		cmocka_unit_test_setup(a_pool_that_is_left_idle, set_up),
-		cmocka_unit_test_setup(a_pool_used_once_a_round, set_up),
-		cmocka_unit_test_setup(batches, set_up),
+		cmocka_unit_test_setup(a_pool_whose_connections_serve_once, set_up),
+		cmocka_unit_test_setup(a_batch_after_the_other, set_up),
+		cmocka_unit_test_setup(half_closes_in_use, set_up),
 		cmocka_unit_test_setup(a_pool_that_uses_one_of_many, set_up),
 		cmocka_unit_test_setup(closed_late, set_up),
 		cmocka_unit_test_setup(closed_very_late, set_up),

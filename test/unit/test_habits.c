@@ -9,6 +9,7 @@
 
 #include "report/text_habit.h"
 #include "watch/habits.h"
+#include "watch/kernel.h"
 
 #include "watch/table.h"
 
@@ -112,12 +113,47 @@ static void in_words(void **state)
 	}
 }
 
+static void idle_before_the_fin(void **state)
+{
+	(void)state;
+	const uint32_t never = 40u * 24 * 3600 * 1000;
+	const struct {
+		uint32_t sent_ms, recv_ms, ack_ms, unread_bytes;
+		uint64_t bytes_sent;
+		int64_t idle_ms;
+	} rows[] = {
+		{16500, 16000, 1000, 0, 100, 15000},
+		{16500, 16000, 1000, 5000, 100, 15000}, /* the answer, never read */
+		{16500, never, 1000, 0, 100, -1},
+		{16500, 500, 1000, 0, 100, -1},
+		/* The goodbye came with the FIN. */
+		{16500, 1000, 1000, 31, 100, 15500},
+		{16500, 1100, 1000, 1024, 100, 15500},
+		{16500, 1101, 1000, 31, 100, 101},
+		{16500, 1000, 1000, 1025, 100, 0},
+		{16500, 1000, 1000, 0, 100,
+	         0},                           /* it was read: an answer with "Connection: close" */
+		{16500, 1000, 1000, 31, 0, 0}, /* a server that greets and closes */
+		{never, 1000, 1000, 31, 100, 0},
+		{900, 1000, 1000, 31, 100, 0},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct sl_kernel_tcp tcp = {.last_data_sent_ms = rows[i].sent_ms,
+		                                  .last_data_recv_ms = rows[i].recv_ms,
+		                                  .last_ack_recv_ms = rows[i].ack_ms,
+		                                  .bytes_sent = rows[i].bytes_sent};
+		if (sl_habit_idle_ms(&tcp, rows[i].unread_bytes) != rows[i].idle_ms)
+			fail_msg("row %zu", i);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(of_sorted, set_up),
 		cmocka_unit_test_setup(of_the_latest, set_up),
 		cmocka_unit_test_setup(in_words, set_up),
+		cmocka_unit_test_setup(idle_before_the_fin, set_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,9 +20,9 @@ static void of_site(void **state)
 		enum sl_site_verdict verdict;
 	} rows[] = {
 		{{0}, SL_SITE_OK},
-		{{.waiting = MIN, .quiet = MIN - 1}, SL_SITE_OK}, /* half-closes in use */
-		{{.waiting = MIN, .quiet = MIN}, SL_SITE_UNKNOWN},
-		{{.waiting = UINT64_MAX, .quiet = UINT64_MAX}, SL_SITE_UNKNOWN},
+		{{.waiting = MIN - 1}, SL_SITE_OK},
+		{{.waiting = MIN}, SL_SITE_UNKNOWN},
+		{{.waiting = UINT64_MAX}, SL_SITE_UNKNOWN},
 		{{.waiting = 1, .stuck = 1}, SL_SITE_UNKNOWN},
 		/* Piled up: the same number is a leak, unless each took the place of one that the program closed. */
 		{{.waiting = MIN, .stuck = MIN, .settled = MIN, .piled = MIN, .following = MIN},
@@ -66,17 +66,17 @@ static void of_site(void **state)
 		{{.waiting = 4, .stuck = 4, .reused = 3}, SL_SITE_POOL},
 		{{.waiting = 4, .stuck = 4, .reused = 2}, SL_SITE_UNKNOWN},
 		{{.waiting = 40, .stuck = 40, .reused = 40, .following = MIN}, SL_SITE_UNKNOWN},
-		/* Closed when another was opened, by who opens none while one lies there. */
-		{{.waiting = 12, .stuck = 12, .settled = 12, .retracted = 24, .renewed = 13}, SL_SITE_POOL},
-		{{.waiting = 12, .stuck = 12, .settled = 12, .retracted = 24, .renewed = 12}, SL_SITE_SLOW},
-		{{.waiting = 12,
-	          .stuck = 12,
-	          .settled = 12,
-	          .following = 12,
-	          .retracted = 24,
-	          .renewed = 24},
+		/* Closed on the way to new ones. */
+		{{.waiting = 20, .stuck = 20, .settled = 20, .retracted = 20, .exchanged = 10},
+	         SL_SITE_POOL},
+		{{.waiting = 20, .stuck = 20, .settled = 20, .retracted = 20, .exchanged = 9},
 	         SL_SITE_SLOW},
-		{{.waiting = 1, .stuck = 1, .retracted = 24, .renewed = 24}, SL_SITE_SLOW},
+		{{.waiting = 20, .stuck = 20, .settled = 20, .retracted = 2, .exchanged = 2},
+	         SL_SITE_BURST},
+		{{.waiting = 20, .stuck = 20, .following = MIN, .retracted = 20, .exchanged = 20},
+	         SL_SITE_SLOW},
+		{{.waiting = 1, .stuck = 1, .retracted = 20, .exchanged = 20},
+	         SL_SITE_SLOW}, /* one at a time */
 		/* Closed late, usually. */
 		{{.waiting = 20, .stuck = 20, .following = 20, .retracted = 3}, SL_SITE_SLOW},
 		{{.waiting = 20, .stuck = 20, .following = 20, .retracted = 2}, SL_SITE_UNKNOWN},
