@@ -17,8 +17,10 @@
 #include "cli/html_sites.h"
 #include "cli/page.h"
 #include "report/json.h"
+#include "report/advice.h"
 #include "report/text_head.h"
 #include "report/text_lead.h"
+#include "report/text_next.h"
 #include "report/words.h"
 
 #define NONCE_BYTES 16
@@ -117,6 +119,7 @@ static void put_lead(FILE *to, const struct sl_snapshot *s)
 	struct sl_out out;
 	sl_out_init(&out, text, sizeof(text) - 1, NULL, NULL);
 	sl_text_lead(&out, s, false);
+	sl_text_next(&out, s, SL_ADVICE_MAX, false);
 	text[out.length] = '\0';
 	char *rest = strstr(text, "\n\n"); /* behind the header, which the banner shows */
 	char *line = rest ? strtok_r(rest, "\n", &rest) : NULL;

@@ -5,6 +5,7 @@
 
 #include "base/options.h"
 #include "base/version.h"
+#include "report/json_advice.h"
 #include "report/json_elsewhere.h"
 #include "report/json_ports.h"
 #include "report/json_write.h"
@@ -303,6 +304,8 @@ static void put_arrays(struct sl_json *json, const struct sl_snapshot *s)
 	put_sites(json, s);
 	sl_json_break(json);
 	sl_json_elsewhere(json, s);
+	sl_json_break(json);
+	sl_json_advice(json, s);
 	sl_json_break(json);
 	sl_json_open(json, "listeners", '[');
 	for (uint32_t i = 0; i < s->listener_count; i++)

@@ -25,6 +25,7 @@ enum sl_text_form {
 
 #define SL_TEXT_SHORT_LINES 40
 #define SL_TEXT_SHORT_SITES 3
+#define SL_TEXT_SHORT_ADVICE 1
 #define SL_TEXT_SHORT_FRAMES 4 /* of each site, the blamed one among them */
 
 /* The full form's bounds: no report fills a disk. */

@@ -7,9 +7,10 @@
 #define SL_SPREAD_MS 1000 /* less is the accuracy of a server's timer */
 #define SL_SPREAD_PARTS 5 /* of the middle: what is closer together is one habit */
 
-static bool is_at_once(const struct sl_snapshot_peer *peer)
+bool sl_text_habit_is_at_once(const struct sl_snapshot_peer *peer)
 {
 	return peer->direction != SL_DIRECTION_IN && peer->idle_before_fin_count > 1 &&
+	       peer->idle_before_fin_ms_p90 != SL_UNKNOWN &&
 	       peer->idle_before_fin_ms_p90 < SL_AT_ONCE_MS;
 }
 
@@ -27,7 +28,7 @@ void sl_text_habit(struct sl_text_line *line, const struct sl_snapshot_peer *pee
 	if (peer->idle_before_fin_ms_p50 == SL_UNKNOWN || peer->idle_before_fin_ms_p50 < 0)
 		return;
 	sl_out_text(&line->out, is_in ? ", which close " : ", which closes ");
-	if (is_at_once(peer)) {
+	if (sl_text_habit_is_at_once(peer)) {
 		sl_out_text(&line->out, "at once after each answer");
 		return;
 	}

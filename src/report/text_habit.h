@@ -14,6 +14,9 @@ void sl_text_habit(struct sl_text_line *line, const struct sl_snapshot_peer *pee
 /* " (p50 of 11641)", or nothing. */
 void sl_text_habit_count(struct sl_text_line *line, const struct sl_snapshot_peer *peer);
 
+/* It closes behind each answer: two and more were seen, none idle for long. */
+bool sl_text_habit_is_at_once(const struct sl_snapshot_peer *peer);
+
 /* The idle time that a pool must stay below; SL_UNKNOWN. */
 int64_t sl_text_habit_least_ms(const struct sl_snapshot_peer *peer);
 

@@ -319,13 +319,11 @@ static void put_left_out(struct sl_out *out, const struct sl_snapshot *s, uint32
 		sl_out_text(out, ", see report=FILE or json=FILE\n");
 }
 
-static void put_short_site(struct sl_out *out, const struct sl_snapshot *s,
-                           const struct sl_snapshot_site *site, bool colour)
+static void put_short_site(struct sl_out *out, const struct sl_snapshot_site *site, bool colour)
 {
 	sl_out_char(out, '\n');
 	put_site_head(out, site, colour);
 	put_causes(out, site);
-	put_reader(out, s, site);
 	put_done(out, site);
 	put_short_stack(out, site, colour);
 }
@@ -335,14 +333,16 @@ void sl_text_sites_short(struct sl_out *out, const struct sl_snapshot *s, bool c
 	const struct sl_snapshot_site *guilty = sl_text_head_guilty(s);
 	uint32_t shown = 0;
 	if (guilty) {
-		put_short_site(out, s, guilty, colour);
+		put_short_site(out, guilty, colour);
 		shown++;
 	}
-	for (uint32_t i = 0; i < s->site_count && shown < SL_TEXT_SHORT_SITES; i++) {
+	/* Lines of their own make way for one site less: forty in all. */
+	uint32_t most = SL_TEXT_SHORT_SITES - (s->elsewhere_count > 0);
+	for (uint32_t i = 0; i < s->site_count && shown < most; i++) {
 		const struct sl_snapshot_site *site = &s->sites[i];
 		if (site == guilty || !sl_text_head_is_suspect(site))
 			continue;
-		put_short_site(out, s, site, colour);
+		put_short_site(out, site, colour);
 		shown++;
 	}
 	put_left_out(out, s, s->site_count - shown);

@@ -14,7 +14,7 @@
 /* All of them, worst first, up to SL_TEXT_FULL_SITES, with their whole stacks. */
 void sl_text_sites_full(struct sl_out *out, const struct sl_snapshot *s, bool colour);
 
-/* The guilty site, then the worst of those that have something to answer for, SL_TEXT_SHORT_SITES in all: SL_TEXT_SHORT_FRAMES
+/* The guilty site, then the worst of those that have something to answer for, SL_TEXT_SHORT_SITES in all, one less where there are lines of what is not well elsewhere: SL_TEXT_SHORT_FRAMES
  * frames each, lines of at most SL_TEXT_COLUMNS. Then one line that says what the short form leaves
  * out. */
 void sl_text_sites_short(struct sl_out *out, const struct sl_snapshot *s, bool colour);

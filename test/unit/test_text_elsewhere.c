@@ -147,6 +147,13 @@ static void test_many_rows_are_counted(void **state)
 	assert_non_null(strstr(got.text, "\n  6 in SYN_SENT: no answer"));
 	assert_non_null(strstr(got.text, "\n  ... 3 more lines, see json=FILE\n"));
 	assert_in_range(rendered_lines(got.text), 20, 40);
+	s = sample_many(SAMPLE_MANY);
+	for (uint32_t i = 0; i < s.site_count; i++)
+		((struct sl_snapshot_site *)s.sites)[i].reclaimed = 1234567;
+	s.elsewhere = rows;
+	s.elsewhere_count = 9;
+	render_text(&got, &s, SL_TEXT_SHORT, false, 4096);
+	assert_in_range(rendered_lines(got.text), 30, 40);
 }
 
 static struct sl_snapshot_peer peers[2];
