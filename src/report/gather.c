@@ -159,6 +159,18 @@ static const char *describe_pressure(struct sl_arena *arena, const struct sl_pre
 	return sl_arena_text(arena, text, out.length);
 }
 
+static bool are_limits_reached(const struct sl_snapshot *snapshot)
+{
+	if (snapshot->pressure_error)
+		return true;
+	for (uint32_t i = 0; i < snapshot->peer_count; i++)
+		if (snapshot->peers[i].ports_left != SL_UNKNOWN &&
+		    snapshot->peers[i].ports_left <= 0)
+			return true;
+	return snapshot->limits.nofile_soft > 0 && snapshot->limits.nofile_used != SL_UNKNOWN &&
+	       snapshot->limits.nofile_used >= snapshot->limits.nofile_soft;
+}
+
 void sl_gather(struct sl_arena *arena, enum sl_trigger trigger, const struct sl_pressure *pressure,
                struct sl_snapshot *snapshot)
 {
@@ -185,6 +197,7 @@ void sl_gather(struct sl_arena *arena, enum sl_trigger trigger, const struct sl_
 	from.pressed = pressure->dest;
 	sl_gather_peers(&from, snapshot);
 	sl_gather_ports(&from, snapshot);
+	from.is_pressing = are_limits_reached(snapshot);
 	sl_gather_sites(&from, snapshot);
 	if (pressure->error && snapshot->verdict == SL_VERDICT_OK)
 		snapshot->verdict =

@@ -19,6 +19,7 @@ struct sl_gathering {
 	struct sl_limits limits;
 	uint64_t now_ms;
 	uint32_t pressed; /* peer that a call failed to reach for want of ports; 0: none */
+	bool is_pressing; /* ports to somebody, or fds, have run out */
 };
 
 /* Blocks: as long as a survey takes. Errors: what memory does not allow is left out and counted in totals.dropped. */

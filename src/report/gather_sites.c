@@ -94,6 +94,7 @@ static void judge(const struct sl_gathering *from, struct sl_snapshot_site *site
 	struct sl_evidence evidence;
 	struct sl_trend trend;
 	sl_evidence_of_site(site->id, &evidence);
+	evidence.is_pressing = from->is_pressing;
 	sl_evidence_trend(site->id, from->now_ms, site->open, &trend);
 	site->verdict = sl_verdict_of_site(&evidence);
 	site->piled = evidence.piled;

@@ -267,7 +267,7 @@ void sl_text_done_now(struct sl_out *out, const struct sl_snapshot *s, bool colo
 	} else if (s->reclaim.asked != SL_ACTION_REPORT) {
 		sl_out_text(&line.out, "no action under the program's seccomp filter; ");
 		put_restart(&line, s);
-	} else if (s->verdict == SL_VERDICT_LEAK || s->pressure) {
+	} else if (s->verdict == SL_VERDICT_LEAK || sl_text_limits_are_reached(s)) {
 		put_remedy(&line, s);
 	} else if (s->verdict == SL_VERDICT_POOL) {
 		sl_out_text(&line.out, "nothing to do: a pool finds out when it is used again");

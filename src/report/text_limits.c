@@ -186,3 +186,10 @@ bool sl_text_limits_are_fds(const struct sl_snapshot *s)
 	return s->limits.fds_exhausted_in_ms != SL_UNKNOWN &&
 	       !is_sooner(peer ? peer->exhausted_in_ms : SL_UNKNOWN, s->limits.fds_exhausted_in_ms);
 }
+
+bool sl_text_limits_are_reached(const struct sl_snapshot *s)
+{
+	const struct sl_snapshot_peer *peer = tightest_peer(s);
+	return s->pressure || (peer && peer->ports_left <= 0) ||
+	       (s->limits.nofile_soft > 0 && s->limits.nofile_used >= s->limits.nofile_soft);
+}

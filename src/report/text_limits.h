@@ -17,4 +17,7 @@ void sl_text_limits(struct sl_out *out, const struct sl_snapshot *s, bool colour
 /* It is the fds that have run out, or will first: ports would not help. */
 bool sl_text_limits_are_fds(const struct sl_snapshot *s);
 
+/* There are no ports left to somebody, or no fds. */
+bool sl_text_limits_are_reached(const struct sl_snapshot *s);
+
 #endif

@@ -28,9 +28,17 @@ static bool are_too_many(const struct sl_evidence *e)
 	return e->settled >= least && e->settled >= 2 * e->retracted;
 }
 
+/* Out of ports or fds there is no time to see what settles: whoever opened on beside dead ones, and is not known to close them late, has
+ * used them up. */
+static bool has_used_up(const struct sl_evidence *e)
+{
+	return e->is_pressing && e->stuck >= SL_VERDICT_LEAK_MIN &&
+	       e->following >= SL_VERDICT_LEAK_MIN && e->retracted < SL_VERDICT_SLOW_MIN;
+}
+
 enum sl_site_verdict sl_verdict_of_site(const struct sl_evidence *e)
 {
-	if (has_piled_up(e) || are_too_many(e))
+	if (has_piled_up(e) || are_too_many(e) || has_used_up(e))
 		return SL_SITE_LEAK;
 	if (e->stuck == 0)
 		return e->waiting >= SL_VERDICT_LEAK_MIN ? SL_SITE_UNKNOWN : SL_SITE_OK;

@@ -51,6 +51,18 @@ static void of_site(void **state)
 	          .following = 20,
 	          .records = SL_VERDICT_RECORDS},
 	         SL_SITE_LEAK},
+		/* Out of ports: what lies there, and is not known to be closed late, has used them up. */
+		{{.waiting = 70, .stuck = MIN, .following = MIN, .is_pressing = true}, SL_SITE_LEAK},
+		{{.waiting = 70, .stuck = MIN, .following = MIN}, SL_SITE_UNKNOWN},
+		{{.waiting = 70, .stuck = MIN - 1, .following = MIN, .is_pressing = true},
+	         SL_SITE_UNKNOWN},
+		{{.waiting = 70, .stuck = MIN, .following = MIN - 1, .is_pressing = true}, SL_SITE_BURST},
+		{{.waiting = 70,
+	          .stuck = MIN,
+	          .following = MIN,
+	          .retracted = 3,
+	          .is_pressing = true},
+	         SL_SITE_SLOW},
 		/* So many that it does not matter. */
 		{{.waiting = MANY, .stuck = MANY, .settled = MANY}, SL_SITE_LEAK},
 		{{.waiting = MANY, .stuck = MANY, .settled = MANY - 1}, SL_SITE_BURST},
