@@ -42,7 +42,7 @@ static int look(struct sl_top_watch *watch, const struct sl_proc *proc)
 		sl_arena_free(&arena);
 		return error;
 	}
-	sl_symbols_apply(&arena, &snapshot, proc->pid);
+	(void)sl_symbols_apply(&arena, &snapshot, proc->pid);
 	sl_arena_free(&watch->arena);
 	watch->arena = arena;
 	watch->snapshot = snapshot;
@@ -108,7 +108,7 @@ static bool list_one(void *context, int pid)
 		return true;
 	if (sl_take(&arena, &proc, SL_TOP_LIST_PATIENCE_MS, &snapshot, &taken) == 0) {
 		snapshot.site_count = snapshot.site_count ? 1 : 0; /* only the worst is shown */
-		sl_symbols_apply(&arena, &snapshot, pid);
+		(void)sl_symbols_apply(&arena, &snapshot, pid);
 		add_process(watch, &proc, &snapshot);
 	}
 	sl_arena_free(&arena);

@@ -167,7 +167,7 @@ static bool look(void *context, int pid)
 		/* Of a row only the worst is shown. */
 		if (!list->is_openmetrics)
 			snapshot->site_count = snapshot->site_count ? 1 : 0;
-		sl_symbols_apply(&kept->arena, snapshot, pid);
+		(void)sl_symbols_apply(&kept->arena, snapshot, pid);
 		summarize(snapshot, &proc, &row);
 		row.has_library = taken.has_library;
 		row.is_from_library = taken.is_from_library;
