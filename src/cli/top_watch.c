@@ -13,6 +13,7 @@
 #include "cli/heap.h"
 #include "cli/set_reply.h"
 #include "cli/symbols.h"
+#include "report/text_unblamed.h"
 #include "report/words.h"
 
 #define SL_TOP_PATIENCE_MS 2000
@@ -91,8 +92,10 @@ static void add_process(struct sl_top_watch *watch, const struct sl_proc *proc,
 	};
 	(void)snprintf(process->name, sizeof(process->name), "%s",
 	               name && *name ? name : proc->name);
-	if (worst && worst->blame && (worst->stuck || worst->close_wait))
-		(void)snprintf(process->blame, sizeof(process->blame), "%s", worst->blame);
+	char text[SL_TEXT_UNBLAMED_BYTES];
+	if (worst && (worst->stuck || worst->close_wait))
+		(void)snprintf(process->blame, sizeof(process->blame), "%s",
+		               sl_text_blame(text, worst, UINT32_MAX, ""));
 }
 
 static bool list_one(void *context, int pid)
