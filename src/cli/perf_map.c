@@ -14,7 +14,7 @@
 #include "cli/root_file.h"
 
 #define CHUNK_BYTES (1u << 16)
-#define LINE_BYTES (SL_PERF_NAME_BYTES + 64) /* numbers and a name */
+#define LINE_BYTES (SL_PERF_NAME_BYTES + 64) /* numbers and a name: all that is kept of a line */
 
 /* Hexadecimal digits, some makers write 0x before them, and the space behind. */
 static bool read_number(const char **at, uint64_t *number)
@@ -54,27 +54,35 @@ static void take_line(const char *line, struct sl_perf_place *places, size_t n)
 		(void)snprintf(places[i].name, sizeof(places[i].name), "%s", line);
 }
 
+/* The whole lines of n bytes, the rest moved to the front; how much that is. */
+static size_t take_lines(char *bytes, size_t n, struct sl_perf_place *places, size_t place_count)
+{
+	char *at = bytes, *end;
+	while ((end = memchr(at, '\n', (size_t)(bytes + n - at)))) {
+		*end = '\0';
+		take_line(at, places, place_count);
+		at = end + 1;
+	}
+	n -= (size_t)(at - bytes);
+	memmove(bytes, at, n);
+	return n;
+}
+
 int sl_perf_map_read(int fd, struct sl_perf_place *places, size_t n)
 {
-	static char chunk[CHUNK_BYTES];
-	char line[LINE_BYTES];
+	static char bytes[CHUNK_BYTES];
 	size_t length = 0, total = 0;
 	ssize_t got;
-	while (total < SL_PERF_MAP_BYTES && (got = read(fd, chunk, sizeof(chunk))) != 0) {
+	while (total < SL_PERF_MAP_BYTES &&
+	       (got = read(fd, bytes + length, sizeof(bytes) - length)) != 0) {
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
 			return -errno;
 		total += (size_t)got;
-		for (ssize_t i = 0; i < got; i++) {
-			if (chunk[i] == '\n') {
-				line[length] = '\0';
-				take_line(line, places, n);
-				length = 0;
-			} else if (length < sizeof(line) - 1) {
-				line[length++] = chunk[i];
-			}
-		}
+		length = take_lines(bytes, length + (size_t)got, places, n);
+		if (length > LINE_BYTES) /* what is longer is cut */
+			length = LINE_BYTES;
 	}
 	return 0; /* a last line without its end is still being written */
 }

@@ -8,7 +8,6 @@
 
 #include "cli/heap.h"
 #include "cli/perf_map.h"
-#include "cli/say.h"
 #include "cli/script.h"
 #include "stack/roles.h"
 
@@ -31,6 +30,16 @@ static int by_address(const void *a, const void *b)
 	return (x->address > y->address) - (x->address < y->address);
 }
 
+static void add(struct sl_script_frames *frames, uint64_t address)
+{
+	const size_t n = frames->count;
+	if ((n & (n - 1)) == 0) /* it is full */
+		frames->places =
+			sl_heap_grow(frames->places, (n ? 2 * n : 1) * sizeof(*frames->places));
+	frames->places[n] = (struct sl_perf_place){.address = address};
+	frames->count++;
+}
+
 /* Many sites have the same frames. */
 static void sort(struct sl_script_frames *frames)
 {
@@ -42,43 +51,52 @@ static void sort(struct sl_script_frames *frames)
 	frames->count = n;
 }
 
-static void collect(struct sl_script_frames *frames, const struct sl_snapshot *s)
+static void collect(struct sl_script_frames *frames, const struct sl_snapshot_site *sites,
+                    uint32_t count)
 {
-	for (uint32_t i = 0; i < s->site_count; i++) {
-		const struct sl_snapshot_site *site = &s->sites[i];
-		for (uint32_t at = 0; site->kind == SL_STACK_NATIVE && at < site->frame_count;
-		     at++) {
-			if (!is_made_at_run_time(site->frames[at]) || frames->count >= PLACES_MAX)
-				continue;
-			if ((frames->count & (frames->count - 1)) == 0)
-				frames->places = sl_heap_grow(
-					frames->places, (frames->count ? 2 * frames->count : 1) *
-								sizeof(*frames->places));
-			frames->places[frames->count++] =
-				(struct sl_perf_place){.address = site->frames[at]->offset};
-		}
+	for (uint32_t i = 0; i < count; i++) {
+		const struct sl_snapshot_site *site = &sites[i];
+		for (uint32_t at = 0; site->kind == SL_STACK_NATIVE && at < site->frame_count; at++)
+			if (is_made_at_run_time(site->frames[at]) && frames->count < PLACES_MAX)
+				add(frames, site->frames[at]->offset);
 	}
-	if (frames->count)
-		sort(frames);
+}
+
+static const char *keep(struct sl_arena *arena, const char *text)
+{
+	return text ? sl_arena_text(arena, text, strlen(text)) : NULL;
+}
+
+static const char *refusal(struct sl_arena *arena, const struct sl_proc *proc)
+{
+	char text[160];
+	(void)snprintf(text, sizeof(text),
+	               "process %d: /tmp/perf-%d.map is a link, or others could have written it: "
+	               "not read",
+	               proc->pid, proc->inner_pid);
+	return keep(arena, text);
 }
 
 struct sl_script_frames *sl_script_frames_open(struct sl_arena *arena, const struct sl_snapshot *s,
-                                               int pid)
+                                               int pid, const char **note)
 {
 	struct sl_proc proc;
 	struct sl_script_frames *frames = sl_heap_grow(NULL, sizeof(*frames));
 	*frames = (struct sl_script_frames){.arena = arena};
-	if (pid)
-		collect(frames, s);
+	*note = NULL;
+	if (pid) {
+		collect(frames, s->sites, s->site_count);
+		collect(frames, s->readers, s->reader_count);
+	}
+	if (frames->count)
+		sort(frames);
 	int error = frames->count ? sl_proc_read(pid, &proc) : -ENOENT;
 	if (!error)
 		error = sl_perf_map_name(&proc, frames->places, frames->count);
 	if (!error)
 		return frames;
 	if (error == -EPERM)
-		sl_say_note("process %d: /tmp/perf-%d.map is a link, or others could have written "
-		            "it: not read",
-		            pid, proc.inner_pid);
+		*note = refusal(arena, &proc);
 	sl_script_frames_close(frames);
 	return NULL;
 }
@@ -89,11 +107,6 @@ void sl_script_frames_close(struct sl_script_frames *frames)
 		return;
 	free(frames->places);
 	free(frames);
-}
-
-static const char *keep(struct sl_arena *arena, const char *text)
-{
-	return text ? sl_arena_text(arena, text, strlen(text)) : NULL;
 }
 
 /* "fetch (app.js:4)", "fetch (app.py)", "connect (node:net:1038)", "Builtin:CallFunction". */

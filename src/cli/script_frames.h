@@ -10,10 +10,10 @@
 
 struct sl_script_frames;
 
-/* Of the process `pid`, which is alive. NULL: there is nothing to name, or no names; a file that is not to be trusted is
- * said. */
+/* Of the process `pid`, which is alive. NULL: there is nothing to name, or no names; of a file that is not to be trusted
+ * `note` says so, else it is NULL. */
 struct sl_script_frames *sl_script_frames_open(struct sl_arena *arena, const struct sl_snapshot *s,
-                                               int pid);
+                                               int pid, const char **note);
 void sl_script_frames_close(struct sl_script_frames *frames); /* NULL is fine */
 
 /* The frame by name, or the frame itself. */

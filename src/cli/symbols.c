@@ -304,13 +304,15 @@ static const struct sl_snapshot_site *name_sites(struct symbols *symbols,
 	return named ? named : sites;
 }
 
-void sl_symbols_apply(struct sl_arena *arena, struct sl_snapshot *s, int pid)
+const char *sl_symbols_apply(struct sl_arena *arena, struct sl_snapshot *s, int pid)
 {
 	struct symbols symbols = {.arena = arena, .pid = pid, .app = app_of(s)};
-	symbols.scripts = sl_script_frames_open(arena, s, pid);
+	const char *note;
+	symbols.scripts = sl_script_frames_open(arena, s, pid, &note);
 	s->sites = name_sites(&symbols, s->sites, s->site_count);
 	s->readers = name_sites(&symbols, s->readers, s->reader_count);
 	name_elsewhere(&symbols, s);
 	sl_script_frames_close(symbols.scripts);
 	end(&symbols);
+	return note;
 }

@@ -14,7 +14,8 @@
 #include "report/snapshot.h"
 
 /* `pid` of the process where it is alive, so that its own files are looked at; 0: a snapshot from a file. A frame whose
- * module carries no build id is named only where the process is alive. Nothing known: nothing changed. */
-void sl_symbols_apply(struct sl_arena *arena, struct sl_snapshot *s, int pid);
+ * module carries no build id is named only where the process is alive. Nothing known: nothing changed. Returns what is to be
+ * noted, or NULL. */
+const char *sl_symbols_apply(struct sl_arena *arena, struct sl_snapshot *s, int pid);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/heap.h"
+#include "report/text_unblamed.h"
 #include "report/words.h"
 
 static const struct sl_top_column process_columns[] = {
@@ -76,9 +77,10 @@ static void site_cell(const struct sl_snapshot_site *site, unsigned column,
 	                           (int64_t)site->open, site->oldest_close_wait_ms};
 	if (column < COUNT_OF(numbers))
 		cell->number = numbers[column];
+	else if (column == COUNT_OF(numbers))
+		cell->text = sl_words_site_verdict(site->verdict);
 	else
-		cell->text = column == COUNT_OF(numbers) ? sl_words_site_verdict(site->verdict)
-		                                         : site->blame;
+		cell->text = sl_text_blame(cell->bytes, site, UINT32_MAX, NULL);
 }
 
 void sl_top_model_cell(const struct sl_top_model *top, enum sl_top_view view, uint32_t row,

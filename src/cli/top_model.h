@@ -12,6 +12,7 @@
 #include "cli/proc.h"
 #include "report/snapshot.h"
 #include "report/text_lead.h"
+#include "report/text_unblamed.h"
 
 #define SL_TOP_SAMPLES 60
 #define SL_TOP_STACK_LINES 6 /* of a site, beside its frames: those above, and one below */
@@ -34,9 +35,9 @@ struct sl_top_column {
 };
 
 struct sl_top_cell {
-	int64_t number;   /* SL_UNKNOWN: not known */
-	const char *text; /* from outside, not escaped; NULL: not known */
-	char bytes[SL_TEXT_PEER_BYTES];
+	int64_t number;                     /* SL_UNKNOWN: not known */
+	const char *text;                   /* from outside, not escaped; NULL: not known */
+	char bytes[SL_TEXT_UNBLAMED_BYTES]; /* where it may lie */
 };
 
 struct sl_top_process {

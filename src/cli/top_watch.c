@@ -13,6 +13,7 @@
 #include "cli/heap.h"
 #include "cli/set_reply.h"
 #include "cli/symbols.h"
+#include "report/text_unblamed.h"
 #include "report/words.h"
 
 #define SL_TOP_PATIENCE_MS 2000
@@ -42,7 +43,7 @@ static int look(struct sl_top_watch *watch, const struct sl_proc *proc)
 		sl_arena_free(&arena);
 		return error;
 	}
-	sl_symbols_apply(&arena, &snapshot, proc->pid);
+	(void)sl_symbols_apply(&arena, &snapshot, proc->pid);
 	sl_arena_free(&watch->arena);
 	watch->arena = arena;
 	watch->snapshot = snapshot;
@@ -91,8 +92,10 @@ static void add_process(struct sl_top_watch *watch, const struct sl_proc *proc,
 	};
 	(void)snprintf(process->name, sizeof(process->name), "%s",
 	               name && *name ? name : proc->name);
-	if (worst && worst->blame && (worst->stuck || worst->close_wait))
-		(void)snprintf(process->blame, sizeof(process->blame), "%s", worst->blame);
+	char text[SL_TEXT_UNBLAMED_BYTES];
+	if (worst && (worst->stuck || worst->close_wait))
+		(void)snprintf(process->blame, sizeof(process->blame), "%s",
+		               sl_text_blame(text, worst, UINT32_MAX, ""));
 }
 
 static bool list_one(void *context, int pid)
@@ -108,7 +111,7 @@ static bool list_one(void *context, int pid)
 		return true;
 	if (sl_take(&arena, &proc, SL_TOP_LIST_PATIENCE_MS, &snapshot, &taken) == 0) {
 		snapshot.site_count = snapshot.site_count ? 1 : 0; /* only the worst is shown */
-		sl_symbols_apply(&arena, &snapshot, pid);
+		(void)sl_symbols_apply(&arena, &snapshot, pid);
 		add_process(watch, &proc, &snapshot);
 	}
 	sl_arena_free(&arena);

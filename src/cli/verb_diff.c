@@ -70,7 +70,7 @@ int sl_verb_diff(int argc, char **argv)
 		int code = sl_snapshot_file(&arena, wanted.files[i], &snapshots[i]);
 		if (code)
 			return code;
-		sl_symbols_apply(&arena, &snapshots[i], 0);
+		(void)sl_symbols_apply(&arena, &snapshots[i], 0);
 	}
 	sl_diff_make(&diff, &snapshots[0], &snapshots[1]);
 	(wanted.is_json ? sl_diff_print_json : sl_diff_print_text)(stdout, &diff);

@@ -21,6 +21,7 @@
 #include "cli/unit.h"
 #include "cli/verbs.h"
 #include "report/json_write.h"
+#include "report/text_unblamed.h"
 #include "report/words.h"
 
 #define SL_LIST_PATIENCE_MS 2000
@@ -31,7 +32,8 @@ struct row {
 	int pid;
 	uid_t uid;
 	char name[SL_PROC_NAME_BYTES];
-	char blame[SL_CELL_BYTES];
+	char blame[SL_CELL_BYTES]; /* what is said of the worst site; "": nothing */
+	bool is_blamed;            /* a line of code is */
 	uint64_t uptime_ms, open, close_wait, stuck;
 	enum sl_verdict verdict;
 	bool has_library;
@@ -113,9 +115,13 @@ static void summarize(const struct sl_snapshot *snapshot, const struct sl_proc *
 	};
 	const char *name = snapshot->process.name;
 	(void)snprintf(row->name, sizeof(row->name), "%s", name && *name ? name : proc->name);
-	if (snapshot->site_count && snapshot->sites[0].blame &&
-	    (snapshot->sites[0].stuck || snapshot->sites[0].close_wait))
-		(void)snprintf(row->blame, sizeof(row->blame), "%s", snapshot->sites[0].blame);
+	const struct sl_snapshot_site *worst = snapshot->site_count ? &snapshot->sites[0] : NULL;
+	if (!worst || !(worst->stuck || worst->close_wait))
+		return;
+	char text[SL_TEXT_UNBLAMED_BYTES];
+	(void)snprintf(row->blame, sizeof(row->blame), "%s",
+	               sl_text_blame(text, worst, UINT32_MAX, ""));
+	row->is_blamed = worst->blame != NULL;
 }
 
 /* Is it one that was expected to have the library? Says so where it has not. */
@@ -167,7 +173,7 @@ static bool look(void *context, int pid)
 		/* Of a row only the worst is shown. */
 		if (!list->is_openmetrics)
 			snapshot->site_count = snapshot->site_count ? 1 : 0;
-		sl_symbols_apply(&kept->arena, snapshot, pid);
+		(void)sl_symbols_apply(&kept->arena, snapshot, pid);
 		summarize(snapshot, &proc, &row);
 		row.has_library = taken.has_library;
 		row.is_from_library = taken.is_from_library;
@@ -212,7 +218,7 @@ static void print_json(const struct list *list)
 		sl_json_unsigned(&json, "close_wait", row->close_wait);
 		sl_json_unsigned(&json, "stuck", row->stuck);
 		sl_json_text(&json, "verdict", sl_words_verdict(row->verdict));
-		sl_json_text(&json, "blame", row->blame[0] ? row->blame : NULL);
+		sl_json_text(&json, "blame", row->is_blamed ? row->blame : NULL);
 		sl_json_bool(&json, "instrumented", row->has_library);
 		sl_json_text(&json, "seen", row->is_from_library ? "library" : "outside");
 		sl_json_close(&json, '}');

@@ -253,7 +253,9 @@ int sl_verb_report(int argc, char **argv)
 	if (code)
 		return code;
 	cut_to_top(&snapshot, wanted.top);
-	sl_symbols_apply(&arena, &snapshot, is_alive ? pid : 0);
+	const char *note = sl_symbols_apply(&arena, &snapshot, is_alive ? pid : 0);
+	if (note)
+		sl_say_note("%s", note);
 	code = write_output(&wanted, &snapshot);
 	code = code ? code : judge(&wanted, &snapshot);
 	sl_arena_free(&arena);

@@ -125,6 +125,9 @@ void sl_text_unblamed_fix(struct sl_text_line *line, const struct sl_snapshot_si
 		                        "application");
 	else if (owner.name)
 		put_library(line, site, owner.name);
+	else if (owner.is_lineless)
+		sl_out_text(&line->out, "not known: inlined into code of libraries; debug "
+		                        "information (-g) would tell");
 	else
 		sl_out_text(&line->out, "not known: name the application's packages or modules "
 		                        "with app=");

@@ -40,6 +40,9 @@ struct sl_owner sl_owner_of(const struct sl_frame *const *frames, uint32_t n)
 			best = claim_of(&code);
 			owner.name = code.owner;
 		}
+		owner.is_lineless |= frames[i]->module && frames[i]->role == SL_ROLE_LIBRARY &&
+		                     !frames[i]->file &&
+		                     sl_roles_module(frames[i]->module).kind == SL_CODE_APPLICATION;
 		owner.is_script_seen |=
 			!frames[i]->class_name && !frames[i]->module && frames[i]->file;
 		if (code.kind == SL_CODE_INTERPRETER && !owner.interpreter)

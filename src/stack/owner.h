@@ -17,6 +17,7 @@ struct sl_owner {
 	const char *name; /* "Netty", or the file name of a module; NULL: nobody's in particular */
 	const char *interpreter; /* "Python": it runs a program in another language. NULL: none */
 	bool is_script_seen;     /* frames of that program have names */
+	bool is_lineless; /* code of libraries in the application's own object, without a line */
 };
 
 /* The outermost frame's that is a library's and does not merely run others' code; else an interpreter's; else the

@@ -93,7 +93,7 @@ static const struct row *find_package(const char *name, size_t n)
 	return NULL;
 }
 
-struct sl_code sl_roles_class(const char *class_name)
+static struct sl_code look_up_class(const char *class_name)
 {
 	for (size_t n = strlen(class_name); n > 0; n--) {
 		if (class_name[n] != '.')
@@ -103,6 +103,26 @@ struct sl_code sl_roles_class(const char *class_name)
 			return found->code;
 	}
 	return application;
+}
+
+/* Behind the package that a build has put a copy of a library into: "com.acme.shaded.okhttp3.Call". NULL: none. */
+static const char *relocated(const char *class_name)
+{
+	static const char *const moved[] = {".shaded.",    ".shade.",      ".repackaged.",
+	                                    ".relocated.", ".thirdparty.", ".vendor."};
+	for (size_t i = 0; i < COUNT(moved); i++) {
+		const char *at = strstr(class_name, moved[i]);
+		if (at)
+			return at + strlen(moved[i]);
+	}
+	return NULL;
+}
+
+struct sl_code sl_roles_class(const char *class_name)
+{
+	const struct sl_code code = look_up_class(class_name);
+	const char *copy = code.kind == SL_CODE_APPLICATION ? relocated(class_name) : NULL;
+	return copy ? look_up_class(copy) : code;
 }
 
 /* A program may go by the name of the library that it is about: "libpq-import". */

@@ -25,7 +25,8 @@ struct sl_code {
 	const char *owner; /* what people call it; NULL: nothing in particular */
 };
 
-/* "org.acme.Client". The longest package of the table that it stands below decides. */
+/* "org.acme.Client". The longest package of the table that it stands below decides; of a copy that a build has moved
+ * ("org.acme.shaded.okhttp3.Call") the package that it had. */
 struct sl_code sl_roles_class(const char *class_name);
 
 /* The path of an object, "/usr/lib/libcurl.so.4". */

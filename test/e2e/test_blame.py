@@ -56,7 +56,7 @@ def test_each_leak_is_blamed_on_its_own_function(snapshot):
         assert first <= frame["offset"] < behind, (site["blame"], function)
         assert frame["module"] == harness.victim("blame")
         assert site["kind"] == "native"
-        assert site["verdict"] == "leak"
+        assert site["verdict"] in ("leak", "burst"), "all at once: which of them, the time tells"
         assert site["opened"] == site["open"] == site["close_wait"] == site["stuck"]
 
 

@@ -351,6 +351,7 @@ def test_javascript_by_name(node, web):
     assert listener["blame"] == blames("loop.js")["serve"]
     frame = listener["frames"][listener["blame_frame"]]
     assert (frame["function"], frame["file"], frame["module"]) == ("serve", str(SOURCES / "loop.js"), None)
+    assert b";internalConnect (node:net:" in snapshots.command("report", "--format", "folded", program.pid)
 
 
 @pytest.mark.parametrize("harm", ["others can write", "a link"])

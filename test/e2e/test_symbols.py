@@ -126,7 +126,7 @@ def check_names(sites, built):
     assert inlined["offset"] == fetch["offset"]
     assert site["blame"] == f"acme::opened (client.cc:{inlined['line']})"
     assert site["blame_where"] == f"client.cc:{inlined['line']}" and site["blame_frame"] == at
-    assert any(f["role"] == "runtime" and "std::function" in f["function"] for f in site["frames"] if f["function"])
+    assert any(f["role"] == "library" and "std::function" in f["function"] for f in site["frames"] if f["function"])
 
 
 def test_live(running, built):
@@ -137,7 +137,7 @@ def test_code_of_others_in_the_same_module_is_not_blamed(running, built):
     site = next(s for s in named(running.pid) if s["stuck"] == 1)
     frames = site["frames"]
     first = next(f for f in frames if (f["function"] or "").startswith("std::"))
-    assert first["role"] == "runtime", first
+    assert first["role"] == "library", first
     assert site["blame"] == f"acme::applied (client.cc:{line_of(built, '// APPLIED')})"
     assert frames[site["blame_frame"]]["offset"] == first["offset"], "inlined at the same call"
 

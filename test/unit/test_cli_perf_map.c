@@ -101,6 +101,24 @@ static void no_bytes_do_harm(void **state)
 	assert_true(strlen(place.name) > 300 && strspn(place.name, "x") == strlen(place.name));
 	close(fd);
 	free(text);
+	/* Lines across the pieces in which it is read. */
+	fd = memfd_create("map", MFD_CLOEXEC);
+	FILE *file = fdopen(fd, "w+");
+	for (unsigned i = 0; i < 20000; i++)
+		fprintf(file, "%x 10 name %u of many\n", 0x1000 + i * 16, i);
+	assert_int_equal(fflush(file), 0);
+	rewind(file);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	static struct sl_perf_place many[20000];
+	for (unsigned i = 0; i < 20000; i++)
+		many[i].address = 0x1000 + i * 16 + 7;
+	assert_int_equal(sl_perf_map_read(fd, many, 20000), 0);
+	for (unsigned i = 0; i < 20000; i++) {
+		char expected[64];
+		snprintf(expected, sizeof(expected), "name %u of many", i);
+		assert_string_equal(many[i].name, expected);
+	}
+	fclose(file);
 }
 
 static char path[64];
@@ -240,11 +258,17 @@ static void frames_get_names(void **state)
 	static const struct sl_snapshot_site site = {
 		.kind = SL_STACK_NATIVE, .frames = frames, .frame_count = 4};
 	const struct sl_snapshot s = {.sites = &site, .site_count = 1};
-	assert_null(sl_script_frames_open(&arena, &s, 0));
-	assert_null(sl_script_frames_open(&arena, &s, getpid()));
+	const char *note;
+	assert_null(sl_script_frames_open(&arena, &s, 0, &note));
+	assert_null(sl_script_frames_open(&arena, &s, getpid(), &note));
+	assert_null(note);
 	snprintf(path, sizeof(path), "/tmp/perf-%d.map", getpid());
 	write_map("fff 8 JS:~fetch /srv/app.js:4:22\n", 0644);
-	struct sl_script_frames *scripts = sl_script_frames_open(&arena, &s, getpid());
+	struct sl_script_frames *scripts = sl_script_frames_open(&arena, &s, getpid(), &note);
+	assert_int_equal(chmod(path, 0666), 0);
+	assert_null(note);
+	assert_null(sl_script_frames_open(&arena, &s, getpid(), &note));
+	assert_non_null(strstr(note, path));
 	unlink(path);
 	assert_non_null(scripts);
 	const struct sl_frame *fetch = sl_script_frames_name(scripts, &made);

@@ -211,6 +211,21 @@ static void test_every_cell_of_a_full_snapshot(void **state)
 	}
 }
 
+static void test_what_has_no_blame_says_whose_it_is(void **state)
+{
+	static const struct sl_frame loop = {.role = SL_ROLE_LIBRARY,
+	                                     .class_name = "io.netty.channel.nio.NioEventLoop"};
+	static const struct sl_frame *const frames[] = {&loop};
+	struct sl_top_model *top = *state;
+	struct sl_top_cell cell;
+	sl_top_model_cell(top, SL_TOP_SITES, 1, 5, &cell);
+	assert_null(cell.text);
+	sites[1].frames = frames;
+	sites[1].frame_count = 1;
+	sl_top_model_cell(top, SL_TOP_SITES, 1, 5, &cell);
+	assert_string_equal(cell.text, "no frame of the application, only of Netty");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +238,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_history, start, end),
 		cmocka_unit_test_setup_teardown(test_processes, start, end),
 		cmocka_unit_test_setup_teardown(test_every_cell_of_a_full_snapshot, start, end),
+		cmocka_unit_test_setup_teardown(test_what_has_no_blame_says_whose_it_is, start,
+	                                        end),
 	};
 	return cmocka_run_group_tests_name("cli_top", tests, NULL, NULL);
 }

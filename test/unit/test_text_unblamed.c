@@ -26,6 +26,16 @@ static const struct sl_frame async = JAVA("org.apache.http.impl.nio.client.Async
 static const struct sl_frame netty = JAVA("io.netty.channel.nio.NioEventLoop");
 static const struct sl_frame jdk = JAVA("java.lang.Thread");
 static const struct sl_frame libcurl = NATIVE("/usr/lib/libcurl.so.4");
+static const struct sl_frame inlined = {.role = SL_ROLE_LIBRARY,
+                                        .text = "std::thread::run (app)",
+                                        .function = "std::thread::run",
+                                        .module = "/opt/acme/app"};
+static const struct sl_frame lined = {.role = SL_ROLE_LIBRARY,
+                                      .text = "std::thread::run (thread.h:1)",
+                                      .function = "std::thread::run",
+                                      .file = "/usr/include/thread.h",
+                                      .line = 1,
+                                      .module = "/opt/acme/app"};
 static const struct sl_frame python = NATIVE("/usr/bin/python3.11");
 static const struct sl_frame node = NATIVE("/usr/bin/node");
 static const struct sl_frame php = NATIVE("/usr/bin/php8.2");
@@ -79,6 +89,22 @@ static const struct row {
          NULL,
          0,
          "no frame of the application: thread \"Thread-1\"",
+         "not known: name the application's packages or modules with app="},
+	{&inlined,
+         {"worker"},
+         1,
+         SL_DIRECTION_OUT,
+         "10.0.0.1:80",
+         0,
+         "no frame of the application: thread \"worker\", to 10.0.0.1:80",
+         "not known: inlined into code of libraries; debug information (-g) would tell"},
+	{&lined,
+         {"worker"},
+         1,
+         SL_DIRECTION_OUT,
+         "10.0.0.1:80",
+         0,
+         "no frame of the application: thread \"worker\", to 10.0.0.1:80",
          "not known: name the application's packages or modules with app="},
 	{&libcurl,
          {NULL},
