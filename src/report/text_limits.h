@@ -17,4 +17,7 @@ void sl_text_limits(struct sl_out *out, const struct sl_snapshot *s, bool colour
 /* It is the fds that have run out, or will first: ports would not help. */
 bool sl_text_limits_are_fds(const struct sl_snapshot *s);
 
+/* Are ports or fds half gone, or sure to be gone within the hour? Then a process is not well, whoever has them. */
+bool sl_text_limits_are_near(const struct sl_snapshot *s);
+
 #endif
