@@ -19,6 +19,7 @@
 #include "report/json.h"
 #include "report/advice.h"
 #include "report/text_head.h"
+#include "report/text_elsewhere.h"
 #include "report/text_lead.h"
 #include "report/text_next.h"
 #include "report/words.h"
@@ -113,6 +114,26 @@ static void put_verdict(FILE *to, const char *line)
 	(void)fputs("</p>\n", to);
 }
 
+/* The same lines as in the text, without their heading. */
+static void put_elsewhere(FILE *to, const struct sl_snapshot *s)
+{
+	char text[16384];
+	struct sl_out out;
+	if (s->elsewhere_count == 0)
+		return;
+	sl_out_init(&out, text, sizeof(text) - 1, NULL, NULL);
+	sl_text_elsewhere(&out, s, false);
+	text[out.length] = '\0';
+	char *rest, *line = strtok_r(text, "\n", &rest);
+	(void)fputs("<h3>No leak, and not well</h3>\n<ul>\n", to);
+	while ((line = strtok_r(NULL, "\n", &rest))) {
+		(void)fputs("<li>", to);
+		sl_html_text(to, line + strspn(line, " "));
+		(void)fputs("</li>\n", to);
+	}
+	(void)fputs("</ul>\n", to);
+}
+
 static void put_lead(FILE *to, const struct sl_snapshot *s)
 {
 	char text[16384];
@@ -134,7 +155,9 @@ static void put_lead(FILE *to, const struct sl_snapshot *s)
 	(void)fputs("<dl>\n", to);
 	while ((line = strtok_r(NULL, "\n", &rest)))
 		put_lead_line(to, line);
-	(void)fputs("</dl>\n</section>\n", to);
+	(void)fputs("</dl>\n", to);
+	put_elsewhere(to, s);
+	(void)fputs("</section>\n", to);
 }
 
 /* ---- totals ---- */

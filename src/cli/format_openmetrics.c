@@ -110,6 +110,20 @@ static void put_verdict(FILE *to, const struct family *family, const struct proc
 	}
 }
 
+/* All kinds, with their zeroes: an alert needs the sample before there is anything. */
+static void put_elsewhere(FILE *to, const struct family *family, const struct process *process)
+{
+	uint64_t counts[SL_ELSEWHERE_COUNT] = {0};
+	for (uint32_t i = 0; i < process->s->elsewhere_count; i++)
+		counts[process->s->elsewhere[i].kind] += process->s->elsewhere[i].count;
+	for (int kind = 0; kind < SL_ELSEWHERE_COUNT; kind++) {
+		char *label =
+			sl_metric_label("kind", sl_words_elsewhere((enum sl_elsewhere_kind)kind));
+		put_value(to, family, process, label, counts[kind]);
+		free(label);
+	}
+}
+
 static void put_states(FILE *to, const struct family *family, const struct process *process)
 {
 	for (unsigned state = 1; state < SL_WORDS_STATES; state++) {
@@ -207,6 +221,8 @@ static const struct family families[] = {
          put_count, TOTAL(dead)},
 	{"sockleak_backlog", "gauge", NULL, "Connections that the program has not accepted yet",
          put_count, TOTAL(backlog)},
+	{"sockleak_elsewhere", "gauge", NULL, "What is not well and is no leak, by kind",
+         put_elsewhere, 0},
 	{"sockleak_oldest_stuck_seconds", "gauge", "seconds",
          "Since the peer's close or the death of the oldest stuck connection", put_duration,
          TOTAL(oldest_stuck_ms)},
@@ -258,8 +274,8 @@ static const struct family families[] = {
          put_groups, GROUP(close_wait)},
 	{"sockleak_peer_stuck", "gauge", NULL, "Outbound connections that are stuck", put_groups,
          GROUP(stuck)},
-	{"sockleak_peer_ports_left", "gauge", NULL, "Ephemeral ports left to the peer, at most",
-         put_groups, GROUP(ports_left)},
+	{"sockleak_peer_ports_left", "gauge", NULL, "Ephemeral ports left to the peer", put_groups,
+         GROUP(ports_left)},
 	{"sockleak_peer_ports_exhausted_seconds", "gauge", "seconds",
          "Until the ports to the peer are used up, at the present growth", put_groups_ms,
          GROUP(exhausted_in_ms)},

@@ -3,6 +3,7 @@
 
 #include "base/version.h"
 #include "report/text_elsewhere.h"
+#include "report/text_limits.h"
 #include "report/text_line.h"
 #include "report/words.h"
 
@@ -50,7 +51,7 @@ bool sl_text_head_is_healthy(const struct sl_snapshot *s)
 	return s->verdict == SL_VERDICT_OK && !s->totals.stuck && !s->totals.backlog &&
 	       !s->listener_count && !s->pressure && !s->totals.dropped && !s->sites_cut &&
 	       !s->totals.held_back_bytes && !s->reclaim.is_stopped && !sl_text_head_has_acted(s) &&
-	       !sl_text_elsewhere_is_notable(s);
+	       !sl_text_elsewhere_is_notable(s) && !sl_text_limits_are_near(s);
 }
 
 static enum sl_text_paint paint_of(enum sl_verdict verdict)

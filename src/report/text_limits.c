@@ -8,6 +8,7 @@
 
 #include "base/poison.h"
 
+#define SL_SOON_MS 3600000
 #define SL_CLOSE_PARTS 5 /* a spread of less than this part of the time is "about" */
 
 /* When the peer's ports are gone; INT64_MAX: not foreseen. */
@@ -192,4 +193,31 @@ bool sl_text_limits_are_reached(const struct sl_snapshot *s)
 	const struct sl_snapshot_peer *peer = tightest_peer(s);
 	return s->pressure || (peer && peer->ports_left <= 0) ||
 	       (s->limits.nofile_soft > 0 && s->limits.nofile_used >= s->limits.nofile_soft);
+}
+
+/* A trend that is one, and not far from its end; a tenth of all is nothing yet. */
+static bool is_soon(int64_t used, int64_t all, int64_t earliest_ms, int64_t latest_ms)
+{
+	return used * 10 >= all && latest_ms > 0 && earliest_ms > 0 && earliest_ms < SL_SOON_MS;
+}
+
+bool sl_text_limits_are_near(const struct sl_snapshot *s)
+{
+	int64_t soft = s->limits.nofile_soft, used = s->limits.nofile_used;
+	int64_t reserved = s->limits.ports_reserved > 0 ? s->limits.ports_reserved : 0;
+	int64_t ports = s->limits.port_high - s->limits.port_low + 1 - reserved;
+	if (soft > 0 && used > 0 &&
+	    (used * 2 > soft ||
+	     is_soon(used, soft, s->limits.fds_earliest_ms, s->limits.fds_latest_ms)))
+		return true;
+	for (uint32_t i = 0; i < s->peer_count && s->limits.port_low != SL_UNKNOWN; i++) {
+		const struct sl_snapshot_peer *peer = &s->peers[i];
+		if (peer->direction != SL_DIRECTION_OUT || peer->ports_left == SL_UNKNOWN)
+			continue;
+		if (peer->ports_left * 2 < ports ||
+		    is_soon(ports - peer->ports_left, ports, peer->ports.earliest_ms,
+		            peer->ports.latest_ms))
+			return true;
+	}
+	return false;
 }

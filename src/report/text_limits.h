@@ -20,4 +20,7 @@ bool sl_text_limits_are_fds(const struct sl_snapshot *s);
 /* There are no ports left to somebody, or no fds. */
 bool sl_text_limits_are_reached(const struct sl_snapshot *s);
 
+/* Are ports or fds half gone, or sure to be gone within the hour? Then a process is not well, whoever has them. */
+bool sl_text_limits_are_near(const struct sl_snapshot *s);
+
 #endif

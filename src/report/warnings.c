@@ -1,5 +1,7 @@
 #include "report/warnings.h"
 
+#include <errno.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -7,7 +9,10 @@
 #include "base/out.h"
 #include "ledger/peers.h"
 #include "watch/evidence.h"
+#include "watch/accepting.h"
+#include "watch/kernel.h"
 #include "watch/limits.h"
+#include "watch/listeners.h"
 #include "watch/ports.h"
 #include "watch/sockdiag.h"
 #include "watch/suspects.h"
@@ -21,6 +26,7 @@
 #define SL_ASK_GAP_MS 30000    /* counting those of the whole namespace costs most */
 #define SL_ASK_REST 200        /* times of what it took last, that it is left alone at least */
 #define SL_HELD_MANY 8
+#define SL_WAITED_MIN_MS 100 /* nothing is made of less, whatever the deadline */
 
 static struct sl_warning_step ports_steps[SL_PEER_OVERFLOW]; /* by peer id */
 static struct sl_warning_step fds_step;
@@ -29,6 +35,7 @@ static uint64_t limits_read_at_ms;
 static uint64_t next_stuck;
 static uint64_t looked_at_ms;
 static uint64_t asked_at_ms;
+static bool stalled_said;
 
 bool sl_warnings_step(struct sl_warning_step *step, uint64_t used, uint64_t limit,
                       unsigned *percent)
@@ -162,6 +169,55 @@ static void look_at_limits(uint64_t now_ms, int64_t fds)
 		          " file descriptors");
 }
 
+/* What the sweeps saw is confirmed by the kernel's list, where that can be read: others may accept from the same listener. */
+static bool is_stalled(int fd, uint64_t waited_ms, struct sl_kernel_tcp *tcp,
+                       struct sl_endpoint *local)
+{
+	uint64_t deadline_ms = (uint64_t)sl_options.deadline_ms, listed_ms;
+	if (sl_kernel_tcp(fd, tcp) < 0 || tcp->state != TCP_LISTEN ||
+	    !sl_accepting_is_stalled(tcp->backlog, tcp->backlog_limit, waited_ms, deadline_ms) ||
+	    !sl_kernel_local(fd, local))
+		return false;
+	int error = sl_sockdiag_backlog(local->port, &listed_ms);
+	return error == -ENOENT ? false
+	       : error          ? true
+	               : sl_accepting_is_stalled(tcp->backlog, tcp->backlog_limit, listed_ms,
+	                                         deadline_ms);
+}
+
+/* One line: "not accepting: 129 connections wait at 0.0.0.0:80 (limit 128), for 35s: the program is not calling accept()". Said once, until
+ * it has accepted again. */
+static void look_at_listeners(uint64_t now_ms)
+{
+	char text[256];
+	struct sl_out out;
+	struct sl_kernel_tcp tcp;
+	struct sl_endpoint local;
+	uint64_t waited_ms;
+	int fd;
+	bool is_worth_a_look =
+		sl_listeners_longest(now_ms, &fd, &waited_ms) && waited_ms >= SL_WAITED_MIN_MS;
+	if (!is_worth_a_look || stalled_said) {
+		stalled_said = stalled_said && is_worth_a_look;
+		return;
+	}
+	stalled_said = is_stalled(fd, waited_ms, &tcp, &local);
+	if (!stalled_said)
+		return;
+	sl_out_init(&out, text, sizeof(text) - 1, NULL, NULL);
+	sl_out_text(&out, "not accepting: ");
+	sl_out_unsigned(&out, tcp.backlog);
+	sl_out_text(&out, " connections wait at ");
+	sl_endpoint_print(&out, &local);
+	sl_out_text(&out, " (limit ");
+	sl_out_unsigned(&out, tcp.backlog_limit);
+	sl_out_text(&out, "), for ");
+	sl_out_duration(&out, waited_ms);
+	sl_out_text(&out, ": the program is not calling accept()");
+	text[out.length] = 0;
+	sl_log(text, NULL);
+}
+
 void sl_warnings_look(uint64_t now_ms, int64_t fds)
 {
 	if (sl_options.warn_at == SL_OFF)
@@ -178,11 +234,13 @@ void sl_warnings_look(uint64_t now_ms, int64_t fds)
 		return;
 	looked_at_ms = now_ms;
 	look_at_limits(now_ms, fds);
+	look_at_listeners(now_ms);
 }
 
 void sl_warnings_forked(void)
 {
 	memset(ports_steps, 0, sizeof(ports_steps));
 	fds_step.said = 0;
+	stalled_said = false;
 	next_stuck = looked_at_ms = limits_read_at_ms = asked_at_ms = 0;
 }

@@ -69,6 +69,19 @@ uint64_t sl_listeners_waited_ms(const struct sl_fd_record *record, uint64_t now_
 	return now_ms - waiting->since_ms;
 }
 
+bool sl_listeners_longest(uint64_t now_ms, int *fd, uint64_t *waited_ms)
+{
+	const struct waiting *longest = NULL;
+	for (unsigned i = 0; i < SL_LISTENERS_MAX; i++)
+		if (known[i].is_known && (!longest || known[i].since_ms < longest->since_ms))
+			longest = &known[i];
+	if (!longest || now_ms < longest->since_ms)
+		return false;
+	*fd = longest->fd;
+	*waited_ms = now_ms - longest->since_ms;
+	return true;
+}
+
 void sl_listeners_forked(void)
 {
 	memset(known, 0, sizeof(known));

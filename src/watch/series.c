@@ -63,8 +63,10 @@ static int64_t coarseness(const struct sl_series *series, uint32_t value)
 	return 1 + value / SL_COARSE;
 }
 
-/* By how much the growth over all of it may be off, one deviation; in whole ones, at least one. */
-static int64_t deviation(const struct sl_series *series, uint64_t now_ms, uint32_t value)
+/* By how much the growth over all of it may be off, one deviation; in whole ones, at least one. *freedom: how many steps that is taken from,
+ * less one. */
+static int64_t deviation(const struct sl_series *series, uint64_t now_ms, uint32_t value,
+                         uint32_t *freedom)
 {
 	uint64_t span_ms = now_ms - series->at_ms[0], squares = 0;
 	int64_t growth = (int64_t)value - series->value[0];
@@ -78,12 +80,29 @@ static int64_t deviation(const struct sl_series *series, uint64_t now_ms, uint32
 		              growth * SL_SCALE * ms / (int64_t)span_ms;
 		off /= coarse;
 		squares += (uint64_t)(off * off);
-		steps += ms > 0;
+		steps += ms * 2 >=
+		         (int64_t)SL_SERIES_GAP_MS; /* the last one may be as good as none */
 	}
+	*freedom = steps > 1 ? steps - 1 : 0;
 	if (steps > 1)
 		squares = squares * steps / (steps - 1);
 	int64_t whole = (int64_t)root_of(squares) * coarse / SL_SCALE;
 	return whole > 1 ? whole : 1;
+}
+
+/* Tenths of deviations within which 95 of 100 lie: Student's t. Few steps show little of how unlike they are. */
+static int64_t tenths_of(uint32_t freedom)
+{
+	static const uint8_t tenths[] = {127, 127, 43, 32, 28, 26, 25, 24, 23};
+	const uint32_t known = sizeof(tenths) / sizeof(tenths[0]);
+	return freedom < known ? tenths[freedom] : freedom < 15 ? 22 : 21;
+}
+
+/* What is still to come strays as well, by its own time's part. */
+static int64_t off_over(int64_t of_one, uint32_t freedom, uint64_t span_ms, uint64_t left_ms)
+{
+	uint64_t longer = root_of((span_ms + left_ms) * SL_SCALE * SL_SCALE / left_ms);
+	return of_one * tenths_of(freedom) / 10 * (int64_t)longer / SL_SCALE;
 }
 
 /* left / (growth / span). */
@@ -103,11 +122,17 @@ bool sl_series_foresee(const struct sl_series *series, uint64_t now_ms, uint32_t
 	if (growth <= 0)
 		return true;
 	forecast->in_ms = time_for(left, span_ms, growth);
-	if (series->count < SL_STEPS_MIN) {
+	if (forecast->in_ms <= 0) {
+		*forecast = (struct sl_forecast){0};
+		return true;
+	}
+	uint32_t freedom;
+	int64_t of_one = deviation(series, now_ms, value, &freedom);
+	if (freedom + 1 < SL_STEPS_MIN) {
 		forecast->earliest_ms = forecast->in_ms / 2;
 		return true;
 	}
-	int64_t off = 2 * deviation(series, now_ms, value);
+	int64_t off = off_over(of_one, freedom, span_ms, (uint64_t)forecast->in_ms);
 	forecast->earliest_ms = time_for(left, span_ms, growth + off);
 	if ((uint64_t)forecast->in_ms <= SL_REACH * span_ms)
 		forecast->latest_ms = time_for(left, span_ms, growth - off);

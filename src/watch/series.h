@@ -36,8 +36,8 @@ void sl_series_add(struct sl_series *series, uint64_t now_ms, uint32_t value);
 /* When what is `value` now will have grown by `left`. False: the series is too young to say anything.
  *
  * The slope is that from the oldest sample to now. How sure it is, is told by how unlike the steps between the samples are: what
- * grows by steps that come by chance is off by their deviation times the root of their number, and twice that either way is
- * taken. Where the slope might as well be none, where there are few samples, or where the time foreseen is long beside the time seen, there
+ * grows by steps that come by chance is off by their deviation times the root of their number, and so will be what is still to
+ * come; the range is meant to hold in 95 of 100 cases. Where the slope might as well be none, where there are few samples, or where the time foreseen is long beside the time seen, there
  * is no latest time. */
 bool sl_series_foresee(const struct sl_series *series, uint64_t now_ms, uint32_t value,
                        uint64_t left, struct sl_forecast *forecast);

@@ -60,6 +60,20 @@ def test_a_server_that_stops_accepting(puppet):
     assert kept
 
 
+def test_it_is_warned_of_once(puppet):
+    """Nobody asks for a report: one line, and another only after it has accepted again."""
+    program = puppet(options={**DEADLINE, "report": "stderr"})
+    listener, port = map(int, program.ask("listen 127.0.0.1 4"))
+    kept = clients(port, 5)
+    said = lambda: program.stderr_lines("not accepting: 5 connections wait at", f"127.0.0.1:{port} (limit 4)")
+    (line,) = harness.wait_until(said, lambda: f"the warning; stderr: {program.stderr()}")
+    assert line.endswith(": the program is not calling accept()")
+    for _ in range(5):
+        program.number(f"accept {listener}")
+    harness.wait_until(lambda: program.report()["elsewhere"] == [], "all to be accepted")
+    assert len(said()) == 1 and kept
+
+
 def test_a_short_backlog_that_stays_is_enough(puppet):
     program = puppet(options=DEADLINE)
     _, port = map(int, program.ask("listen 127.0.0.1 64"))

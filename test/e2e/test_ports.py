@@ -263,3 +263,36 @@ def test_from_outside_the_same_is_counted(town, how, tmp_path):
     assert "RUNS OUT  not foreseen; 28 of 99 ports left; fds" in text
     assert f"  60 ports (of 99, 20 in TIME_WAIT) to {town.a.replace(' ', ':')}: {taken['advice']}\n" in text
     assert connects_until_it_fails(program, town.a) == 28
+
+
+# A program that leaks four connections a second, and is in no hurry.
+STEADY = """
+import socket, sys, time
+address, port = sys.argv[1], int(sys.argv[2])
+kept = [socket.create_connection((address, port))]
+print("ready", flush=True)
+while True:
+    kept.append(socket.create_connection((address, port)))
+    time.sleep(0.25)
+"""
+
+
+def test_the_time_that_is_left_has_a_spread(town):
+    """At first only "so long or more" can be said; after four samples, ten seconds apart, from when to when."""
+    town.network.narrow_ports(town.low, town.low + 999)
+    program = town.start([sys.executable, "-c", STEADY, *town.a.split()], network=town.network,
+                         options={"deadline": "10m", "interval": "1s", "warn_at": "off", "max_output": "1000m"})
+    program.ready()
+    held = lambda s: row_of(s, town.a)["ports"]["held"]
+    when = lambda s: [row_of(s, town.a)[name] for name in ("exhausted_in_ms_min", "exhausted_in_ms", "exhausted_in_ms_max")]
+    young = program.report_until(lambda s: held(s) >= 60 and when(s)[1], "a first slope")
+    earliest, likely, latest = when(young)
+    assert latest is None and earliest == likely // 2
+    assert "RUNS OUT" not in program.text()  # one line of a healthy process: nothing is sure yet
+    older = program.report_until(lambda s: when(s)[2] and held(s) > 100, "a spread", patience_s=90)
+    earliest, likely, latest = when(older)
+    left = row_of(older, town.a)["ports_left"]
+    assert earliest <= likely <= latest
+    assert left * 200 < likely < left * 400  # 250 ms each, on a machine that may be busy
+    lines = [line for line in program.full_reports("signal")[-1] if line.startswith("RUNS OUT")]
+    assert re.match(rf"RUNS OUT  of ports in (about \S+|\S+ to \S+) \({left} of 1000 left\); fds ", lines[0]), lines

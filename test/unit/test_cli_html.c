@@ -94,6 +94,35 @@ static void test_incident(void **state)
 	formatted_free(&page);
 }
 
+static void test_what_is_elsewhere(void **state)
+{
+	(void)state;
+	const struct sl_snapshot_elsewhere rows[] = {
+		{.kind = SL_ELSEWHERE_NOT_ACCEPTED,
+	         .count = 129,
+	         .oldest_ms = SL_UNKNOWN,
+	         .limit = 128,
+	         .local = "<script>:80",
+	         .is_stalled = true},
+		{.kind = SL_ELSEWHERE_CONNECTING,
+	         .count = 7,
+	         .oldest_ms = SL_UNKNOWN,
+	         .limit = SL_UNKNOWN},
+	};
+	struct sl_snapshot s = sample_rich();
+	render(&s);
+	assert_int_equal(formatted_count(&page, "No leak, and not well"), 0);
+	formatted_free(&page);
+	s.elsewhere = rows;
+	s.elsewhere_count = 2;
+	render(&s);
+	assert_has("<h3>No leak, and not well</h3>");
+	assert_has("<li>129 wait at &lt;script&gt;:80 (limit 128, full): the program is not "
+	           "calling accept()</li>");
+	assert_has("<li>7 in SYN_SENT: no answer: down, or a firewall</li>");
+	formatted_free(&page);
+}
+
 static void test_page_loads_nothing(void **state)
 {
 	(void)state;
@@ -242,6 +271,7 @@ int main(void)
 		cmocka_unit_test(test_text_is_escaped),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_incident),
+		cmocka_unit_test(test_what_is_elsewhere),
 		cmocka_unit_test(test_page_loads_nothing),
 		cmocka_unit_test(test_no_name_leaves_its_place),
 		cmocka_unit_test(test_ages_that_are_missing_are_said),

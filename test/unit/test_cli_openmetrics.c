@@ -56,6 +56,25 @@ static void test_values(void **state)
 	formatted_free(&out);
 }
 
+static void test_what_is_elsewhere_by_kind(void **state)
+{
+	(void)state;
+	const struct sl_snapshot_elsewhere rows[] = {
+		{.kind = SL_ELSEWHERE_NOT_ACCEPTED, .count = 129},
+		{.kind = SL_ELSEWHERE_NOT_ACCEPTED, .count = 2},
+		{.kind = SL_ELSEWHERE_CONNECTING, .count = 7},
+	};
+	struct sl_snapshot s = sample_rich();
+	const struct sl_openmetrics_source source = {.snapshot = &s};
+	s.elsewhere = rows;
+	s.elsewhere_count = 3;
+	render(&source, 1, SL_OPENMETRICS_TOP);
+	assert_has("\nsockleak_elsewhere" JAVA ",kind=\"not-accepted\"} 131\n");
+	assert_has("\nsockleak_elsewhere" JAVA ",kind=\"connecting\"} 7\n");
+	assert_has("\nsockleak_elsewhere" JAVA ",kind=\"ports-taken\"} 0\n");
+	formatted_free(&out);
+}
+
 static void test_the_unknown_has_no_sample(void **state)
 {
 	(void)state;
@@ -185,6 +204,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_what_is_elsewhere_by_kind),
 		cmocka_unit_test(test_the_unknown_has_no_sample),
 		cmocka_unit_test(test_no_client_addresses),
 		cmocka_unit_test(test_what_is_past_the_top_is_summed),

@@ -191,6 +191,41 @@ static void test_time_has_a_spread(void **state)
 		"of 100000");
 }
 
+/* Nothing is in CLOSE_WAIT, and yet this ends within the hour. */
+static void test_what_runs_out_soon_is_not_healthy(void **state)
+{
+	(void)state;
+	struct sl_snapshot s = sample_healthy();
+	peers[0] = sample_rich().peers[0];
+	peers[0].ports.earliest_ms = peers[0].ports.latest_ms = SL_UNKNOWN;
+	s.peers = peers;
+	s.peer_count = 1;
+	s.limits.port_low = 32768;
+	s.limits.port_high = 60999;
+	static const struct {
+		int64_t left, earliest_ms, latest_ms;
+		bool is_healthy;
+	} cases[] = {
+		{28232, SL_UNKNOWN, SL_UNKNOWN, true},  {14116, SL_UNKNOWN, SL_UNKNOWN, true},
+		{14115, SL_UNKNOWN, SL_UNKNOWN, false}, {20000, HOUR - 1, 2 * HOUR, false},
+		{20000, HOUR, 2 * HOUR, true},          {20000, HOUR - 1, SL_UNKNOWN, true},
+		{27000, HOUR - 1, 2 * HOUR, true}, /* a pool that fills */
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		peers[0].ports_left = cases[i].left;
+		peers[0].ports.earliest_ms = cases[i].earliest_ms;
+		peers[0].ports.latest_ms = cases[i].latest_ms;
+		render_text(&got, &s, SL_TEXT_FULL, false, 4096);
+		if ((rendered_lines(got.text) == 1) != cases[i].is_healthy)
+			fail_msg("row %zu", i);
+	}
+	s.peer_count = 0;
+	s.limits.nofile_soft = 1024;
+	s.limits.nofile_used = 513;
+	render_text(&got, &s, SL_TEXT_FULL, false, 4096);
+	assert_true(rendered_lines(got.text) > 1);
+}
+
 static void test_reserved_ports_are_not_there(void **state)
 {
 	(void)state;
@@ -228,6 +263,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_not_notable_leaves_a_process_healthy),
 		cmocka_unit_test(test_many_rows_are_counted),
 		cmocka_unit_test(test_time_has_a_spread),
+		cmocka_unit_test(test_what_runs_out_soon_is_not_healthy),
 		cmocka_unit_test(test_reserved_ports_are_not_there),
 		cmocka_unit_test(test_the_hard_limit_where_the_soft_one_is_near),
 	};
