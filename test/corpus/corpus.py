@@ -38,6 +38,8 @@ class Outcome:
     verdict: str
     blames: tuple
     causes: tuple
+    readers: tuple  # that met the ends of file which were ignored
+    deaths: tuple
     owners: tuple
     peers: tuple
     threads: tuple
@@ -119,15 +121,15 @@ class Watch:
         return snapshot
 
     def until(self, condition, what):
-        seen = {}
+        seen = [{}]
 
         def look():
-            seen.update(self.report())
-            return seen["mode"] == "preload" and condition(seen)  # before it has begun there is no library in it
+            seen[0] = self.report()
+            return seen[0]["mode"] == "preload" and condition(seen[0])  # before it has begun there is no library in it
 
-        said = lambda: f"{what}; totals: {seen.get('totals')}; stderr: {self.program.stderr()}"
+        said = lambda: f"{what}; totals: {seen[0].get('totals')}; stderr: {self.program.stderr()}"
         harness.wait_until(look, said, PATIENCE_S, EVERY_S)
-        return seen
+        return seen[0]
 
     def leak(self):
         def is_shown(snapshot):
@@ -164,12 +166,15 @@ def outcome(snapshot, accused):
     # A stack that could not be had is said to be none: one in twenty, at most.
     without = sum(site["stuck"] for site in sites if not site["frames"])
     stuck = [site for site in sites if site["stuck"] and (site["frames"] or 20 * without > snapshot["totals"]["stuck"])]
+    by_id = {site["id"]: site for site in sites}
     distinct = lambda values: tuple(dict.fromkeys(values))
     return Outcome(
         process=snapshot["verdict"],
         verdict=sites[0]["verdict"] if sites else "ok",
         blames=distinct(site["blame"] for site in stuck),
         causes=distinct(cause for site in stuck for cause, count in site["causes"].items() if count),
+        readers=distinct(by_id[site["eof_site"]]["blame"] for site in stuck if site["eof_site"] is not None),
+        deaths=distinct(death for site in stuck for death, count in site["deaths"].items() if count),
         owners=distinct(site.get("owner") for site in stuck),
         peers=distinct(site.get("peer") for site in stuck),
         threads=distinct(name for site in stuck for name in site["threads"]),
