@@ -31,6 +31,9 @@ def differences(case, outcome):
     if case.verdict == "ok":
         return found
     compare("blame", outcome.blames, [case.blame_text])
+    where = outcome.lead.get("WHERE", "")
+    if not where.startswith(case.blame_text or "no frame of the application: thread"):
+        found.append(f"WHERE {where}")
     compare("cause", outcome.causes, [case.cause])
     if case.cause == cases.EOF_IGNORED:
         compare("reader", outcome.readers, [case.reader_text])
