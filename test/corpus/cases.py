@@ -55,6 +55,9 @@ class Case:
     process: tuple  # the words that are right for the process
     owner: str | None = None  # where there is no blame: whose frames they are
     thread: str | None = None  # and how the names of the threads begin
+    # eof-ignored: the innermost of its functions where the end was read; its line carries EOF. None: a thread of the library's.
+    reader: str | None = None
+    death: str | None = None  # dead-but-open: how it died
     client: str | None = None  # of a server: a command that is repeated
     rounds: int | None = None  # it waits for a line before each of its rounds, and leaves so many suspects behind each
     is_batch: bool = False  # a round opens all, the next closes all
@@ -68,20 +71,22 @@ class Case:
     def path(self):
         return HERE / ("guilty" if self.is_guilty else "innocent") / self.source
 
-    @property
-    def line(self):
-        """Of the blame, by the comment at its end."""
-        marked = re.compile(r"(//|/\*|#) (LEAK|POOL|SLOW|BURST)( \*/)?$")
-        (found,) = [n for n, text in enumerate(self.path.read_text().splitlines(), 1) if marked.search(text)]
-        return found
+    def frame(self, function, *marks):
+        """A function as the report writes it, with the line that ends in a comment with one of the marks."""
+        if not function:
+            return None
+        marked = re.compile(rf"(//|/\*|#) ({'|'.join(marks)})( \*/)?$")
+        (line,) = [n for n, text in enumerate(self.path.read_text().splitlines(), 1) if marked.search(text)]
+        space = "" if self.source.endswith(".java") else " "
+        return f"{function}{space}({self.source}:{line})"
 
     @property
     def blame_text(self):
-        """As the report writes it."""
-        if not self.blame:
-            return None
-        space = "" if self.source.endswith(".java") else " "
-        return f"{self.blame}{space}({self.source}:{self.line})"
+        return self.frame(self.blame, "LEAK", "POOL", "SLOW", "BURST")
+
+    @property
+    def reader_text(self):
+        return self.frame(self.reader, "EOF")
 
     @property
     def peer(self):
@@ -118,7 +123,7 @@ CASES = [
     leak("urlconnection-unread", "HttpURLConnection", "nginx", "UnreadUrlConnection.java", "{big}",
          "UnreadUrlConnection.fetch", UNREAD_DATA),
     leak("socketchannel-cancelled", "SocketChannel", "nginx", "CancelledKey.java", "{http}",
-         "CancelledKey.connect", EOF_IGNORED),
+         "CancelledKey.connect", EOF_IGNORED, reader="CancelledKey.read"),
     leak("socket-forgotten", "java.net.Socket", "redis", "ForgottenSocket.java", "{redis}",
          "ForgottenSocket.get", NEVER_LOOKED),
     # The server says why it ends the session: the driver has not read it.
@@ -126,13 +131,14 @@ CASES = [
          "ForgottenPostgresql.query", UNREAD_DATA),
     # This server resets an idle session: there is no CLOSE_WAIT, and the descriptor leaks all the same.
     leak("jdbc-mariadb", "MariaDB JDBC 2.7", "mariadb", "ForgottenMariaDb.java", "{jdbc_mariadb}",
-         "ForgottenMariaDb.open", DEAD),
+         "ForgottenMariaDb.open", DEAD, death="rst"),
     leak("libcurl-per-request", "libcurl", "nginx", "curl_handles.c", "{web}", "fetch", NEVER_LOOKED),
     leak("libcurl-tls", "libcurl, OpenSSL", "nginx over TLS", "curl_copies_tls.c", "{tls}", "fetch", NEVER_LOOKED),
     leak("hiredis-per-command", "hiredis", "redis", "hiredis_contexts.c", "{redis}", "dial", NEVER_LOOKED),
-    leak("libuv-stopped", "libuv", "nginx", "uv_stopped.c", "{http}", "fetch", EOF_IGNORED),
-    leak("libevent-disabled", "libevent", "nginx", "libevent_disabled.c", "{http}", "fetch", EOF_IGNORED),
-    leak("asio-kept", "Asio", "nginx", "asio_sessions.cc", "{http}", "fetch", EOF_IGNORED),
+    leak("libuv-stopped", "libuv", "nginx", "uv_stopped.c", "{http}", "fetch", EOF_IGNORED, reader="main"),
+    leak("libevent-disabled", "libevent", "nginx", "libevent_disabled.c", "{http}", "fetch", EOF_IGNORED,
+         reader="main"),
+    leak("asio-kept", "Asio", "nginx", "asio_sessions.cc", "{http}", "fetch", EOF_IGNORED, reader="main"),
     leak("libpq-unfinished", "libpq", "postgresql", "pq_connections.c", "{libpq}", "query", UNREAD_DATA),
     # Before 3.12 Python does not say which of its functions is where.
     leak("requests-per-request", "Python requests", "nginx", "requests_sessions.py", "{web}",
@@ -143,9 +149,9 @@ CASES = [
     leak("node-unconsumed", "Node.js http", "nginx", "unconsumed.js", "{huge}",
          None, UNREAD_DATA, owner="Node.js", thread="node"),
     leak("epoll-eof-ignored", "C, epoll server", "curl", "epoll_ignores_eof.c", "{port}", "take_clients", EOF_IGNORED,
-         client="curl -s -o /dev/null http://127.0.0.1:{port}/"),
+         reader="serve", client="curl -s -o /dev/null http://127.0.0.1:{port}/"),
     leak("proxy-one-direction", "C, proxy", "nginx, curl", "forgetful_proxy.c", "{port} 8080", "dial", EOF_IGNORED,
-         client="curl -s -o /dev/null http://127.0.0.1:{port}/"),
+         reader="copy", client="curl -s -o /dev/null http://127.0.0.1:{port}/"),
 
     Case("httpclient4-pool", "Apache HttpClient 4.5", "nginx", "HttpPool.java", "{web}", "HttpPool.fetch", NEVER_LOOKED,
          "pool", ("POOL",), rounds=20),
@@ -159,7 +165,7 @@ CASES = [
     Case("closed-late", "Apache HttpClient 4.5", "nginx", "ReapedClients.java", "{web}", "ReapedClients.fetch", NEVER_LOOKED,
          "slow", ("OK",)),
     Case("answered-late", "C, threads", "socat", "late_answer.c", "{port}", "main", EOF_IGNORED, "slow", ("OK",),
-         client="echo question | socat -t 20 - TCP:127.0.0.1:{port} >/dev/null &"),
+         reader="answer", client="echo question | socat -t 20 - TCP:127.0.0.1:{port} >/dev/null &"),
     Case("half-close-in-use", "C, threads", "socat", "feed.c", "{port}", None, None, "ok", ("OK",),
          client="echo news | socat -t 20 - TCP:127.0.0.1:{port} >/dev/null &"),
     Case("node-keepalive", "Node.js http", "nginx", "keepalive.js", "{web}", None, None, "ok", ("OK",)),

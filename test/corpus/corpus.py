@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import shlex
 
 import cases
@@ -38,10 +39,13 @@ class Outcome:
     verdict: str
     blames: tuple
     causes: tuple
+    readers: tuple  # that met the ends of file which were ignored
+    deaths: tuple
     owners: tuple
     peers: tuple
     threads: tuple
     idle_ms: int | None  # of the worst peer
+    lead: dict  # the labelled lines of the text, by their labels
     accused: str  # by what report of the case somebody was first called LEAK
 
 
@@ -51,6 +55,7 @@ class Runs:
     def __init__(self, chosen, directory):
         self.directory = directory
         self.servers = servers.Servers(directory)
+        self.programs = []
         self.pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
         takes_long = lambda case: bool(case.client) + bool(case.rounds)
         ordered = sorted(chosen, key=takes_long, reverse=True)
@@ -60,7 +65,11 @@ class Runs:
         return self.futures[case.name].result()
 
     def close(self):
-        self.pool.shutdown(cancel_futures=True)
+        """Cases that still run fail at once: their programs are gone."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        for program in list(self.programs):
+            program.kill()
+        self.pool.shutdown()
         self.servers.close()
 
     def _run(self, case):
@@ -74,16 +83,17 @@ class Runs:
             program = harness.start([*command(case), *arguments], self.directory / case.name, options=OPTIONS,
                                     network=self.servers.network)
             stack.callback(program.kill)
+            self.programs.append(program)
             if case.client:
                 wait = lambda: f":{port} " in self.servers.network.run("ss", "-tlnH") or not program.is_alive()
                 harness.wait_until(wait, "the program to listen")
                 client = harness.start(["sh", "-c", repeated(case.client.format(**words))],
                                        self.directory / f"{case.name}-client", network=self.servers.network, library=False)
                 stack.callback(client.kill)
-            watch = Watch(case, program)
+            watch = Watch(case, program, self.servers.network)
             snapshot = watch.leak() if case.is_guilty else watch.rounds() if case.rounds else watch.soak()
-        (self.directory / f"{case.name}.json").write_text(json.dumps(snapshot))
-        return outcome(snapshot, watch.accused)
+        path = cli.write(self.directory / f"{case.name}.json", json.dumps(snapshot))
+        return outcome(snapshot, cli.output("report", "--short", path), watch.accused)
 
 
 def repeated(script):
@@ -105,29 +115,31 @@ def command(case):
 class Watch:
     """Reports on one program."""
 
-    def __init__(self, case, program):
+    def __init__(self, case, program, network):
         self.case = case
         self.program = program
+        self.network = network
         self.accused = ""
 
     def report(self):
         assert self.program.is_alive(), (self.program.popen.returncode, self.program.stderr())
-        snapshot = cli.parsed("report", self.program.pid)
+        # In there: from outside a user namespace its processes are somebody else's.
+        snapshot = cli.parsed("report", self.program.pid, wrap=self.network.prefix())
         guilty = [site["blame"] for site in snapshot["sites"] or () if site["verdict"] == "leak"]
         if (snapshot["verdict"] == "LEAK" or guilty) and not self.accused:
             self.accused = f"{snapshot['verdict']} after {snapshot['process']['uptime_ms']} ms: {guilty}"
         return snapshot
 
     def until(self, condition, what):
-        seen = {}
+        seen = [{}]
 
         def look():
-            seen.update(self.report())
-            return seen["mode"] == "preload" and condition(seen)  # before it has begun there is no library in it
+            seen[0] = self.report()
+            return seen[0]["mode"] == "preload" and condition(seen[0])  # before it has begun there is no library in it
 
-        said = lambda: f"{what}; totals: {seen.get('totals')}; stderr: {self.program.stderr()}"
+        said = lambda: f"{what}; totals: {seen[0].get('totals')}; stderr: {self.program.stderr()}"
         harness.wait_until(look, said, PATIENCE_S, EVERY_S)
-        return seen
+        return seen[0]
 
     def leak(self):
         def is_shown(snapshot):
@@ -158,21 +170,25 @@ class Watch:
         self.program.ask("")
 
 
-def outcome(snapshot, accused):
+def outcome(snapshot, text, accused):
     harness.check_snapshot(snapshot)
     sites, peers = snapshot["sites"], snapshot["peers"]
     # A stack that could not be had is said to be none: one in twenty, at most.
     without = sum(site["stuck"] for site in sites if not site["frames"])
     stuck = [site for site in sites if site["stuck"] and (site["frames"] or 20 * without > snapshot["totals"]["stuck"])]
+    by_id = {site["id"]: site for site in sites}
     distinct = lambda values: tuple(dict.fromkeys(values))
     return Outcome(
         process=snapshot["verdict"],
         verdict=sites[0]["verdict"] if sites else "ok",
         blames=distinct(site["blame"] for site in stuck),
         causes=distinct(cause for site in stuck for cause, count in site["causes"].items() if count),
+        readers=distinct(by_id[site["eof_site"]]["blame"] for site in stuck if site["eof_site"] is not None),
+        deaths=distinct(death for site in stuck for death, count in site["deaths"].items() if count),
         owners=distinct(site.get("owner") for site in stuck),
         peers=distinct(site.get("peer") for site in stuck),
         threads=distinct(name for site in stuck for name in site["threads"]),
         idle_ms=peers[0]["idle_before_fin_ms_p50"] if peers else None,
+        lead=dict(re.findall(r"^([A-Z]+(?: [A-Z]+)?) {2,}(.*)$", text, re.MULTILINE)),
         accused=accused,
     )

@@ -31,7 +31,14 @@ def differences(case, outcome):
     if case.verdict == "ok":
         return found
     compare("blame", outcome.blames, [case.blame_text])
+    where = outcome.lead.get("WHERE", "")
+    if not where.startswith(case.blame_text or "no frame of the application: thread"):
+        found.append(f"WHERE {where}")
     compare("cause", outcome.causes, [case.cause])
+    if case.cause == cases.EOF_IGNORED:
+        compare("reader", outcome.readers, [case.reader_text])
+    if case.death:
+        compare("death", outcome.deaths, [case.death])
     if case.owner:
         compare("frames of", outcome.owners, [case.owner])
         compare("peer", outcome.peers, [case.peer])
@@ -53,9 +60,14 @@ def expected_cells(case):
     blame = code(case.blame_text) if case.blame else f"none of its own, {case.owner}" if case.owner else "-"
     process = "" if case.verdict == "ok" else f", {' or '.join(case.process)}"
     verdict = f"{case.verdict}{process}"
+    cause = case.cause or "-"
+    if case.reader:
+        cause += f", by {code(case.reader_text)}"
+    if case.death:
+        cause += f", {case.death}"
     idle = f"after {case.idle_ms[0] // 1000} s idle" if case.idle_ms and case.verdict != "ok" else "-"
     program = f"`{case.path.relative_to(cases.HERE)}`"
-    return [case.name, program, case.library, case.server, blame, case.cause or "-", idle, verdict]
+    return [case.name, program, case.library, case.server, blame, cause, idle, verdict]
 
 
 def row(case, said):

@@ -22,7 +22,7 @@ public final class CancelledKey {
 
     private static void read(SelectionKey key) throws Exception {
         buffer.clear();
-        if (((SocketChannel) key.channel()).read(buffer) < 0) {
+        if (((SocketChannel) key.channel()).read(buffer) < 0) { // EOF
             key.cancel();
         }
     }

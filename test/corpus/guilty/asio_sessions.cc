@@ -45,7 +45,7 @@ int main(int argc, char **argv)
 	tcp::endpoint server(asio::ip::make_address(argv[1]), static_cast<unsigned short>(std::atoi(argv[2])));
 	for (int i = 0; i < 1000; i++) {
 		fetch(io, server);
-		io.run_for(std::chrono::milliseconds(100));
+		io.run_for(std::chrono::milliseconds(100)); // EOF
 		io.restart();
 	}
 	return 0;

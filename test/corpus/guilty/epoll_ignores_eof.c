@@ -24,7 +24,7 @@ static void serve(int fd)
 {
 	char request[4096];
 	ssize_t n;
-	while ((n = recv(fd, request, sizeof(request), 0)) > 0)
+	while ((n = recv(fd, request, sizeof(request), 0)) > 0) /* EOF */
 		if (send(fd, answer, strlen(answer), MSG_NOSIGNAL) < 0)
 			break;
 	if (n < 0 && errno != EAGAIN)

@@ -24,7 +24,7 @@ static void copy(int from, int to)
 {
 	char data[4096];
 	ssize_t n;
-	while ((n = read(from, data, sizeof(data))) > 0)
+	while ((n = read(from, data, sizeof(data))) > 0) /* EOF */
 		if (send(to, data, (size_t)n, MSG_NOSIGNAL) != n)
 			break;
 }

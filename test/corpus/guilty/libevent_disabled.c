@@ -49,5 +49,5 @@ int main(int argc, char **argv)
 	server.sin_port = htons((uint16_t)atoi(argv[2]));
 	inet_pton(AF_INET, argv[1], &server.sin_addr);
 	event_add(event_new(base, -1, EV_PERSIST, fetch, base), &pause);
-	return event_base_dispatch(base);
+	return event_base_dispatch(base); /* EOF */
 }

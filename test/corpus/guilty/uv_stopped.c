@@ -51,5 +51,5 @@ int main(int argc, char **argv)
 	uv_ip4_addr(argv[1], atoi(argv[2]), &server);
 	uv_timer_init(uv_default_loop(), &timer);
 	uv_timer_start(&timer, fetch, 0, 100);
-	return uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+	return uv_run(uv_default_loop(), UV_RUN_DEFAULT); /* EOF */
 }

@@ -13,7 +13,7 @@ static void *answer(void *argument)
 	int fd = (int)(long)argument;
 	char question[256];
 	ssize_t n, length = 0;
-	while ((n = recv(fd, question, sizeof(question), 0)) > 0)
+	while ((n = recv(fd, question, sizeof(question), 0)) > 0) /* EOF */
 		length += n;
 	sleep(4); /* the work */
 	if (length > 0)
