@@ -119,9 +119,9 @@ static void dead_but_open(void **state)
 	static const char *const texts[SL_DEATH_COUNT] = {
 		[SL_DEATH_RST] = "the peer has reset them: close where a read or write fails",
 		[SL_DEATH_TIMEOUT] = "the peer has not answered data: close where a read or write "
-	                             "fails (ETIMEDOUT)",
+				     "fails (ETIMEDOUT)",
 		[SL_DEATH_KEEPALIVE] = "the peer has not answered probes: close where a read or "
-	                               "write fails (ETIMEDOUT)",
+				       "write fails (ETIMEDOUT)",
 		[SL_DEATH_ORDERLY] =
 			"both sides have shut them down: close() is all that is missing",
 	};
@@ -217,7 +217,7 @@ static void in_the_reports(void **state)
 	reader = site;
 	reader.id = 77;
 	reader.blame = "com.example.transfer.internal.channels.BufferedSegmentPump."
-	               "copyUntilEndOfStream(BufferedSegmentPump.java:3131)";
+		       "copyUntilEndOfStream(BufferedSegmentPump.java:3131)";
 	site.eof_site = 77;
 	s.readers = &reader;
 	s.reader_count = 1;
