@@ -83,9 +83,9 @@ static void add_dead(struct list *to, const struct sl_snapshot_site *site)
 	static const char *const texts[SL_DEATH_COUNT] = {
 		[SL_DEATH_RST] = "the peer has reset them: close where a read or write fails",
 		[SL_DEATH_TIMEOUT] = "the peer has not answered data: close where a read or write "
-	                             "fails (ETIMEDOUT)",
+				     "fails (ETIMEDOUT)",
 		[SL_DEATH_KEEPALIVE] = "the peer has not answered probes: close where a read or "
-	                               "write fails (ETIMEDOUT)",
+				       "write fails (ETIMEDOUT)",
 		[SL_DEATH_ORDERLY] =
 			"both sides have shut them down: close() is all that is missing",
 	};
@@ -185,7 +185,7 @@ unsigned sl_advice_of(const struct sl_snapshot *s, struct sl_advice advice[SL_AD
 	struct list list = {.rows = advice};
 	const struct sl_snapshot_site *site = sl_text_head_guilty(s);
 	const struct sl_snapshot_peer *peer = s->peer_count ? &s->peers[0] : NULL;
-	if (!site || site->verdict == SL_SITE_OK || site->verdict == SL_SITE_POOL)
+	if (s->no_sites || !site || site->verdict == SL_SITE_OK || site->verdict == SL_SITE_POOL)
 		return 0; /* FIX says it all */
 	if (site->verdict == SL_SITE_SLOW) {
 		add_slow(&list, site);
