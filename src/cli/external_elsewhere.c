@@ -157,13 +157,16 @@ static void add_listener(int pid, const struct sl_outside *outside,
 static void add_ports_taken(struct sl_arena *arena, struct sl_snapshot_elsewhere *rows,
                             struct sl_snapshot *s)
 {
-	int64_t range = s->limits.port_high - s->limits.port_low + 1 - s->limits.ports_reserved;
 	uint32_t shown = 0;
+	if (s->limits.port_low == SL_UNKNOWN)
+		return;
+	int64_t range = s->limits.port_high - s->limits.port_low + 1 - s->limits.ports_reserved;
 	for (uint32_t i = 0; i < s->peer_count && shown < SL_PEERS_SHOWN; i++) {
 		const struct sl_snapshot_peer *peer = &s->peers[i];
-		int64_t others = peer->ports.used - peer->ports.held;
+		int64_t others =
+			peer->ports.used == SL_UNKNOWN ? 0 : peer->ports.used - peer->ports.held;
 		char name[96];
-		if (peer->ports.used == SL_UNKNOWN || !sl_elsewhere_has_others(others, range))
+		if (!sl_elsewhere_has_others(others, range))
 			continue;
 		struct sl_snapshot_elsewhere *row =
 			add_row(s, rows, SL_ELSEWHERE_PORTS_TAKEN, (uint64_t)others);

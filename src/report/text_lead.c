@@ -13,6 +13,8 @@
 
 #include "base/poison.h"
 
+#define SL_LISTENER_COLUMNS 30
+
 static void put_share(struct sl_text_line *line, const struct sl_snapshot *s,
                       const struct sl_snapshot_site *site)
 {
@@ -238,13 +240,27 @@ static void add_reader(struct sl_text_line *line, const struct sl_snapshot *s,
 	(void)sl_text_line_append_if_fits(line, &clause);
 }
 
+/* The listener whose connections nobody accepts; NULL: there is none. */
+static const struct sl_snapshot_elsewhere *find_stalled(const struct sl_snapshot *s)
+{
+	for (uint32_t i = 0; i < s->elsewhere_count; i++)
+		if (s->elsewhere[i].is_stalled)
+			return &s->elsewhere[i];
+	return NULL;
+}
+
 static void put_fix(struct sl_out *out, const struct sl_snapshot *s, bool colour)
 {
 	const struct sl_snapshot_site *site = sl_text_head_guilty(s);
+	const struct sl_snapshot_elsewhere *stalled = find_stalled(s);
 	struct sl_text_line line;
 	sl_text_line_start(&line, colour);
 	sl_text_line_label(&line, "FIX");
-	if (!sl_text_head_has_suspects(s) && !site) {
+	if (!sl_text_head_has_suspects(s) && !site && stalled) {
+		sl_out_text(&line.out, "accept what waits at ");
+		sl_text_line_name(&line, stalled->local, SL_LISTENER_COLUMNS);
+		sl_out_text(&line.out, ": is the thread that does it blocked, or gone?");
+	} else if (!sl_text_head_has_suspects(s) && !site) {
 		sl_out_text(&line.out, "nothing to close");
 	} else if (s->no_sites) {
 		sl_out_text(&line.out, "not known from outside: a library that answers, from "

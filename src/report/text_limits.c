@@ -36,6 +36,15 @@ static const struct sl_snapshot_peer *tightest_peer(const struct sl_snapshot *s)
 	return tightest;
 }
 
+/* How many there are; 0: not known. */
+static int64_t count_ports(const struct sl_snapshot *s)
+{
+	if (s->limits.port_low == SL_UNKNOWN || s->limits.port_high == SL_UNKNOWN)
+		return 0;
+	int64_t reserved = s->limits.ports_reserved > 0 ? s->limits.ports_reserved : 0;
+	return s->limits.port_high - s->limits.port_low + 1 - reserved;
+}
+
 /* "at most 16342 of 28232 left", and without "at most" where everybody was counted. */
 static void put_ports_left(struct sl_text_line *line, const struct sl_snapshot *s,
                            const struct sl_snapshot_peer *peer, const char *noun)
@@ -47,9 +56,8 @@ static void put_ports_left(struct sl_text_line *line, const struct sl_snapshot *
 		sl_out_signed(&line->out, peer->ports_left);
 	}
 	if (s->limits.port_low != SL_UNKNOWN && s->limits.port_high != SL_UNKNOWN) {
-		int64_t reserved = s->limits.ports_reserved > 0 ? s->limits.ports_reserved : 0;
 		sl_out_text(&line->out, " of ");
-		sl_out_signed(&line->out, s->limits.port_high - s->limits.port_low + 1 - reserved);
+		sl_out_signed(&line->out, count_ports(s));
 	}
 	sl_out_text(&line->out, noun);
 }
@@ -204,13 +212,12 @@ static bool is_soon(int64_t used, int64_t all, int64_t earliest_ms, int64_t late
 bool sl_text_limits_are_near(const struct sl_snapshot *s)
 {
 	int64_t soft = s->limits.nofile_soft, used = s->limits.nofile_used;
-	int64_t reserved = s->limits.ports_reserved > 0 ? s->limits.ports_reserved : 0;
-	int64_t ports = s->limits.port_high - s->limits.port_low + 1 - reserved;
+	int64_t ports = count_ports(s);
 	if (soft > 0 && used > 0 &&
 	    (used * 2 > soft ||
 	     is_soon(used, soft, s->limits.fds_earliest_ms, s->limits.fds_latest_ms)))
 		return true;
-	for (uint32_t i = 0; i < s->peer_count && s->limits.port_low != SL_UNKNOWN; i++) {
+	for (uint32_t i = 0; i < s->peer_count && ports > 0; i++) {
 		const struct sl_snapshot_peer *peer = &s->peers[i];
 		if (peer->direction != SL_DIRECTION_OUT || peer->ports_left == SL_UNKNOWN)
 			continue;

@@ -133,6 +133,8 @@ def test_by_sock_diag_where_fds_may_not_be_copied(bare, peer, tmp_path):
         snapshot["times"] = [s.pop("close_wait_ms") for s in snapshot["sockets"]] + [
             s.pop("quiet_ms") for s in snapshot["sockets"]]
         snapshot["sockets"].sort(key=lambda s: s["fd"])
+        for row in snapshot["peers"]:  # listeners of the machine come and go
+            row["ports_left"] += snapshot["limits"]["ports_taken"]
     assert looked_up["sockets"] == copied["sockets"] and len(fds) == 4
     assert looked_up["peers"] == copied["peers"]
 

@@ -93,7 +93,7 @@ static void check_formats(const struct sl_snapshot *s)
 		size_t n = 0;
 		FILE *file = open_memstream(&bytes, &n);
 		require(file);
-		sl_formats[i].render(file, s);
+		sl_formats[i].render(file, s, SL_MEASURE_AUTO);
 		require(fclose(file) == 0);
 		for (size_t at = 0; at < n && !sl_formats[i].is_binary; at++)
 			require((uint8_t)bytes[at] >= ' ' || bytes[at] == '\n' ||

@@ -61,6 +61,8 @@ static void as_the_kernel_says(void **state)
 	assert_int_equal(limits.port_low, low);
 	assert_int_equal(limits.port_high, high);
 	assert_int_equal(limits.nofile_soft, get_soft());
+	assert_true(limits.nofile_hard == -1 || limits.nofile_hard >= limits.nofile_soft);
+	assert_in_range(limits.tcp_tw_reuse, 0, 2);
 	assert_in_range(limits.ports_reserved, 0, high - low + 1);
 }
 
@@ -125,10 +127,16 @@ static void reserved_ports(void **state)
 		{"40000 40001", 32768, 60999, 1},
 		{"99999999999999999999", 32768, 60999, 0},
 	};
+	static uint8_t bits[SL_PORT_BITS_BYTES];
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		int32_t count = sl_limits_count_reserved(rows[i].list, rows[i].low, rows[i].high);
 		if (count != rows[i].count)
 			fail_msg("\"%s\": %d", rows[i].list, count);
+		sl_limits_mark_reserved(rows[i].list, bits);
+		for (int32_t port = rows[i].low; port <= rows[i].high; port++)
+			count -= bits[port / 8] >> (port % 8) & 1;
+		if (count != 0)
+			fail_msg("\"%s\": %d more than there are bits", rows[i].list, count);
 	}
 }
 

@@ -65,6 +65,9 @@ static void test_each_kind_is_a_line(void **state)
 	                    "  129 wait at 0.0.0.0:8080 (limit 128, full), oldest 35.0s: "
 	                    "the program is not calling accept()");
 	assert_non_null(strstr(got.text, "\nNOT_ACCEPTING: 12 open, 0 CLOSE_WAIT"));
+	assert_non_null(strstr(got.text,
+	                       "\nFIX       accept what waits at 0.0.0.0:8080: is the thread "
+	                       "that does it blocked, or gone?\n"));
 	s = with(ROW(.kind = SL_ELSEWHERE_NOT_ACCEPTED, .count = 129, .limit = 128,
 	             .local = "0.0.0.0:8080", .oldest_ms = 35));
 	assert_string_equal(line_of(&s),
