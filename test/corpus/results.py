@@ -43,7 +43,7 @@ def differences(case, outcome):
         compare("frames of", outcome.owners, [case.owner])
         compare("peer", outcome.peers, [case.peer])
         compare("thread", outcome.threads, [name for name in outcome.threads if name.startswith(case.thread)])
-    if case.idle_ms and not case.idle_ms[0] <= (outcome.idle_ms or 0) <= case.idle_ms[1]:
+    if case.idle and not 900 * case.idle[0] <= (outcome.idle_ms or 0) <= case.idle[1]:
         found.append("idle for " + ("?" if outcome.idle_ms is None else f"{outcome.idle_ms / 1000:.0f} s"))
     return found
 
@@ -65,7 +65,7 @@ def expected_cells(case):
         cause += f", by {code(case.reader_text)}"
     if case.death:
         cause += f", {case.death}"
-    idle = f"after {case.idle_ms[0] // 1000} s idle" if case.idle_ms and case.verdict != "ok" else "-"
+    idle = f"after {case.idle[0]} s idle" if case.idle and case.verdict != "ok" else "-"
     program = f"`{case.path.relative_to(cases.HERE)}`"
     return [case.name, program, case.library, case.server, blame, cause, idle, verdict]
 
