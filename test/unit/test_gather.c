@@ -379,13 +379,15 @@ static void peers(void **state)
 	int64_t range = snapshot.limits.port_high - snapshot.limits.port_low + 1;
 	struct sl_limits known;
 	sl_limits_read(&known);
-	assert_int_equal(worst->ports_left + taken(), range - known.ports_reserved - 6);
+	/* Other processes of the machine may have had connections to the same place. */
+	int64_t others = worst->ports.used - 6;
+	assert_int_equal(worst->ports_left + taken() + others, range - known.ports_reserved - 6);
 	assert_true(worst->ports.is_exact);
 	assert_string_equal(worst->ports.source, "127.0.0.1");
 	assert_int_equal(worst->ports.sources, 1);
 	assert_int_equal(worst->ports.held, 6);
-	assert_int_equal(worst->ports.used, 6);
-	assert_int_equal(worst->ports.time_wait, 0);
+	assert_true(others >= 0);
+	assert_true(worst->ports.time_wait <= others);
 	const struct sl_snapshot_peer *fine = peer_row(SL_DIRECTION_OUT, one.port);
 	assert_int_equal(fine->open, 4);
 	assert_int_equal(fine->established, 4);
