@@ -38,8 +38,11 @@ static bool before_filter(bool is_filter)
 static void before_filter_for_all(struct sl_alone *alone)
 {
 	struct sl_guard g;
-	if (sl_process_is_sandboxed())
+	if (sl_process_is_sandboxed()) {
+		/* The one that is there lets ours alone; this one would not. */
+		sl_worker_rest_in_sandbox();
 		return;
+	}
 	if (sl_worker_is_running())
 		sl_log("the program sets up a seccomp filter for all of its threads: "
 		       "no reports from here on",

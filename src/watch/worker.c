@@ -16,6 +16,7 @@
 #define SL_LEFT_ALONE_MS 250 /* between two looks whether only our threads are left */
 #define SL_REST_WAIT_MS 1000
 #define SL_REST_LOOK_MS 1
+#define SL_REST_LAST_MS 10
 #define SL_REST_RETRY_MS 10 /* the clerk is busy */
 #define SL_SANDBOX_LOOK_MS 250
 
@@ -168,6 +169,14 @@ void sl_worker_ensure(const struct sl_guard *g)
 		sl_sys_futex_wait(&state, SL_WORKER_STARTING, (until - now) * 1000000u);
 }
 
+/* A thread that waits and may make no system call. */
+static void pause_thread(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#endif
+}
+
 static bool is_there(void)
 {
 	return atomic_load(&state) != SL_WORKER_NONE ||
@@ -188,6 +197,17 @@ bool sl_worker_rest(void)
 		sl_sys_futex_wait(&never, 0, SL_REST_LOOK_MS * 1000000u);
 	}
 	return true;
+}
+
+void sl_worker_rest_in_sandbox(void)
+{
+	uint64_t until = sl_clock_ms() + SL_REST_WAIT_MS;
+	atomic_fetch_add(&resters, 1);
+	while (sl_worker_is_running() && sl_clock_ms() < until)
+		pause_thread();
+	/* What is left of them is the way out of a thread: some calls of libc's, which nobody can see the end of from here. */
+	for (until = sl_clock_ms() + SL_REST_LAST_MS; sl_clock_ms() < until;)
+		pause_thread();
 }
 
 void sl_worker_resume(bool again)

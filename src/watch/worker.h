@@ -58,6 +58,8 @@ bool sl_worker_is_running(void);
  * one busy; resume all the same.
  * Context: hooks before the real call. Blocks: some ms, SL_REST_WAIT_MS at most. */
 bool sl_worker_rest(void);
+/* The same in a sandbox, for good: without any system call of the caller's, which looks again and again for as long. */
+void sl_worker_rest_in_sandbox(void);
 void sl_worker_resume(bool again);
 
 /* The worker's thread id: its fd table is the program's. */
