@@ -63,6 +63,8 @@ static void read_options(struct sl_json_get *get, json_t *root, struct sl_snapsh
 	}
 	s->options = rows;
 	s->deadline_ms = (uint64_t)parsed.deadline_ms;
+	if (s->mode != SL_MODE_EXTERNAL)
+		s->settled_ms = SL_VERDICT_SETTLED_DEADLINES * s->deadline_ms;
 	s->reclaim.asked = (enum sl_action)parsed.action;
 	get->place = "";
 }
