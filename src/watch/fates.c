@@ -28,6 +28,9 @@ struct fate {
 	uint64_t opened; /* by the site, at the last sweep */
 	uint64_t late;   /* delays ever; the ring holds the last SL_FATES_DELAYS */
 	uint64_t delays_ms[SL_FATES_DELAYS];
+	uint64_t
+		median_ms; /* of them, when there were `median_of`: asked for at every look, changed by few */
+	uint64_t median_of;
 	UT_hash_handle hh;
 };
 
@@ -197,16 +200,24 @@ static int by_length(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-bool sl_fates_delay(uint32_t site, uint64_t *median_ms, uint64_t *count)
+static void take_median(struct fate *fate)
 {
 	uint64_t sorted_ms[SL_FATES_DELAYS];
-	const struct fate *fate = fate_find(site);
-	if (!fate || fate->late == 0)
-		return false;
 	uint32_t n = fate->late < SL_FATES_DELAYS ? (uint32_t)fate->late : SL_FATES_DELAYS;
 	memcpy(sorted_ms, fate->delays_ms, n * sizeof(*sorted_ms));
 	sl_sort(sorted_ms, n, sizeof(*sorted_ms), by_length);
-	*median_ms = sorted_ms[n / 2];
+	fate->median_ms = sorted_ms[n / 2];
+	fate->median_of = fate->late;
+}
+
+bool sl_fates_delay(uint32_t site, uint64_t *median_ms, uint64_t *count)
+{
+	struct fate *fate = fate_find(site);
+	if (!fate || fate->late == 0)
+		return false;
+	if (fate->median_of != fate->late)
+		take_median(fate);
+	*median_ms = fate->median_ms;
 	*count = fate->late;
 	return true;
 }
