@@ -230,7 +230,7 @@ static uint64_t scanned_at_ms; /* 0: never; the worker's, but at start */
 static int64_t take_in(struct scan *scan)
 {
 	int64_t fds = listing.count;
-	if (scanned_at_ms == 0 || scan->now_ms - scanned_at_ms > SL_ADOPT_GAP_MS)
+	if (scanned_at_ms == 0 || scan->now_ms > scanned_at_ms + SL_ADOPT_GAP_MS)
 		scan->flags = SL_FD_UNDATED;
 	scanned_at_ms = scan->now_ms;
 	for (uint32_t i = 0; i < listing.kept; i++) {
