@@ -15,6 +15,7 @@
 #include "hooks/range.h"
 #include "hooks/real.h"
 #include "hooks/walker.h"
+#include "ledger/sites.h"
 #include "reclaim/reclaim.h"
 
 #include "base/poison.h"
@@ -54,11 +55,17 @@ static bool is_answered(int fd, const void *caller, int *result)
 static int closed(int fd, int result, const struct sl_fd_forgotten *forgotten, int before)
 {
 	const struct sl_fd_slot *slot;
+	struct sl_fd_record record = {.site = SL_SITE_NO_STACK};
+	uint64_t head;
 	sl_fdtable_commit(forgotten);
 	if (result == 0 || errno != EBADF || !(slot = sl_fdtable_slot(fd)) ||
-	    !(atomic_load(&slot->head) & SL_MARK_LATE) || !sl_entry_is_ours() ||
-	    !sl_fdtable_absorb(fd))
+	    !((head = atomic_load(&slot->head)) & SL_MARK_LATE) || !sl_entry_is_ours())
 		return result;
+	bool is_known = sl_fd_is_closed_by_us(head) && sl_fdtable_get_closed(fd, head, &record);
+	if (!sl_fdtable_absorb(fd))
+		return result;
+	if (is_known)
+		sl_site_count_closed_late(record.site);
 	sl_reclaim_absorbed();
 	errno = before;
 	return 0;

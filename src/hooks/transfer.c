@@ -113,6 +113,12 @@ __attribute__((noinline, cold)) static size_t room_of(const struct iovec *iov, s
 	return room;
 }
 
+/* The same of one message. */
+static inline size_t room_in(size_t n, int flags)
+{
+	return flags & MSG_ERRQUEUE ? 0 : n;
+}
+
 ssize_t sl_hook_read(int fd, void *bytes, size_t n)
 {
 	volatile struct before before;
@@ -155,7 +161,7 @@ ssize_t sl_hook_readv(int fd, const struct iovec *iov, int count)
 ssize_t sl_hook_recv(int fd, void *bytes, size_t n, int flags)
 {
 	volatile struct before before;
-	if (!look_in(&before, fd, n))
+	if (!look_in(&before, fd, room_in(n, flags)))
 		return sl_real.recv(fd, bytes, n, flags);
 	return came_in(SL_CALLER(), &before, sl_real.recv(fd, bytes, n, flags));
 }
@@ -163,7 +169,7 @@ ssize_t sl_hook_recv(int fd, void *bytes, size_t n, int flags)
 ssize_t sl_hook___recv_chk(int fd, void *bytes, size_t n, size_t room, int flags)
 {
 	volatile struct before before;
-	if (!look_in(&before, fd, n))
+	if (!look_in(&before, fd, room_in(n, flags)))
 		return sl_real.__recv_chk(fd, bytes, n, room, flags);
 	return came_in(SL_CALLER(), &before, sl_real.__recv_chk(fd, bytes, n, room, flags));
 }
@@ -172,7 +178,7 @@ ssize_t sl_hook_recvfrom(int fd, void *bytes, size_t n, int flags, struct sockad
                          socklen_t *length)
 {
 	volatile struct before before;
-	if (!look_in(&before, fd, n))
+	if (!look_in(&before, fd, room_in(n, flags)))
 		return sl_real.recvfrom(fd, bytes, n, flags, from, length);
 	return came_in(SL_CALLER(), &before, sl_real.recvfrom(fd, bytes, n, flags, from, length));
 }
@@ -181,7 +187,7 @@ ssize_t sl_hook___recvfrom_chk(int fd, void *bytes, size_t n, size_t room, int f
                                struct sockaddr *from, socklen_t *length)
 {
 	volatile struct before before;
-	if (!look_in(&before, fd, n))
+	if (!look_in(&before, fd, room_in(n, flags)))
 		return sl_real.__recvfrom_chk(fd, bytes, n, room, flags, from, length);
 	return came_in(SL_CALLER(), &before,
 	               sl_real.__recvfrom_chk(fd, bytes, n, room, flags, from, length));

@@ -240,7 +240,7 @@ bool sl_fdtable_dup(int from, int to)
 		.kind = record.kind,
 		.flags = record.flags | SL_FD_DUPED,
 		.site = record.site,
-		.dest = record.dest,
+		.dest = record.dest | record.eof_site << SL_PEER_BITS, /* the word as it is */
 		.thread = record.thread,
 		.opened_at_ms = record.opened_at_ms,
 	};

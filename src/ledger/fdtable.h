@@ -59,6 +59,7 @@ enum sl_fd_flag {
 		1
 		<< 17, /* bind() gave it the port that the program wants: it keeps that until it is closed */
 	SL_FD_INTENDED = 1 << 18, /* the program says that it is to stay as it is */
+	SL_FD_UNDATED = 1 << 19,  /* adopted, and perhaps opened long before it was found */
 	SL_FD_OWN_DEAD = 1 << 16, /* was neutralized, and has a dead socket of its own */
 };
 

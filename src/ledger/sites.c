@@ -85,6 +85,13 @@ void sl_site_uncount_opened(uint32_t id)
 		atomic_fetch_sub_explicit(&site->opened, 1, memory_order_relaxed);
 }
 
+void sl_site_count_closed_late(uint32_t id)
+{
+	struct sl_site *site = sl_site_get(id);
+	if (site)
+		atomic_fetch_add_explicit(&site->closed_late, 1, memory_order_relaxed);
+}
+
 bool sl_site_knows_thread(uint32_t id, uint32_t thread)
 {
 	const struct sl_site *site = sl_site_get(id);

@@ -47,6 +47,7 @@ struct sl_site {
 	_Atomic uint64_t opened;                      /* TCP connections, not descriptors */
 	_Atomic bool
 		ignores_eof; /* one of its connections had its end of file read, and lay there all the same */
+	_Atomic uint64_t closed_late; /* connections that we had closed, and the program later */
 	_Atomic uint64_t threads[SL_THREADS_MAX / 64]; /* bit: name id; bit 0: any without an id */
 	uint64_t retracted;                            /* the worker's, as the next two */
 	uint64_t regretted;
@@ -77,6 +78,8 @@ struct sl_site *sl_site_get(uint32_t id);
 
 /* One more connection from this site, opened by this thread (0: unknown name). */
 void sl_site_count_opened(uint32_t id, uint32_t thread);
+/* The program closed a connection that we had closed before. */
+void sl_site_count_closed_late(uint32_t id);
 /* One less: it was counted by mistake. */
 void sl_site_uncount_opened(uint32_t id);
 /* Has this thread been counted there? */

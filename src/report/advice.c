@@ -106,7 +106,10 @@ static void add_cause(struct list *to, const struct sl_snapshot *s,
 		return;
 	case SL_CAUSE_NEVER_LOOKED:
 		add_text(to, "never-looked",
-		         site->kind == SL_STACK_JAVA
+		         site->direction == SL_DIRECTION_IN
+		                 ? "nobody reads them again: read each to its end, or close those "
+		                   "that are idle"
+		         : site->kind == SL_STACK_JAVA
 		                 ? "nobody touches them again: close each (try-with-resources), or "
 		                   "share one client"
 		                 : "nobody touches them again: close each behind its answer, or "
@@ -143,7 +146,7 @@ static void add_share(struct list *to, const struct sl_snapshot_site *site)
 static void add_habit(struct list *to, const struct sl_snapshot_peer *peer, enum sl_cause cause)
 {
 	struct sl_out out;
-	if (peer->direction != SL_DIRECTION_OUT || !peer->close_wait)
+	if (!peer->close_wait)
 		return;
 	if (sl_text_habit_is_at_once(peer)) {
 		add_text(to, "closes-at-once",
@@ -167,7 +170,7 @@ static void add_slow(struct list *to, const struct sl_snapshot_site *site)
 		return;
 	sl_out_text(&out, "closed ");
 	sl_out_duration(&out, (uint64_t)site->late_ms_p50);
-	sl_out_text(&out, " after the peer, mostly: a deadline= above that calls none stuck");
+	sl_out_text(&out, " after the peer (median): a longer deadline= calls fewer stuck");
 }
 
 static void add_young(struct list *to, const struct sl_snapshot *s)
@@ -184,7 +187,6 @@ unsigned sl_advice_of(const struct sl_snapshot *s, struct sl_advice advice[SL_AD
 {
 	struct list list = {.rows = advice};
 	const struct sl_snapshot_site *site = sl_text_head_guilty(s);
-	const struct sl_snapshot_peer *peer = s->peer_count ? &s->peers[0] : NULL;
 	if (s->no_sites || !site || site->verdict == SL_SITE_OK || site->verdict == SL_SITE_POOL)
 		return 0; /* FIX says it all */
 	if (site->verdict == SL_SITE_SLOW) {
@@ -194,6 +196,7 @@ unsigned sl_advice_of(const struct sl_snapshot *s, struct sl_advice advice[SL_AD
 	enum sl_cause cause = most_common_cause(site);
 	add_cause(&list, s, site, cause);
 	add_share(&list, site);
+	const struct sl_snapshot_peer *peer = sl_text_lead_peer_of(s, site);
 	if (peer)
 		add_habit(&list, peer, cause);
 	if (site->id == SL_SITE_ADOPTED && site->stuck)

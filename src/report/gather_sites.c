@@ -188,17 +188,26 @@ static struct ignored *gather_ignored(const struct sl_gathering *from, uint32_t 
 	return ignored;
 }
 
+/* The first of this site among them, sorted; n: none. */
+static uint32_t first_of(uint32_t site, const struct ignored *ignored, uint32_t n)
+{
+	uint32_t low = 0, high = n;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (ignored[middle].site < site)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 /* The reader of most of them at this site. */
 static uint32_t reader_of(uint32_t site, const struct ignored *ignored, uint32_t n)
 {
-	uint32_t most = 0, reader = 0;
-	for (uint32_t i = 0, run = 0; i < n; i++) {
-		if (ignored[i].site != site)
-			continue;
-		run = i > 0 && ignored[i - 1].site == site &&
-		                      ignored[i - 1].reader == ignored[i].reader
-		              ? run + 1
-		              : 1;
+	uint32_t most = 0, reader = 0, first = first_of(site, ignored, n);
+	for (uint32_t i = first, run = 0; i < n && ignored[i].site == site; i++) {
+		run = i > first && ignored[i - 1].reader == ignored[i].reader ? run + 1 : 1;
 		if (run > most) {
 			most = run;
 			reader = ignored[i].reader;

@@ -98,6 +98,27 @@ void sl_text_lead_peer(char text[SL_TEXT_PEER_BYTES], const struct sl_snapshot_p
 	text[out.length] = '\0';
 }
 
+const struct sl_snapshot_peer *sl_text_lead_peer_of(const struct sl_snapshot *s,
+                                                    const struct sl_snapshot_site *site)
+{
+	char name[SL_TEXT_PEER_BYTES];
+	/* Not known: that of most of all. */
+	if (!site->peer)
+		return s->peer_count && s->peers[0].direction != SL_DIRECTION_IN &&
+		                       2 * s->peers[0].close_wait > s->totals.close_wait
+		               ? &s->peers[0]
+		               : NULL;
+	for (uint32_t i = 0; i < s->peer_count; i++) {
+		const struct sl_snapshot_peer *peer = &s->peers[i];
+		if (peer->direction == SL_DIRECTION_IN || !peer->address)
+			continue;
+		sl_text_lead_peer(name, peer);
+		if (!strcmp(name, site->peer))
+			return peer;
+	}
+	return NULL;
+}
+
 /* What most of a site's suspects have in common. */
 static void put_cause(struct sl_text_line *line, const struct sl_snapshot_site *site)
 {
@@ -208,9 +229,9 @@ static void put_pool_advice(struct sl_text_line *line, const struct sl_snapshot 
 {
 	const char *where = site->blame_where ? site->blame_where : site->blame;
 	sl_out_text(&line->out, "have the pool drop idle ones");
-	if (s->peer_count)
-		(void)sl_text_line_add_duration(line, " within ",
-		                                sl_text_habit_least_ms(&s->peers[0]), "");
+	const struct sl_snapshot_peer *peer = sl_text_lead_peer_of(s, site);
+	if (peer)
+		(void)sl_text_line_add_duration(line, " within ", sl_text_habit_least_ms(peer), "");
 	sl_out_text(&line->out, ", before the peer does");
 	if (where) {
 		sl_out_text(&line->out, "; from ");

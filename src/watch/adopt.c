@@ -38,7 +38,8 @@ struct candidate {
 
 struct scan {
 	uint64_t now_ms;
-	bool is_alone; /* no other thread can be about to record what is found */
+	uint32_t flags; /* of what is found */
+	bool is_alone;  /* no other thread can be about to record what is found */
 	int tcp_found;
 	unsigned count;
 	struct candidate candidates[SL_CANDIDATES];
@@ -113,7 +114,7 @@ static void adopt(struct scan *scan, const struct candidate *found)
 		return;
 	struct sl_fd_opening opening = {
 		.kind = found->kind,
-		.flags = flags_of(found->fd, found->kind),
+		.flags = flags_of(found->fd, found->kind) | scan->flags,
 		.site = SL_SITE_ADOPTED,
 		.opened_at_ms = scan->now_ms,
 	};
@@ -223,10 +224,15 @@ static void list_task(void *unused)
 	(void)sl_sys_close(directory);
 }
 
+static uint64_t scanned_at_ms; /* 0: never; the worker's, but at start */
+
 /* Adopts what is new among the listed. Returns how many fds of the program there are. */
 static int64_t take_in(struct scan *scan)
 {
 	int64_t fds = listing.count;
+	if (scanned_at_ms == 0 || scan->now_ms > scanned_at_ms + SL_ADOPT_GAP_MS)
+		scan->flags = SL_FD_UNDATED;
+	scanned_at_ms = scan->now_ms;
 	for (uint32_t i = 0; i < listing.kept; i++) {
 		if (sl_ownfd_is(listing.numbers[i]))
 			fds--;

@@ -10,6 +10,9 @@
 
 #include <stdint.h>
 
+/* While all is well the fds are listed at least so often. What is found after a longer time may be old: SL_FD_UNDATED. */
+#define SL_ADOPT_GAP_MS 40000u
+
 /* List the fds, adopt what is new. Returns how many fds the process has, ours not counted; -errno. */
 int64_t sl_adopt_scan(uint64_t now_ms);
 

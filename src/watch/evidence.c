@@ -13,9 +13,6 @@
 
 #include "base/poison.h"
 
-/* Connections opened so shortly after an earlier one's FIN may have been on their way already. */
-#define SL_APART_MS 1000u
-#define SL_APART_PARTS 4u /* of a deadline, if that is less */
 /* From open to the last data: one exchange rarely takes that long, and reuse mostly does. */
 #define SL_REUSE_MS 1000
 #define SL_TAKE_INTERVALS 2u
@@ -25,7 +22,8 @@
 struct site_state {
 	struct sl_evidence evidence;
 	uint64_t highest_settled;
-	uint64_t settled_ms; /* for this pass; outbound */
+	uint64_t settled_ms, settled_in_ms; /* for this pass; outbound and inbound */
+	uint64_t ended, ended_piled;        /* of the evidence, what we ended and is gone */
 	struct sl_history open, waiting, closed;
 };
 
@@ -36,13 +34,14 @@ static uint64_t taken_at_ms;
 
 static void begin_site(uint32_t id, struct site_state *state)
 {
-	const struct sl_site *known = sl_site_get(id);
 	uint32_t records = state->evidence.records;
 	memset(&state->evidence, 0, sizeof(state->evidence));
 	state->evidence.records = records;
-	state->evidence.retracted = known ? known->retracted : 0;
+	state->evidence.retracted = sl_fates_late_by(id);
 	state->evidence.exchanged = sl_fates_exchanged_by(id);
 	state->settled_ms = sl_evidence_settled_ms(id, false);
+	state->settled_in_ms = sl_evidence_settled_ms(id, true);
+	state->ended = state->ended_piled = 0;
 }
 
 /* NULL: no memory. */
@@ -58,12 +57,6 @@ static struct site_state *state_of(uint32_t site)
 		begin_site(site, sites[site]);
 	}
 	return sites[site];
-}
-
-static uint64_t apart_ms(void)
-{
-	uint64_t part_ms = (uint64_t)sl_options.deadline_ms / SL_APART_PARTS;
-	return part_ms < SL_APART_MS ? part_ms : SL_APART_MS;
 }
 
 uint64_t sl_evidence_settled_ms(uint32_t site, bool is_inbound)
@@ -101,10 +94,8 @@ static bool is_settled(const struct site_state *state, const struct sl_suspect_v
 {
 	if (!view->judgement.is_stuck && !is_ended(view))
 		return false;
-	uint64_t settled_ms = view->record.flags & SL_FD_IN
-	                              ? sl_evidence_settled_ms(view->record.site, true)
-	                              : state->settled_ms;
-	return view->action_quiet_ms >= settled_ms;
+	return view->action_quiet_ms >=
+	       (sl_fates_is_inbound(&view->record) ? state->settled_in_ms : state->settled_ms);
 }
 
 static void lower(uint64_t *least, uint64_t value)
@@ -128,11 +119,6 @@ static void find_first(void *context, const struct sl_suspect_view *view)
 	lower(&lane->settled_fin_at_ms, view->fin_at_ms);
 }
 
-static bool is_behind(const struct sl_suspect_view *view, uint64_t fin_at_ms)
-{
-	return fin_at_ms != UINT64_MAX && view->record.opened_at_ms > fin_at_ms + apart_ms();
-}
-
 static bool is_reused(const struct sl_suspect_view *view)
 {
 	return view->idle_before_fin_ms >= 0 && !(view->record.flags & SL_FD_ADOPTED) &&
@@ -152,11 +138,11 @@ static void count(void *context, const struct sl_suspect_view *view)
 	e->waiting++;
 	e->stuck += view->judgement.is_stuck || is_ended(view);
 	e->reused += is_reused(view);
-	e->following += is_behind(view, lane->fin_at_ms);
+	e->following += sl_fates_is_behind(lane, &view->record, lane->fin_at_ms);
 	if (!is_settled(state, view))
 		return;
 	e->settled++;
-	e->piled += is_behind(view, lane->settled_fin_at_ms);
+	e->piled += sl_fates_is_behind(lane, &view->record, lane->settled_fin_at_ms);
 }
 
 /* Where nothing lies any more, what was closed there tells nothing of what will. */
@@ -174,14 +160,30 @@ static bool add_lane(struct sl_lane *lane)
 	if (!state)
 		return true;
 	struct sl_evidence *e = &state->evidence;
-	/* Those that we ended and that are gone since. */
-	e->waiting += lane->ended;
-	e->stuck += lane->ended;
-	e->settled += lane->ended;
-	e->piled += lane->ended_piled;
-	e->following += lane->ended_piled;
+	state->ended += lane->ended;
+	state->ended_piled += lane->ended_piled;
 	e->replaced += lane->lying || lane->ended ? lane->replaced : 0;
 	return true;
+}
+
+static uint64_t less(uint64_t value, uint64_t by)
+{
+	return value > by ? value - by : 0;
+}
+
+/* Those that we ended and that are gone since; but for those that the program has closed as well by now. */
+static void add_ended(uint32_t id, struct site_state *state)
+{
+	const struct sl_site *known = sl_site_get(id);
+	struct sl_evidence *e = &state->evidence;
+	uint64_t late = known ? atomic_load_explicit(&known->closed_late, memory_order_relaxed) : 0;
+	uint64_t ended = less(state->ended, late), piled = less(state->ended_piled, late);
+	e->waiting += ended;
+	e->stuck += ended;
+	e->settled += ended;
+	e->piled += piled;
+	e->following += piled;
+	e->replaced += late < state->ended ? late : state->ended;
 }
 
 void sl_evidence_take(void)
@@ -193,6 +195,9 @@ void sl_evidence_take(void)
 	sl_suspects_each(find_first, NULL);
 	sl_suspects_each(count, NULL);
 	sl_lanes_each(add_lane);
+	for (uint32_t id = 0; id <= SL_SITES_MAX; id++)
+		if (sites[id])
+			add_ended(id, sites[id]);
 }
 
 static void count_open(void)
@@ -202,6 +207,18 @@ static void count_open(void)
 	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1)
 		if (record.kind == SL_KIND_TCP && record.site <= SL_SITES_MAX)
 			open_now[record.site]++;
+}
+
+/* What lies there from one time of many does not pile up: only what was opened behind others makes a record. */
+static void note_record(struct site_state *state)
+{
+	struct sl_evidence *e = &state->evidence;
+	if (e->settled == 0)
+		e->records = 0;
+	if (e->settled <= state->highest_settled)
+		return;
+	state->highest_settled = e->settled;
+	e->records += e->piled >= SL_VERDICT_LEAK_MIN;
 }
 
 void sl_evidence_sample(uint64_t now_ms)
@@ -220,10 +237,7 @@ void sl_evidence_sample(uint64_t now_ms)
 		struct site_state *state = sites[id];
 		if (!state)
 			continue;
-		if (state->evidence.settled > state->highest_settled) {
-			state->highest_settled = state->evidence.settled;
-			state->evidence.records++;
-		}
+		note_record(state);
 		sl_history_add(&state->open, now_ms, open_now[id]);
 		sl_history_add(&state->waiting, now_ms, (uint32_t)state->evidence.waiting);
 		sl_history_add(&state->closed, now_ms, (uint32_t)sl_fates_closed_by(id));

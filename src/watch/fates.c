@@ -2,12 +2,18 @@
 
 #include <string.h>
 
+#include "base/options.h"
 #include "base/sort.h"
+#include "ledger/peers.h"
 #include "ledger/sites.h"
+#include "watch/adopt.h"
 
 #include "watch/table.h"
 
 #include "base/poison.h"
+
+#define SL_APART_MS 1000u
+#define SL_APART_PARTS 4u /* of a deadline, if that is less */
 
 struct lane_entry {
 	struct sl_lane lane;
@@ -22,18 +28,61 @@ struct fate {
 	uint64_t opened; /* by the site, at the last sweep */
 	uint64_t late;   /* delays ever; the ring holds the last SL_FATES_DELAYS */
 	uint64_t delays_ms[SL_FATES_DELAYS];
+	uint64_t
+		median_ms; /* of them, when there were `median_of`: asked for at every look, changed by few */
+	uint64_t median_of;
 	UT_hash_handle hh;
 };
 
 static struct lane_entry *lanes; /* uthash */
 static struct fate *fates;       /* uthash */
 
-struct sl_lane *sl_lane_of(const struct sl_fd_record *record)
+uint64_t sl_fates_apart_ms(void)
+{
+	uint64_t part_ms = (uint64_t)sl_options.deadline_ms / SL_APART_PARTS;
+	return part_ms < SL_APART_MS ? part_ms : SL_APART_MS;
+}
+
+bool sl_fates_is_inbound(const struct sl_fd_record *record)
+{
+	if (!(record->flags & SL_FD_ADOPTED))
+		return record->flags & SL_FD_IN;
+	const struct sl_peer *peer = sl_peer_get(record->peer);
+	return peer && peer->direction == SL_DIRECTION_IN;
+}
+
+bool sl_fates_is_behind(const struct sl_lane *lane, const struct sl_fd_record *record,
+                        uint64_t fin_at_ms)
+{
+	uint64_t apart_ms = sl_fates_apart_ms();
+	if (lane->peer == SL_PEER_OVERFLOW || (record->flags & SL_FD_UNDATED) ||
+	    fin_at_ms == UINT64_MAX)
+		return false;
+	if (record->flags & SL_FD_ADOPTED)
+		apart_ms += SL_ADOPT_GAP_MS;
+	return record->opened_at_ms > fin_at_ms + apart_ms;
+}
+
+static uint32_t lane_peer(const struct sl_fd_record *record)
+{
+	if (sl_fates_is_inbound(record))
+		return 0;
+	return record->peer ? record->peer : record->dest ? record->dest : SL_PEER_OVERFLOW;
+}
+
+static struct lane_entry *lane_find(const struct sl_fd_record *record)
 {
 	struct lane_entry *entry = NULL;
-	uint32_t peer = record->flags & SL_FD_IN ? 0 : record->peer ? record->peer : record->dest;
-	uint64_t key = (uint64_t)record->site << 32 | peer;
+	uint64_t key = (uint64_t)record->site << 32 | lane_peer(record);
 	HASH_FIND(hh, lanes, &key, sizeof(key), entry);
+	return entry;
+}
+
+struct sl_lane *sl_lane_of(const struct sl_fd_record *record)
+{
+	struct lane_entry *entry = lane_find(record);
+	uint32_t peer = lane_peer(record);
+	uint64_t key = (uint64_t)record->site << 32 | peer;
 	if (entry)
 		return &entry->lane;
 	entry = sl_pool_alloc(&sl_worker_pool, sizeof(*entry));
@@ -117,8 +166,12 @@ void sl_fates_closed(const struct sl_fd_record *record, bool was_stuck)
 	if (!fate)
 		return;
 	fate->closed++;
-	fate->exchanged +=
-		was_stuck && !(record->flags & SL_FD_IN) && opened_by(record->site) > fate->opened;
+	if (sl_fates_is_inbound(record) || opened_by(record->site) <= fate->opened)
+		return;
+	struct lane_entry *entry = lane_find(record);
+	fate->exchanged += was_stuck;
+	if (!was_stuck && entry)
+		entry->lane.replaced++; /* stuck ones have been counted */
 }
 
 void sl_fates_swept(void)
@@ -136,7 +189,7 @@ void sl_fates_ended(const struct sl_fd_record *record, uint64_t fin_at_ms)
 	if (!lane)
 		return;
 	lane->ended++;
-	lane->ended_piled += record->opened_at_ms > lane->ended_fin_at_ms;
+	lane->ended_piled += sl_fates_is_behind(lane, record, lane->ended_fin_at_ms);
 	if (fin_at_ms < lane->ended_fin_at_ms)
 		lane->ended_fin_at_ms = fin_at_ms;
 }
@@ -147,18 +200,32 @@ static int by_length(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-bool sl_fates_delay(uint32_t site, uint64_t *median_ms, uint64_t *count)
+static void take_median(struct fate *fate)
 {
 	uint64_t sorted_ms[SL_FATES_DELAYS];
-	const struct fate *fate = fate_find(site);
-	if (!fate || fate->late == 0)
-		return false;
 	uint32_t n = fate->late < SL_FATES_DELAYS ? (uint32_t)fate->late : SL_FATES_DELAYS;
 	memcpy(sorted_ms, fate->delays_ms, n * sizeof(*sorted_ms));
 	sl_sort(sorted_ms, n, sizeof(*sorted_ms), by_length);
-	*median_ms = sorted_ms[n / 2];
+	fate->median_ms = sorted_ms[n / 2];
+	fate->median_of = fate->late;
+}
+
+bool sl_fates_delay(uint32_t site, uint64_t *median_ms, uint64_t *count)
+{
+	struct fate *fate = fate_find(site);
+	if (!fate || fate->late == 0)
+		return false;
+	if (fate->median_of != fate->late)
+		take_median(fate);
+	*median_ms = fate->median_ms;
 	*count = fate->late;
 	return true;
+}
+
+uint64_t sl_fates_late_by(uint32_t site)
+{
+	const struct fate *fate = fate_find(site);
+	return fate ? fate->late : 0;
 }
 
 uint64_t sl_fates_closed_by(uint32_t site)

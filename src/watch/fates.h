@@ -19,9 +19,11 @@
 /* One site and one of its peers; inbound, all clients together, for a server's clients are not pooled. */
 struct sl_lane {
 	uint32_t site;
-	uint32_t peer;     /* 0: inbound, or not known */
-	uint32_t replaced; /* stuck ones that the program closed or used, while others lay here */
-	uint32_t ended;    /* those that we ended and that are gone */
+	uint32_t peer; /* 0: inbound; SL_PEER_OVERFLOW: several, or not known */
+	uint32_t
+		replaced; /* stuck ones that the program closed or used, while others lay here; and those
+	                    * that it closed, stuck or not, in the sweep in which it opened others */
+	uint32_t ended;           /* those that we ended and that are gone */
 	uint32_t ended_piled;     /* ... of them, opened although one lay here */
 	uint64_t ended_fin_at_ms; /* the earliest peer FIN of them; UINT64_MAX: none */
 	/* The evidence's own, made anew each time: the earliest peer FIN of those that lie here. UINT64_MAX: none. */
@@ -30,13 +32,24 @@ struct sl_lane {
 	uint32_t lying;
 };
 
+/* Connections opened so shortly after an earlier one's FIN may have been on their way already. */
+uint64_t sl_fates_apart_ms(void);
+
+/* Accepted; of one that nobody saw open, its peer tells. */
+bool sl_fates_is_inbound(const struct sl_fd_record *record);
+
+/* Was it opened although one lay in its lane whose peer had sent a FIN then? Only where both are known to have the same peer. */
+bool sl_fates_is_behind(const struct sl_lane *lane, const struct sl_fd_record *record,
+                        uint64_t fin_at_ms);
+
 /* The lane of this record, found or made. NULL: no memory, then it counts as alone. */
 struct sl_lane *sl_lane_of(const struct sl_fd_record *record);
 /* Calls `each` with every lane; false: it is forgotten. */
 typedef bool sl_lane_fn(struct sl_lane *lane);
 void sl_lanes_each(sl_lane_fn *each);
 
-/* The program closed this stuck connection, or used it: so long after the peer's FIN. */
+/* The program closed this stuck connection, or used it: so long after the peer's FIN. Or it closed one that we had shut down
+ * long before. */
 void sl_fates_retracted(const struct sl_fd_record *record, uint64_t delay_ms);
 /* A suspect of this site was met for the first time. */
 void sl_fates_met(const struct sl_fd_record *record);
@@ -47,6 +60,8 @@ void sl_fates_swept(void);
 /* We ended it, and it is gone. */
 void sl_fates_ended(const struct sl_fd_record *record, uint64_t fin_at_ms);
 
+/* How often the program closed or used stuck ones of this site after all, since start. */
+uint64_t sl_fates_late_by(uint32_t site);
 /* The median of the last SL_FATES_DELAYS delays at this site, and how many there were since start. False: none. */
 bool sl_fates_delay(uint32_t site, uint64_t *median_ms, uint64_t *count);
 /* Suspects that the program closed, since start. */

@@ -147,15 +147,20 @@ static void note_unread(struct sl_suspect *suspect, uint32_t unread_bytes)
 	suspect->unread_bytes = unread_bytes;
 }
 
+static void tell_late(const struct sl_suspect *suspect)
+{
+	sl_fates_retracted(&suspect->record, suspect->met_at_ms > suspect->fin_at_ms
+	                                             ? suspect->met_at_ms - suspect->fin_at_ms
+	                                             : 0);
+}
+
 static void count_retracted(const struct sl_suspect *suspect)
 {
 	struct sl_site *site = sl_site_get(suspect->site);
 	retracted++;
 	if (site)
 		site->retracted++;
-	sl_fates_retracted(&suspect->record, suspect->met_at_ms > suspect->fin_at_ms
-	                                             ? suspect->met_at_ms - suspect->fin_at_ms
-	                                             : 0);
+	tell_late(suspect);
 }
 
 /* The action clock: a sweep that comes late, for the process was stopped, adds two intervals at most (SIGSTOP, the freezer, a
@@ -341,11 +346,22 @@ static void tell_gone(struct sl_suspect *suspect)
 		gone_fn(NULL, &view);
 }
 
+/* We ended it, and the program closed it much later: what comes right behind a rung comes of it, or is our own close. */
+static bool is_closed_for_itself(const struct sl_suspect *suspect)
+{
+	return suspect->rungs.since_rung_ms > (uint64_t)sl_options.grace_ms;
+}
+
 /* It is gone: by the program's doing, or by ours. */
 static void note_fate(const struct sl_suspect *suspect)
 {
 	if (suspect->rungs.is_reclaimed) {
-		sl_fates_ended(&suspect->record, suspect->fin_at_ms);
+		if (!is_closed_for_itself(suspect)) {
+			sl_fates_ended(&suspect->record, suspect->fin_at_ms);
+			return;
+		}
+		tell_late(suspect);
+		sl_fates_closed(&suspect->record, true);
 		return;
 	}
 	if (suspect->is_stuck)

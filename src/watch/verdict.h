@@ -56,12 +56,14 @@ struct sl_evidence {
 		piled; /* settled ones that were opened although a settled one to the same peer lay there */
 	uint64_t
 		following; /* as `piled`, of `waiting`: opened although one lay there, settled or not */
-	uint64_t replaced; /* stuck ones to those same peers that the program closed itself since */
-	uint64_t reused;   /* suspects that had been used again and again, as those of a pool are */
+	uint64_t
+		replaced; /* ones to those same peers that the program closed itself since: stuck ones, or on its way to new ones */
+	uint64_t reused;  /* suspects that had been used again and again, as those of a pool are */
 	uint64_t retracted; /* stuck ones, ever, that the program closed or used after all */
 	uint64_t exchanged; /* of those, the ones closed while the site opened others */
 	bool is_pressing;   /* ports or fds have run out */
-	uint32_t records;   /* samples at which `settled` was higher than ever before */
+	uint32_t
+		records; /* samples at which `settled` was higher than ever before, and enough had piled up; since none was */
 };
 
 enum sl_site_verdict sl_verdict_of_site(const struct sl_evidence *evidence);

@@ -12,6 +12,7 @@
 
 #include "base/ownfd.h"
 #include "base/sys.h"
+#include "ledger/sites.h"
 #include "reclaim/reclaim.h"
 #include "racers.h"
 #include "tcp.h"
@@ -111,13 +112,23 @@ static uint64_t absorbed(void)
 	return counts.absorbed;
 }
 
+static uint32_t site_of_closed(int fd)
+{
+	struct sl_fd_record record;
+	assert_true(sl_fdtable_get_closed(fd, atomic_load(&sl_fdtable_slot(fd)->head), &record));
+	return record.site;
+}
+
 /* The program's own close() comes late, finds nothing, and is not to notice: once. */
 static void check_late(close_fn *end)
 {
 	uint64_t before = absorbed();
 	int fd = closed_by_us();
+	_Atomic uint64_t *late = &sl_site_get(site_of_closed(fd))->closed_late;
+	uint64_t late_before = atomic_load(late);
 	assert_int_equal(UNTOUCHED(end(fd)), 0);
 	assert_int_equal(absorbed(), before + 1);
+	assert_int_equal(atomic_load(late), late_before + 1);
 	FAILS_AS(sl_sys_close(fd), end(fd)); /* twice is the program's own mistake */
 	FAILS_AS(sl_sys_close(fd + 1), end(fd + 1));
 	assert_int_equal(absorbed(), before + 1);

@@ -208,6 +208,15 @@ static void check_sender(void)
 	assert_int_equal(close(fd), 0);
 }
 
+static void has_message_in_error_queue(const struct tcp_pair *pair)
+{
+	char bytes[TEXT_BYTES];
+	struct pollfd errors = {pair->client, 0, 0}; /* POLLERR comes unasked */
+	assert_int_equal(send(pair->client, TEXT, TEXT_BYTES, MSG_ZEROCOPY), TEXT_BYTES);
+	assert_int_equal(sl_sys_read(pair->server, bytes, sizeof(bytes)), TEXT_BYTES);
+	assert_int_equal(sl_sys_poll(&errors, 1, PATIENCE_MS), 1);
+}
+
 /* A message of the error queue has no bytes, and is no end of file. MSG_ZEROCOPY leaves one for each send(). */
 static void check_error_queue(void)
 {
@@ -220,10 +229,7 @@ static void check_error_queue(void)
 		tcp_close(&pair);
 		return;
 	}
-	assert_int_equal(send(pair.client, TEXT, TEXT_BYTES, MSG_ZEROCOPY), TEXT_BYTES);
-	assert_int_equal(sl_sys_read(pair.server, bytes, sizeof(bytes)), TEXT_BYTES);
-	struct pollfd errors = {pair.client, 0, 0}; /* POLLERR comes unasked */
-	assert_int_equal(sl_sys_poll(&errors, 1, PATIENCE_MS), 1);
+	has_message_in_error_queue(&pair);
 	struct iovec part = {bytes, sizeof(bytes)};
 	struct msghdr message = {.msg_iov = &part,
 	                         .msg_iovlen = 1,
@@ -231,6 +237,11 @@ static void check_error_queue(void)
 	                         .msg_controllen = sizeof(control)};
 	assert_int_equal(recvmsg(pair.client, &message, MSG_ERRQUEUE), 0);
 	assert_true(message.msg_controllen > 0);
+	assert_false(has_eof(pair.client));
+	has_message_in_error_queue(&pair);
+	assert_int_equal(recv(pair.client, bytes, sizeof(bytes), MSG_ERRQUEUE), 0);
+	has_message_in_error_queue(&pair);
+	assert_int_equal(recvfrom(pair.client, bytes, sizeof(bytes), MSG_ERRQUEUE, NULL, NULL), 0);
 	assert_false(has_eof(pair.client));
 	tcp_close(&pair);
 }

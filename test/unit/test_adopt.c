@@ -71,7 +71,14 @@ static uint32_t flags_of(int fd)
 	struct sl_fd_record record;
 	assert_true(sl_fdtable_get(fd, &record));
 	assert_int_equal(record.site, SL_SITE_ADOPTED);
-	return record.flags;
+	return record.flags & ~(uint32_t)SL_FD_UNDATED;
+}
+
+static bool is_undated(int fd)
+{
+	struct sl_fd_record record;
+	assert_true(sl_fdtable_get(fd, &record));
+	return record.flags & SL_FD_UNDATED;
 }
 
 static bool is_recorded(int fd)
@@ -92,6 +99,21 @@ static int64_t count_fds(void)
 		     !sl_ownfd_is(atoi(entry->d_name));
 	closedir(directory);
 	return n;
+}
+
+/* Since when a socket is open is known where the fds were listed a short time before. */
+static void found_after_a_gap(void **state)
+{
+	(void)state;
+	const uint64_t first_ms = sl_clock_ms() + 2 * SL_ADOPT_GAP_MS;
+	const uint64_t at_ms[] = {first_ms, first_ms + SL_ADOPT_GAP_MS, first_ms,
+	                          first_ms + 2 * SL_ADOPT_GAP_MS + 1};
+	const bool is_old[] = {true, false, false, true};
+	for (size_t i = 0; i < sizeof(is_old) / sizeof(*is_old); i++) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_true(sl_adopt_scan(at_ms[i]) > 0);
+		assert_int_equal(is_undated(fd), is_old[i]);
+	}
 }
 
 static void every_state(void **state)
@@ -359,6 +381,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(every_state),
+		TEST(found_after_a_gap),
 		TEST(other_kinds_and_no_sockets),
 		TEST(what_is_recorded_stays),
 		TEST(a_number_that_is_another_socket_by_now),

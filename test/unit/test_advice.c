@@ -35,7 +35,7 @@ static int set_up(void **state)
 	site.late_ms_p50 = SL_UNKNOWN;
 	memset(site.causes, 0, sizeof(site.causes));
 	memset(site.deaths, 0, sizeof(site.deaths));
-	peer.close_wait = 12;
+	peer.close_wait = s.totals.close_wait = 12;
 	peer.direction = SL_DIRECTION_OUT;
 	peer.idle_before_fin_ms_p50 = peer.idle_before_fin_ms_p10 = peer.idle_before_fin_ms_p90 =
 		SL_UNKNOWN;
@@ -83,6 +83,10 @@ static void never_looked(void **state)
 	site.kind = SL_STACK_NATIVE;
 	expect("never-looked", "nobody touches them again: close each behind its answer, or keep "
 	                       "one and use it again");
+	/* A server cannot choose to share. */
+	site.direction = SL_DIRECTION_IN;
+	expect("never-looked",
+	       "nobody reads them again: read each to its end, or close those that are idle");
 }
 
 static void eof_ignored(void **state)
@@ -173,6 +177,21 @@ static void the_peers_habit(void **state)
 	assert_string_equal(
 		text_of(1),
 		"the peer closes behind each answer (Connection: close): none can be used again");
+	/* The habit of the peer that this site connects to, not of another site's. */
+	struct sl_snapshot_peer both[2] = {peer, peer};
+	both[0].address = "192.0.2.9";
+	both[0].idle_before_fin_ms_p10 = both[0].idle_before_fin_ms_p50 =
+		both[0].idle_before_fin_ms_p90 = 15000;
+	s.peers = both;
+	s.peer_count = 2;
+	site.peer = "172.21.191.100:8080";
+	assert_int_equal(sl_advice_of(&s, got), 2);
+	assert_string_equal(got[1].about, "closes-at-once");
+	both[1].address = "192.0.2.10";
+	assert_int_equal(sl_advice_of(&s, got), 1);
+	site.peer = NULL;
+	s.peers = &peer;
+	s.peer_count = 1;
 	peer.direction = SL_DIRECTION_IN;
 	assert_int_equal(sl_advice_of(&s, got), 1);
 }
@@ -193,8 +212,7 @@ static void by_verdict(void **state)
 	site.verdict = SL_SITE_SLOW;
 	expect(NULL, NULL);
 	site.late_ms_p50 = 64200;
-	expect("slow",
-	       "closed 1min after the peer, mostly: a deadline= above that calls none stuck");
+	expect("slow", "closed 1min after the peer (median): a longer deadline= calls fewer stuck");
 	s.site_count = 0;
 	expect(NULL, NULL);
 	s = sample_healthy();

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/options.h"
+#include "ledger/peers.h"
 #include "ledger/sites.h"
 #include "watch/evidence.h"
 #include "watch/fates.h"
@@ -36,6 +37,7 @@ struct connection {
 	uint32_t peer;
 	bool is_inbound;
 	bool is_in_use; /* the program sends all the time */
+	bool is_adopted, is_undated;
 };
 
 static struct connection connections[CONNECTIONS];
@@ -52,6 +54,7 @@ static int set_up(void **state)
 	sl_suspects_forked();
 	sl_evidence_forked();
 	sl_site_get(SITE)->retracted = 0;
+	atomic_store(&sl_site_get(SITE)->closed_late, 0);
 	count = seen = 0;
 	at_last = SL_SITE_OK;
 	return 0;
@@ -76,7 +79,10 @@ static void meet(uint32_t i, uint64_t now_ms)
 	                              .peer = c->peer,
 	                              .cookie = 1 + i,
 	                              .site = SITE,
-	                              .flags = c->is_inbound ? SL_FD_IN : SL_FD_OUT,
+	                              .flags = (c->is_inbound   ? SL_FD_IN
+	                                        : c->is_adopted ? SL_FD_ADOPTED
+	                                                        : SL_FD_OUT) |
+	                                       (c->is_undated ? SL_FD_UNDATED : 0),
 	                              .opened_at_ms = START_MS + c->opened_ms};
 	struct sl_kernel_tcp tcp = {.state = TCP_CLOSE_WAIT,
 	                            .last_ack_recv_ms = (uint32_t)(now_ms - c->fin_ms),
@@ -215,6 +221,124 @@ static void a_pool_that_uses_one_of_many(void **state)
 	assert_false(was(SL_SITE_LEAK));
 }
 
+/* The same, and the 49 were last used one after the other: more and more are settled for a while. */
+static void a_pool_that_is_left_by_and_by(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 49; i++)
+		add(i * 10, 15 * SECOND + i * 10 * SECOND, NEVER);
+	play(0, 15 * MINUTE);
+	for (uint32_t i = 29; i < 49; i++)
+		connections[i].closed_ms = 15 * MINUTE;
+	for (uint32_t i = 0; i < 20; i++)
+		add(15 * MINUTE + i * 10, 16 * MINUTE, NEVER);
+	play(15 * MINUTE, 90 * MINUTE);
+	assert_false(was(SL_SITE_LEAK));
+}
+
+/* The same, and the top 20 are used every 50 s: what is replaced was never stuck. */
+static void a_pool_that_replaces_soon(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 49; i++)
+		add(i * 10, 15 * SECOND, i < 29 ? NEVER : 50 * SECOND);
+	for (uint64_t round = 1; round <= 6; round++)
+		for (uint32_t i = 0; i < 20; i++) {
+			uint64_t at_ms = round * 50 * SECOND;
+			add(at_ms + i * 10, at_ms + 15 * SECOND,
+			    round < 6 ? at_ms + 50 * SECOND : NEVER);
+		}
+	play(0, 15 * MINUTE);
+	assert_false(was(SL_SITE_LEAK));
+}
+
+/* The night's idle pool set records, and each of its connections was replaced; the next night's is as high. */
+static void records_of_long_ago(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 30; i++) /* a leak, which the end of a job closes */
+		add(i * 20 * SECOND, i * 20 * SECOND + 100, 20 * MINUTE);
+	play(0, 20 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_LEAK);
+	seen = 0;
+	for (uint32_t i = 0; i < 29; i++)
+		add(30 * MINUTE + i * 10, 31 * MINUTE, i < 9 ? NEVER : 40 * MINUTE);
+	for (uint32_t i = 0; i < 20; i++)
+		add(40 * MINUTE + i * 10, 41 * MINUTE, NEVER);
+	play(20 * MINUTE + SWEEP_MS, 120 * MINUTE);
+	assert_false(was(SL_SITE_LEAK));
+}
+
+/* Peers beyond those that we tell apart are not one peer: 30 hosts, each with one idle connection, each kept by a pool. */
+static void peers_that_are_not_told_apart(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 30; i++)
+		add(i * 20 * SECOND, i * 20 * SECOND + 15 * SECOND, NEVER)->peer = SL_PEER_OVERFLOW;
+	for (uint32_t i = 0; i < 30; i++)
+		add(i * 20 * SECOND, i * 20 * SECOND + 15 * SECOND, NEVER)->peer = 0;
+	play(0, 30 * MINUTE);
+	assert_false(was(SL_SITE_LEAK));
+	for (uint32_t i = 0; i < 300; i++)
+		add(30 * MINUTE + i * SECOND, 30 * MINUTE + i * SECOND + 15 * SECOND, NEVER)->peer =
+			SL_PEER_OVERFLOW;
+	play(30 * MINUTE, 45 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_LEAK);
+}
+
+/* A pool was there before we were: nobody knows when its connections were opened. */
+static void found_at_the_start(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 40; i++) {
+		struct connection *c = add(10 * MINUTE, i * 10 * SECOND, NEVER);
+		c->last_data_ms = 0;
+		c->is_adopted = c->is_undated = true;
+	}
+	play(10 * MINUTE, 40 * MINUTE);
+	assert_false(was(SL_SITE_LEAK));
+	/* A leak that passes the hooks, found a while after each was opened. */
+	for (uint32_t i = 0; i < 60; i++)
+		add(40 * MINUTE + i * 10 * SECOND, 40 * MINUTE + i * 10 * SECOND + SECOND, NEVER)
+			->is_adopted = true;
+	play(40 * MINUTE, 60 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_LEAK);
+}
+
+/* 20 at once, which the peer closes while the last ones are opened, found at the next listing of the fds. */
+static void a_burst_found_late(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 20; i++)
+		add(i < 10 ? 0 : 28 * SECOND, i < 10 ? 500 : 28 * SECOND, NEVER)->is_adopted = true;
+	play(0, 20 * MINUTE);
+	assert_false(was(SL_SITE_LEAK));
+}
+
+/* One an hour, for two days. */
+static void a_slow_leak(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 48; i++)
+		add(i * 60 * MINUTE, i * 60 * MINUTE + 15 * SECOND, NEVER);
+	play(0, 10 * 60 * MINUTE);
+	assert_false(was(SL_SITE_LEAK));
+	play(10 * 60 * MINUTE, 11 * 60 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_LEAK);
+	play(11 * 60 * MINUTE, 48 * 60 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_LEAK);
+}
+
+/* One of a hundred is forgotten; the others are closed six seconds after the peer has: suspects for a sweep. */
+static void a_leak_of_one_in_a_hundred(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 3600; i++)
+		add(i * SECOND, i * SECOND + 100, i % 100 ? i * SECOND + 6 * SECOND : NEVER);
+	play(0, 60 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_LEAK);
+}
+
 /* Answers are worked on for two minutes after the server has closed, 60 at a time. */
 static void closed_late(void **state)
 {
@@ -332,6 +456,7 @@ static void mark_ended(void *context, const struct sl_suspect_view *view)
 	uint32_t *left = context;
 	if (view->judgement.is_stuck && !view->rungs->is_reclaimed && *left > 0) {
 		view->rungs->is_reclaimed = true;
+		view->rungs->since_rung_ms = 0;
 		connections[view->cookie - 1].closed_ms = 0; /* the next sweep does not meet it */
 		(*left)--;
 	}
@@ -351,6 +476,81 @@ static void ended_by_us(void **state)
 	sweep(10 * MINUTE);
 	assert_int_equal(at_last, SL_SITE_LEAK);
 	assert_int_equal(sl_site_get(SITE)->retracted, 0);
+}
+
+/* Ends what is stuck, as an action does, at this rung; `stays`: its number stays the program's. */
+static bool stays;
+
+static void act(void *context, const struct sl_suspect_view *view)
+{
+	(void)context;
+	if (!view->judgement.is_stuck || view->rungs->is_reclaimed)
+		return;
+	view->rungs->is_reclaimed = true;
+	view->rungs->since_rung_ms = 0;
+	if (!stays)
+		connections[view->cookie - 1].closed_ms = 0;
+}
+
+static void play_with_actions(uint64_t from_ms, uint64_t to_ms, bool stays_there)
+{
+	stays = stays_there;
+	for (uint64_t now_ms = from_ms; now_ms < to_ms; now_ms += SWEEP_MS) {
+		sweep(now_ms);
+		sl_suspects_each(act, NULL);
+	}
+}
+
+static void add_idle_rounds(uint64_t rounds)
+{
+	for (uint64_t round = 0; round < rounds; round++)
+		for (uint32_t i = 0; i < 20; i++) {
+			uint64_t from_ms = round * 20 * MINUTE;
+			add(from_ms + i * 10, from_ms + 45 * SECOND, from_ms + 20 * MINUTE)
+				->last_data_ms = from_ms + 30 * SECOND;
+		}
+}
+
+/* action=shutdown: the pool meets what we have shut down as it meets what the peer has. */
+static void a_pool_that_is_shut_down(void **state)
+{
+	(void)state;
+	add_idle_rounds(4);
+	play_with_actions(0, 75 * MINUTE, true);
+	assert_false(was(SL_SITE_LEAK));
+}
+
+/* action=close: it closes numbers that are no more. */
+static void a_pool_that_is_closed(void **state)
+{
+	(void)state;
+	add_idle_rounds(4);
+	for (uint64_t round = 0; round < 4; round++) {
+		play_with_actions(round * 20 * MINUTE, (round + 1) * 20 * MINUTE, false);
+		atomic_fetch_add(&sl_site_get(SITE)->closed_late, 20);
+	}
+	assert_false(was(SL_SITE_LEAK));
+}
+
+/* A leak whose connections the program closes because we have shut them down is one all the same. */
+static void a_leak_that_reacts(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 150; i++)
+		add(i * 2 * SECOND, i * 2 * SECOND + 5 * SECOND,
+		    i * 2 * SECOND + 5 * SECOND + MINUTE + 2 * SWEEP_MS);
+	play_with_actions(0, 6 * MINUTE, true);
+	assert_int_equal(at_last, SL_SITE_LEAK);
+}
+
+/* 50 within half a second, each closed by its peer at once, and then by us. */
+static void a_burst_that_is_closed(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 50; i++)
+		add(i * 10, i * 10 + 5, NEVER);
+	play_with_actions(0, 10 * MINUTE, false);
+	assert_false(was(SL_SITE_LEAK));
 }
 
 /* Who was stopped for an hour could close nothing. */
@@ -394,6 +594,18 @@ int main(void)
 		cmocka_unit_test_setup(a_batch_after_the_other, set_up),
 		cmocka_unit_test_setup(half_closes_in_use, set_up),
 		cmocka_unit_test_setup(a_pool_that_uses_one_of_many, set_up),
+		cmocka_unit_test_setup(a_pool_that_is_left_by_and_by, set_up),
+		cmocka_unit_test_setup(a_pool_that_replaces_soon, set_up),
+		cmocka_unit_test_setup(records_of_long_ago, set_up),
+		cmocka_unit_test_setup(peers_that_are_not_told_apart, set_up),
+		cmocka_unit_test_setup(found_at_the_start, set_up),
+		cmocka_unit_test_setup(a_burst_found_late, set_up),
+		cmocka_unit_test_setup(a_slow_leak, set_up),
+		cmocka_unit_test_setup(a_leak_of_one_in_a_hundred, set_up),
+		cmocka_unit_test_setup(a_pool_that_is_shut_down, set_up),
+		cmocka_unit_test_setup(a_pool_that_is_closed, set_up),
+		cmocka_unit_test_setup(a_leak_that_reacts, set_up),
+		cmocka_unit_test_setup(a_burst_that_is_closed, set_up),
 		cmocka_unit_test_setup(closed_late, set_up),
 		cmocka_unit_test_setup(closed_very_late, set_up),
 		cmocka_unit_test_setup(a_leak_among_late_closes, set_up),

@@ -383,6 +383,7 @@ static void a_duplicate_is_the_same_socket(void **state)
 	uint64_t opened = sl_fdtable_opened(SL_KIND_TCP);
 	sl_fdtable_mark_now(from, SL_FD_CONNECTED, SL_FD_IN);
 	sl_fdtable_set_dest(from, 4711);
+	sl_fdtable_set_eof_site(from, record_at(from).generation, 5);
 	sl_fdtable_prepare();
 	assert_true(sl_fdtable_dup(from, to));
 	struct sl_fd_record copy = record_at(to), original = record_at(from);
@@ -391,6 +392,7 @@ static void a_duplicate_is_the_same_socket(void **state)
 	assert_int_equal(copy.kind, original.kind);
 	assert_int_equal(copy.site, original.site);
 	assert_int_equal(copy.dest, 4711);
+	assert_int_equal(copy.eof_site, 5);
 	assert_int_equal(copy.thread, original.thread);
 	assert_int_equal(copy.opened_at_ms, original.opened_at_ms);
 	assert_int_equal(sl_fdtable_opened(SL_KIND_TCP), opened);
