@@ -1,0 +1,24 @@
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+
+/** Does what it is told so many times, as lines of standard input say, and says how long one took. */
+final class Commands {
+    /** What is measured. */
+    interface Work {
+        void doIt(int n) throws IOException;
+    }
+
+    private Commands() {}
+
+    static void forEach(Work work) throws IOException {
+        BufferedReader in = new BufferedReader(new InputStreamReader(System.in));
+        System.out.println("ready");
+        for (String line = in.readLine(); line != null; line = in.readLine()) {
+            int n = Integer.parseInt(line.trim());
+            long start = System.nanoTime();
+            work.doIt(n);
+            System.out.println("ok " + (double) (System.nanoTime() - start) / n);
+        }
+    }
+}
