@@ -39,7 +39,7 @@ struct work {
 	long n;
 };
 
-static char byte;
+static char byte, bytes[64];
 
 static void __attribute__((noinline)) open_once(int port)
 {
@@ -61,10 +61,13 @@ static void __attribute__((noinline)) wander(int port, int depth, unsigned way)
 {
 	if (depth == 0)
 		open_once(port);
-	else if (way & 1)
+	else if (way & 1) {
 		wander(port, depth - 1, way >> 1);
-	else
+		__asm__ volatile("# odd");
+	} else {
 		wander(port, depth - 1, way >> 1);
+		__asm__ volatile("# even");
+	}
 	__asm__ volatile("");
 }
 
@@ -123,13 +126,13 @@ static void do_write(const struct work *work)
 static void do_recv(const struct work *work)
 {
 	for (long i = 0; i < work->n; i++)
-		recv(work->fd, &byte, 1, 0);
+		recv(work->fd, bytes, sizeof(bytes), 0);
 }
 
 static void do_read(const struct work *work)
 {
 	for (long i = 0; i < work->n; i++)
-		read(work->fd, &byte, 1);
+		read(work->fd, bytes, sizeof(bytes));
 }
 
 static const struct {

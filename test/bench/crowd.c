@@ -24,10 +24,13 @@ static int __attribute__((noinline)) wander(int port, int depth, unsigned way)
 
 	if (depth == 0)
 		fd = connect_to(port);
-	else if (way & 1)
+	else if (way & 1) {
 		fd = wander(port, depth - 1, way >> 1);
-	else
+		__asm__ volatile("# odd");
+	} else {
 		fd = wander(port, depth - 1, way >> 1);
+		__asm__ volatile("# even");
+	}
 	__asm__ volatile("");
 	return fd;
 }

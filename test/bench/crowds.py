@@ -1,7 +1,6 @@
 """Many connections: what a sweep costs, what they take of memory, how long a report takes, and what the worker uses in a minute."""
 
 import contextlib
-import json
 import statistics
 import subprocess
 import time
@@ -14,17 +13,12 @@ WORKER = "sockleak"  # the name of its thread
 
 
 @contextlib.contextmanager
-def crowd(n, variant="with", options="", sites=1):
+def crowd(n, variant="with", options="", sites=1, cpu=rig.OURS):
     """A program with so many connections, and the other side of them."""
     with rig.peer("hold") as (other, port):
-        with rig.program([rig.BENCH / "crowd", port, n, sites], variant, options) as program:
+        with rig.program([rig.BENCH / "crowd", port, n, sites], variant, options, cpu) as program:
             program.ready()
             yield program, other
-
-
-def snapshot(program):
-    words = [rig.BUILD / "sockleak", "report", "--json", program.pid]
-    return json.loads(rig.run(words, env={**rig.environment("alone"), "SOCKLEAK_OPTIONS": f"dir={rig.folder()}"}, cpu=rig.THEIRS))
 
 
 def worker_ns(program, sweeps, between=None):
@@ -39,6 +33,15 @@ def worker_ns(program, sweeps, between=None):
     return (rig.cpu_ns(program.pid, WORKER) - before) / (took / INTERVAL_S)
 
 
+def poll_ns(program, times):
+    """poll()'s own price for a socket, asked as seldom as a sweep asks: in no cache then."""
+    prices = []
+    for _ in range(times):
+        time.sleep(INTERVAL_S)
+        prices.append(float(program.ask("poll 1")[0]))
+    return statistics.median(prices)
+
+
 def sweep(plan, sizes):
     """Of sockets that are idle, busy (a byte out before each sweep), and left by their peer."""
     group = "sweep"
@@ -47,17 +50,15 @@ def sweep(plan, sizes):
     polled = []
     for n in sizes:
         with crowd(n, options=f"interval={int(INTERVAL_S * 1000)}ms") as (program, other):
-            prices = [float(program.ask("poll 20")[0])]
             points["idle"].append((n, worker_ns(program, sweeps)))
-            prices.append(float(program.ask("poll 20")[0]))
             points["busy"].append((n, worker_ns(program, sweeps, lambda: program.ask("busy"))))
-            prices.append(float(program.ask("poll 20")[0]))
             other.ask("close")
             points["left by their peer"].append((n, worker_ns(program, sweeps)))
-        polled.append(min(prices))
+        with crowd(n, "floor") as (program, _):
+            polled.append((n, poll_ns(program, sweeps) * n))
     for state, found in points.items():
         per_fd, rest = rig.slope(found)
-        price = statistics.median(polled)
+        price, _ = rig.slope(polled)
         for n, ns in found:
             yield rig.Row(group, f"{n} sockets, {state}: one sweep", "ms", ns / 1e6)
         is_idle = state == "idle"
@@ -102,7 +103,7 @@ def reports(plan, sizes):
     """How long the command waits, and how long a thread of the program was not served meanwhile."""
     group = "report"
     for n in sizes:
-        with crowd(n) as (program, other):
+        with crowd(n, cpu=rig.ANY) as (program, other):
             price = float(program.ask("info")[0]) * n / 1e6
             for state in ("idle", "left by their peer"):
                 if state != "idle":

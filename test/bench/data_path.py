@@ -27,7 +27,7 @@ def instructions(plan):
 
 def time(plan, kind, threads, sharing, n):
     def once(variant):
-        cpu = ",".join(map(str, rig.CPUS)) if threads > 1 else rig.OURS
+        cpu = rig.ANY if threads > 1 else rig.OURS
         return rig.number([rig.BENCH / "calls", "time", kind, threads, sharing, n // threads], variant, cpu=cpu)
     variants = ("alone", "floor", "with") if threads == 1 else ("floor", "with")
     return rig.interleave({name: lambda name=name: once(name) for name in variants}, plan.of(15, 3))

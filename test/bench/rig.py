@@ -24,6 +24,7 @@ PATIENCE_S = 60
 CPUS = sorted(os.sched_getaffinity(0))
 # What is measured, and what stands on the other side of its connections: apart, where there are two.
 OURS, THEIRS = CPUS[0], CPUS[-1]
+ANY = ",".join(map(str, CPUS))
 
 PRELOADS = {
     "alone": None,
