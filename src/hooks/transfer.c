@@ -108,9 +108,9 @@ static inline bool look_out(int fd)
 	 * has marks where we have closed it. */
 	if (!slot || !(SL_PLAIN(uint64_t, slot->head) & (SL_MARKS | 0xffu)))
 		return false;
-	if (SL_PLAIN(uint8_t, ((const uint8_t *)&slot->head)[2]))
+	if (__builtin_expect(SL_PLAIN(uint8_t, ((const uint8_t *)&slot->head)[2]), 0))
 		return true;
-	if (SL_PLAIN(uint8_t, slot->head) == SL_FD_OPEN)
+	if (__builtin_expect(SL_PLAIN(uint8_t, slot->head) == SL_FD_OPEN, 1))
 		touch(slot, SL_IO_WRITE);
 	return false;
 }

@@ -2,7 +2,7 @@
 /* calls - makes one kind of call over and over.
  *
  * `calls time KIND THREADS one|many N [PORT]` prints the nanoseconds that a call took: of the wall clock, each thread making N,
- * all of them on one fd or each on its own. `calls count N [PORT]`, under callgrind, makes N calls of each kind, and has
+ * all of them on one fd or each on its own. `calls count N`, under callgrind, makes N calls of each kind on one fd, and has
  * callgrind write the sum of each. KIND is
  *
  *   send, recv, write, read             on a connected TCP socket, where they move no byte: the least that such a call can be
@@ -243,14 +243,13 @@ time_calls(const char *kind, int threads, int is_many, long n, int port)
 	printf("%.2f\n", (now_ns(CLOCK_MONOTONIC) - start) / (double)n / threads);
 }
 
-static void count_calls(long n, int port)
+static void count_calls(long n)
 {
-	static const char *const counted[] = {"send",    "recv",    "write",    "read",   "send-",
-	                                      "recv-",   "write-",  "read-",    "open:8", "open:16",
-	                                      "open:24", "open:64", "fresh:24", "accept"};
+	static const char *const counted[] = {"send",  "recv",  "write",  "read",
+	                                      "send-", "recv-", "write-", "read-"};
 
 	for (size_t k = 0; k < sizeof(counted) / sizeof(counted[0]); k++) {
-		struct work work = work_of(counted[k], n, port);
+		struct work work = work_of(counted[k], n, 0);
 		prepare(&work);
 		warm(&work);
 		CALLGRIND_ZERO_STATS;
@@ -277,8 +276,8 @@ int main(int argc, char **argv)
 	if (argc >= 6 && strcmp(argv[1], "time") == 0)
 		time_calls(argv[2], atoi(argv[3]), strcmp(argv[4], "many") == 0, atol(argv[5]),
 		           argc > 6 ? atoi(argv[6]) : 0);
-	else if (argc == 4 && strcmp(argv[1], "count") == 0)
-		count_calls(atol(argv[2]), atoi(argv[3]));
+	else if (argc == 3 && strcmp(argv[1], "count") == 0)
+		count_calls(atol(argv[2]));
 	else if (argc == 4 && strcmp(argv[1], "mix") == 0)
 		mix(atol(argv[2]), atoi(argv[3]));
 	else

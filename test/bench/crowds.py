@@ -56,11 +56,13 @@ def sweep(plan, sizes):
             points["left by their peer"].append((n, worker_ns(program, sweeps)))
         with crowd(n, "floor") as (program, _):
             polled.append((n, poll_ns(program, sweeps) * n))
+    price, _ = rig.slope(polled)
+    yield rig.Row(group, "poll() alone, for each socket", "ns", price)
     for state, found in points.items():
         per_fd, rest = rig.slope(found)
-        price, _ = rig.slope(polled)
         for n, ns in found:
             yield rig.Row(group, f"{n} sockets, {state}: one sweep", "ms", ns / 1e6)
+        yield rig.Row(group, f"for each socket, {state}", "ns", per_fd)
         is_idle = state == "idle"
         yield rig.Row(group, f"a socket, {state}, over poll()'s own price", "ratio", per_fd / price, floor=price, preloaded=per_fd,
                       budget="sweep" if is_idle else None,
@@ -102,6 +104,7 @@ def memory(plan, sizes):
 def reports(plan, sizes):
     """How long the command waits, and how long a thread of the program was not served meanwhile."""
     group = "report"
+    points = []
     for n in sizes:
         with crowd(n, cpu=rig.ANY) as (program, other):
             price = float(program.ask("info")[0]) * n / 1e6
@@ -119,12 +122,15 @@ def reports(plan, sizes):
                         took[form].append((time.monotonic() - start) * 1e3)
                         gaps.append(float(program._answer("ok")[0]))
                     quiet.append(float(program.ask("gap 600")[0]))
+                points += [(n, statistics.median(took["json"]))] if state == "idle" else []
                 for form, values in took.items():
                     budget = "report" if n == max(sizes) else None
                     yield rig.Row(group, f"{n} sockets, {state}: {form}", "ms", statistics.median(values), rig.quartiles(values),
                                   floor=price, budget=budget, note=f"TCP_INFO of each alone takes {price:.0f} ms")
                 yield rig.Row(group, f"{n} sockets, {state}: longest pause of the program", "µs", statistics.median(gaps),
-                              rig.quartiles(gaps), alone=statistics.median(quiet), note="beside that of as long without a report")
+                              rig.quartiles(gaps), alone=statistics.median(quiet), note=f"{statistics.median(quiet):,.0f} µs in as long a time without a report")
+    per_fd, rest = rig.slope(points)
+    yield rig.Row(group, "for each socket, idle: json", "µs", per_fd * 1e3, note=f"and {rest:.0f} ms for a report of none")
 
 
 def measure(plan):

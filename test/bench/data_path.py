@@ -9,20 +9,12 @@ COUNTED = 300
 
 def instructions(plan):
     """Each call, above the same one with an idle second thread: libc counts references once there are two."""
-    with rig.peer("close") as (_, port):
-        counts = {name: rig.callgrind([rig.BENCH / "calls", "count", COUNTED, port], name)
-                  for name in ("floor", "with")}
+    counts = {name: rig.callgrind([rig.BENCH / "calls", "count", COUNTED], name) for name in ("floor", "with")}
     for call in CALLS:
         for mark, budget, where in ((call, "tracked", "TCP socket"), (call + "-", "untracked", "pipe")):
             floor, preloaded = (counts[name][mark] / COUNTED for name in ("floor", "with"))
             yield rig.Row(GROUP, f"{call}() on a {where}", "instructions", preloaded - floor, floor=floor,
                           preloaded=preloaded, budget=budget)
-    for mark in ("open:8", "open:16", "open:24", "open:64", "fresh:24", "accept"):
-        floor, preloaded = (counts[name][mark] / COUNTED for name in ("floor", "with"))
-        known, _, depth = mark.partition(":")
-        what = {"open": f"socket + connect + close, {depth} frames deep", "fresh": f"the same, {depth} frames, "
-                "a new stack each", "accept": "accept + close"}[known]
-        yield rig.Row("open and close", what, "instructions", preloaded - floor, floor=floor, preloaded=preloaded)
 
 
 def time(plan, kind, threads, sharing, n):

@@ -11,6 +11,7 @@ CALLS = rig.BENCH / "calls"
 
 def native(plan):
     n = plan.of(3000, 800)
+    by_depth = []
     with rig.peer("close") as (_, port):
         def once(variant, kind):
             return rig.number([CALLS, "time", kind, 1, "one", n, port], variant)
@@ -23,7 +24,20 @@ def native(plan):
             series = rig.interleave({name: lambda name=name, kind=kind: once(name, kind)
                                      for name in ("alone", "floor", "with")}, plan.of(15, 3))
             # A thread of one's own is part of the price here: it is the library that starts it.
-            yield rig.difference(GROUP, what, "µs", series, scale=1e-3, budget=budget)
+            row = rig.difference(GROUP, what, "µs", series, scale=1e-3, budget=budget)
+            if budget:
+                row.note = f"{rig.difference(GROUP, what, 'µs', series, base='floor', scale=1e-3).value:.2f} µs over the floor"
+            yield row
+            if kind.startswith("open:"):
+                by_depth.append((int(kind[5:]), row.value))
+        yield rig.Row(GROUP, "for each native frame", "ns", rig.slope(by_depth)[0] * 1e3)
+        for threads in (2, 8):
+            def shared(variant, threads=threads):
+                return rig.number([CALLS, "time", "open:16", threads, "many", n // threads, port], variant, cpu=rig.ANY)
+            series = rig.interleave({name: lambda name=name, shared=shared: shared(name) for name in ("floor", "with")},
+                                    plan.of(9, 3))
+            yield rig.difference(GROUP, f"socket + connect + close, 16 frames, {threads} threads", "µs", series, base="floor",
+                                 scale=1e-3)
 
 
 def system_calls(plan):
@@ -52,6 +66,7 @@ def java(plan):
     """In a JVM that is warm; each round asks a JVM with the library and one without, side by side."""
     command = [rig.need_tool("java"), "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", rig.BENCH / "java", "Opener"]
     n = plan.of(1000, 400)
+    by_depth = []
     cases = [(20, "known", "open-java"), (20, "fresh", None)]
     if not plan.quick:
         cases += [(10, "known", None), (40, "known", None), (60, "known", None)]
@@ -72,7 +87,12 @@ def java(plan):
                 for jvm in jvms.values():
                     jvm.end()
             what = f"open, connect, close on a Java thread, {depth} Java frames" + (", a new stack each" if kind == "fresh" else "")
-            yield rig.difference(GROUP, what, "µs", series, scale=1e-3, budget=budget)
+            row = rig.difference(GROUP, what, "µs", series, scale=1e-3, budget=budget)
+            yield row
+            if kind == "known":
+                by_depth.append((depth, row.value))
+    if len(by_depth) > 1:
+        yield rig.Row(GROUP, "for each Java frame", "ns", rig.slope(by_depth)[0] * 1e3)
 
 
 def measure(plan):
