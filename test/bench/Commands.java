@@ -1,9 +1,13 @@
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
 
-/** Does what it is told so many times, as lines of standard input say, and says how long one took. */
+/** Does what it is told so many times, as lines of standard input say, and says how long one took, and how long of a processor. */
 final class Commands {
+    private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
+
     /** What is measured. */
     interface Work {
         void doIt(int n) throws IOException;
@@ -17,8 +21,10 @@ final class Commands {
         for (String line = in.readLine(); line != null; line = in.readLine()) {
             int n = Integer.parseInt(line.trim());
             long start = System.nanoTime();
+            long used = THREADS.getCurrentThreadCpuTime();
             work.doIt(n);
-            System.out.println("ok " + (double) (System.nanoTime() - start) / n);
+            used = THREADS.getCurrentThreadCpuTime() - used;
+            System.out.println("ok " + (double) (System.nanoTime() - start) / n + " " + (double) used / n);
         }
     }
 }

@@ -6,7 +6,7 @@ import java.nio.channels.SocketChannel;
 
 /**
  * {@code Opener PORT DEPTH known|fresh}: for each line N on standard input, N connections are opened and closed with so many Java
- * frames on the stack, always the same or never the same; prints the nanoseconds that one took.
+ * frames on the stack, always the same or never the same; prints what Commands says.
  */
 public final class Opener {
     /** main, the loop of Commands and its lambda, open, and four of the library: open, openSocketChannel, its constructor, Net.socket. */

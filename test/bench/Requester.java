@@ -3,7 +3,7 @@ import java.io.InputStream;
 import java.net.HttpURLConnection;
 import java.net.URI;
 
-/** {@code Requester PORT}: for each line N on standard input, N requests, each on a connection of its own; prints the nanoseconds that one took. */
+/** {@code Requester PORT}: for each line N on standard input, N requests, each on a connection of its own; prints what Commands says. */
 public final class Requester {
     private static void request(URI place) throws IOException {
         HttpURLConnection connection = (HttpURLConnection) place.toURL().openConnection();

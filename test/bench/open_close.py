@@ -81,7 +81,7 @@ def java(plan):
                         jvm.ask(n)
                 # No more new stacks than there is room for.
                 count = n if kind == "known" else 300
-                series = rig.interleave({name: lambda jvm=jvm, count=count: float(jvm.ask(count)[0]) for name, jvm in jvms.items()},
+                series = rig.interleave({name: lambda jvm=jvm, count=count: float(jvm.ask(count)[1]) for name, jvm in jvms.items()},
                                         plan.of(9, 3))
             finally:
                 for jvm in jvms.values():

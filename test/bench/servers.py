@@ -149,8 +149,8 @@ def requester(plan):
     rates = {name: [1e9 / ns for ns in values] for name, values in took.items()}
     what = "JVM client, a connection a request"
     yield rig.ratio(GROUP, what, "requests/s", rates)
-    yield rig.difference(GROUP, f"{what}: time of a request", "µs", took, scale=1e-3, budget="open-java")
-    yield rig.difference(GROUP, f"{what}: processor time of a request", "µs", costs, scale=1e-3)
+    yield rig.difference(GROUP, f"{what}: time of a request", "µs", took, scale=1e-3)
+    yield rig.difference(GROUP, f"{what}: processor time of a request", "µs", costs, scale=1e-3, budget="open-java")
 
 
 def measure(plan):
