@@ -32,6 +32,8 @@ TRANSPARENT := $(sort $(patsubst test/transparent/%.c,$(BUILD)/transparent/%,\
 	$(patsubst test/transparent/%.c,$(BUILD)/transparent/%.so,$(wildcard test/transparent/so_*.c)) \
 	$(patsubst test/transparent/%.cc,$(BUILD)/transparent/%,$(wildcard test/transparent/*.cc)))
 JAVA_SOURCES := $(wildcard test/java/*.java)
+BENCH_JAVA := $(wildcard test/bench/*.java)
+BENCH := $(addprefix $(BUILD)/bench/,calls crowd load peer idle_thread.so nothing.so java/.compiled)
 FORMATTED := $(sort $(wildcard $(addsuffix /*.[ch],$(DIRS) src/cli include test/* test/corpus/*)))
 
 JAVA_JARS := httpclient httpcore commons-logging commons-codec
@@ -73,7 +75,7 @@ FUZZ := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZ_OBJECT := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 FUZZ_CC ?= clang
 
-.PHONY: all check demo bench install uninstall clean format lint help unit asan tsan e2e check-real check-corpus corpus-table stress \
+.PHONY: all check demo bench bench-quick build-bench install uninstall clean format lint help unit asan tsan e2e check-real check-corpus corpus-table stress \
 	fuzz build-fuzz build-unit build-asan build-tsan build-e2e build-real build-corpus FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -184,6 +186,8 @@ build-e2e: all $(VICTIMS) $(TRANSPARENT) $(if $(JAVA_SOURCES),$(BUILD)/java/.com
 
 build-real: all $(if $(JAVA_SOURCES),$(BUILD)/java/.compiled)
 
+build-bench: all $(BENCH)
+
 build-corpus: all $(CORPUS) $(BUILD)/corpus/java/.compiled
 
 # A program under test is plain code. Its own flags, if any, stand in its first line: /* Build: FLAGS */
@@ -221,9 +225,19 @@ $(BUILD)/transparent/%: test/transparent/%.cc
 $(BUILD)/tsan/torture: test/victims/torture.c $(SOURCES:src/%.c=$(BUILD)/tsan/obj/%.o)
 	$(call quiet,CC)$(CC) $(CFLAGS) -std=gnu11 -Wall -Wextra -Werror $(TSAN) -o $@ $^ -pthread
 
-$(BUILD)/bench/%: test/bench/%.c
+# The programs that are measured.
+$(BUILD)/bench/%: test/bench/%.c test/bench/bench.h
 	@mkdir -p $(@D)
-	$(call quiet,CC)$(CC) -O2 -g -std=gnu11 -Wall -Wextra -Werror -MMD -MP -o $@ $<
+	$(call quiet,CC)$(CC) -O2 -g -std=gnu11 -Wall -Wextra -Werror -o $@ $< $(victim_flags)
+
+$(BUILD)/bench/%.so: test/bench/%.c
+	@mkdir -p $(@D)
+	$(call quiet,CC)$(CC) -O2 -g -std=gnu11 -Wall -Wextra -Werror -o $@ $< $(victim_flags)
+
+$(BUILD)/bench/java/.compiled: $(BENCH_JAVA)
+	@mkdir -p $(@D)
+	$(call quiet,JAVAC)$(JDK_NEEDED)/bin/javac --release 11 -Xlint:all -Werror -g -d $(@D) $^
+	@touch $@
 
 $(BUILD)/victims/so_%.so: test/victims/so_%.c
 	@mkdir -p $(@D)
@@ -283,8 +297,11 @@ format: ## lay the C code out as .clang-format says
 demo: all $(BUILD)/java/.compiled ## show the outage, then the report, in a private network namespace
 	@scripts/run-demo
 
-bench: all $(BUILD)/bench/calls ## measure what the library costs (needs valgrind for the instruction counts)
+bench: build-bench ## measure what the library costs, and write docs/performance.md; under ten minutes, on an idle machine
 	@scripts/bench
+
+bench-quick: build-bench ## the same with few rounds, under a minute; writes no document
+	@scripts/bench --quick
 
 # ---- install ----
 

@@ -32,7 +32,6 @@ struct before {
 	struct sl_fd_slot *slot;
 	uint64_t head; /* as it was then */
 	size_t room;   /* 0: the call asked for nothing, so its 0 means nothing */
-	int fd;
 };
 
 /* The slot of this number if a socket is open there, else NULL. */
@@ -52,7 +51,6 @@ static inline bool look_in(volatile struct before *before, int fd, size_t room)
 	before->slot = slot;
 	before->head = atomic_load_explicit(&slot->head, memory_order_relaxed);
 	before->room = room;
-	before->fd = fd;
 	return true;
 }
 
@@ -64,6 +62,18 @@ static inline void touch(struct sl_fd_slot *slot, enum sl_io io)
 		atomic_store_explicit(&slot->last_io, now, memory_order_relaxed);
 }
 
+/* The number of a slot: not kept across the call, for hardly a call asks for it. Chunks stay where they are. */
+static int number_of(const struct sl_fd_slot *slot)
+{
+	for (size_t chunk = 0; chunk < SL_FD_CHUNKS; chunk++) {
+		const struct sl_fd_slot *first = atomic_load(&sl_fd_chunks[chunk]);
+		uintptr_t bytes = (uintptr_t)slot - (uintptr_t)first;
+		if (first && bytes < SL_FD_CHUNK_SLOTS * sizeof(*slot))
+			return (int)(chunk * SL_FD_CHUNK_SLOTS + bytes / sizeof(*slot));
+	}
+	return -1;
+}
+
 __attribute__((noinline, cold)) static void got_nothing(const void *caller,
                                                         const volatile struct before *before)
 {
@@ -72,19 +82,21 @@ __attribute__((noinline, cold)) static void got_nothing(const void *caller,
 	struct sl_fd_record record;
 	if (before->room == 0 || sl_fd_kind_of(head) != SL_KIND_TCP)
 		return;
-	bool is_first = sl_fdtable_get(before->fd, &record) && record.generation == generation &&
+	int fd = number_of(before->slot);
+	bool is_first = sl_fdtable_get(fd, &record) && record.generation == generation &&
 	                !(record.flags & SL_FD_EOF);
-	sl_fdtable_mark(before->fd, generation, SL_FD_EOF, 0);
+	sl_fdtable_mark(fd, generation, SL_FD_EOF, 0);
 	if (is_first)
 		sl_entry_at_end(caller, &record);
 }
 
-static inline ssize_t came_in(const void *caller, const volatile struct before *before,
-                              ssize_t result)
+/* In the door itself, so that the caller is the door's, and read only where it is asked for. */
+__attribute__((always_inline)) static inline ssize_t came_in(const volatile struct before *before,
+                                                             ssize_t result)
 {
 	touch(before->slot, SL_IO_READ);
 	if (result == 0)
-		got_nothing(caller, before);
+		got_nothing(SL_CALLER(), before);
 	return result;
 }
 
@@ -92,12 +104,13 @@ static inline ssize_t came_in(const void *caller, const volatile struct before *
 static inline bool look_out(int fd)
 {
 	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
-	if (!slot)
+	/* Marks are the head's third byte, the state its lowest. Where nothing is recorded both are 0: one test, and on. A free number
+	 * has marks where we have closed it. */
+	if (!slot || !(SL_PLAIN(uint64_t, slot->head) & (SL_MARKS | 0xffu)))
 		return false;
-	/* The marks are the head's third byte. A free number has some as well where we have closed it. */
-	if (SL_PLAIN(uint8_t, ((const uint8_t *)&slot->head)[2]))
+	if (__builtin_expect(SL_PLAIN(uint8_t, ((const uint8_t *)&slot->head)[2]), 0))
 		return true;
-	if (SL_PLAIN(uint8_t, slot->head) == SL_FD_OPEN)
+	if (__builtin_expect(SL_PLAIN(uint8_t, slot->head) == SL_FD_OPEN, 1))
 		touch(slot, SL_IO_WRITE);
 	return false;
 }
@@ -119,14 +132,40 @@ static inline size_t room_in(size_t n, int flags)
 	return flags & MSG_ERRQUEUE ? 0 : n;
 }
 
-ssize_t sl_hook_read(int fd, void *bytes, size_t n)
+/* Reads of a byte or none: a walker of fds asks by such a read whether its pipe is still there. They stand apart, so that all
+ * others need keep neither the caller nor how much was asked for. */
+__attribute__((noinline)) static ssize_t read_little(int fd, void *bytes, size_t n,
+                                                     const void *caller)
 {
 	volatile struct before before;
-	if (n == 1 && fd >= SL_OWN_FD_FLOOR && sl_walker_has_lost(fd, SL_CALLER()))
+	if (n == 1 && fd >= SL_OWN_FD_FLOOR && sl_walker_has_lost(fd, caller))
 		return -1;
 	if (!look_in(&before, fd, n))
 		return sl_real.read(fd, bytes, n);
-	return came_in(SL_CALLER(), &before, sl_real.read(fd, bytes, n));
+	ssize_t result = sl_real.read(fd, bytes, n);
+	touch(before.slot, SL_IO_READ);
+	if (result == 0)
+		got_nothing(caller, &before);
+	return result;
+}
+
+ssize_t sl_hook_read(int fd, void *bytes, size_t n)
+{
+	volatile struct before before;
+	if (n <= 1)
+		return read_little(fd, bytes, n, SL_CALLER());
+	struct sl_fd_slot *slot = open_slot(fd);
+	if (!slot)
+		return sl_real.read(fd, bytes, n);
+	before.slot = slot;
+	before.head = atomic_load_explicit(&slot->head, memory_order_relaxed);
+	ssize_t result = sl_real.read(fd, bytes, n);
+	touch(before.slot, SL_IO_READ);
+	if (result == 0) {
+		before.room = 1; /* at least */
+		got_nothing(SL_CALLER(), &before);
+	}
+	return result;
 }
 
 ssize_t sl_hook___read(int fd, void *bytes, size_t n)
@@ -134,7 +173,7 @@ ssize_t sl_hook___read(int fd, void *bytes, size_t n)
 	volatile struct before before;
 	if (!look_in(&before, fd, n))
 		return sl_real.__read(fd, bytes, n);
-	return came_in(SL_CALLER(), &before, sl_real.__read(fd, bytes, n));
+	return came_in(&before, sl_real.__read(fd, bytes, n));
 }
 
 ssize_t sl_hook___read_chk(int fd, void *bytes, size_t n, size_t room)
@@ -142,7 +181,7 @@ ssize_t sl_hook___read_chk(int fd, void *bytes, size_t n, size_t room)
 	volatile struct before before;
 	if (!look_in(&before, fd, n))
 		return sl_real.__read_chk(fd, bytes, n, room);
-	return came_in(SL_CALLER(), &before, sl_real.__read_chk(fd, bytes, n, room));
+	return came_in(&before, sl_real.__read_chk(fd, bytes, n, room));
 }
 
 ssize_t sl_hook_readv(int fd, const struct iovec *iov, int count)
@@ -155,7 +194,7 @@ ssize_t sl_hook_readv(int fd, const struct iovec *iov, int count)
 	ssize_t result = sl_real.readv(fd, iov, count);
 	if (result == 0)
 		before.room = room_of(asked, (size_t)asked_count, 0);
-	return came_in(SL_CALLER(), &before, result);
+	return came_in(&before, result);
 }
 
 ssize_t sl_hook_recv(int fd, void *bytes, size_t n, int flags)
@@ -163,7 +202,7 @@ ssize_t sl_hook_recv(int fd, void *bytes, size_t n, int flags)
 	volatile struct before before;
 	if (!look_in(&before, fd, room_in(n, flags)))
 		return sl_real.recv(fd, bytes, n, flags);
-	return came_in(SL_CALLER(), &before, sl_real.recv(fd, bytes, n, flags));
+	return came_in(&before, sl_real.recv(fd, bytes, n, flags));
 }
 
 ssize_t sl_hook___recv_chk(int fd, void *bytes, size_t n, size_t room, int flags)
@@ -171,7 +210,7 @@ ssize_t sl_hook___recv_chk(int fd, void *bytes, size_t n, size_t room, int flags
 	volatile struct before before;
 	if (!look_in(&before, fd, room_in(n, flags)))
 		return sl_real.__recv_chk(fd, bytes, n, room, flags);
-	return came_in(SL_CALLER(), &before, sl_real.__recv_chk(fd, bytes, n, room, flags));
+	return came_in(&before, sl_real.__recv_chk(fd, bytes, n, room, flags));
 }
 
 ssize_t sl_hook_recvfrom(int fd, void *bytes, size_t n, int flags, struct sockaddr *from,
@@ -180,7 +219,7 @@ ssize_t sl_hook_recvfrom(int fd, void *bytes, size_t n, int flags, struct sockad
 	volatile struct before before;
 	if (!look_in(&before, fd, room_in(n, flags)))
 		return sl_real.recvfrom(fd, bytes, n, flags, from, length);
-	return came_in(SL_CALLER(), &before, sl_real.recvfrom(fd, bytes, n, flags, from, length));
+	return came_in(&before, sl_real.recvfrom(fd, bytes, n, flags, from, length));
 }
 
 ssize_t sl_hook___recvfrom_chk(int fd, void *bytes, size_t n, size_t room, int flags,
@@ -189,8 +228,7 @@ ssize_t sl_hook___recvfrom_chk(int fd, void *bytes, size_t n, size_t room, int f
 	volatile struct before before;
 	if (!look_in(&before, fd, room_in(n, flags)))
 		return sl_real.__recvfrom_chk(fd, bytes, n, room, flags, from, length);
-	return came_in(SL_CALLER(), &before,
-	               sl_real.__recvfrom_chk(fd, bytes, n, room, flags, from, length));
+	return came_in(&before, sl_real.__recvfrom_chk(fd, bytes, n, room, flags, from, length));
 }
 
 ssize_t sl_hook_recvmsg(int fd, struct msghdr *message, int flags)
@@ -203,7 +241,7 @@ ssize_t sl_hook_recvmsg(int fd, struct msghdr *message, int flags)
 	ssize_t result = sl_real.recvmsg(fd, message, flags);
 	if (result == 0)
 		before.room = room_of(asked->msg_iov, asked->msg_iovlen, asked_flags);
-	return came_in(SL_CALLER(), &before, result);
+	return came_in(&before, result);
 }
 
 int sl_hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags,
@@ -212,8 +250,7 @@ int sl_hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int f
 	volatile struct before before;
 	if (!look_in(&before, fd, 0))
 		return sl_real.recvmmsg(fd, messages, count, flags, timeout);
-	int result = (int)came_in(SL_CALLER(), &before,
-	                          sl_real.recvmmsg(fd, messages, count, flags, timeout));
+	int result = (int)came_in(&before, sl_real.recvmmsg(fd, messages, count, flags, timeout));
 	/* On a stream the end of file is a message of no bytes. */
 	const struct msghdr *last = result > 0 ? &messages[result - 1].msg_hdr : NULL;
 	if (last && messages[result - 1].msg_len == 0) {
@@ -345,6 +382,6 @@ ssize_t sl_hook_splice(int from, off64_t *from_offset, int to, off64_t *to_offse
 	                         ? sl_guarded_splice(from, from_offset, to, to_offset, n, flags)
 	                         : sl_real.splice(from, from_offset, to, to_offset, n, flags);
 	if (has_in)
-		(void)came_in(SL_CALLER(), &in, result);
+		(void)came_in(&in, result);
 	return result;
 }

@@ -28,6 +28,9 @@ _Static_assert(SL_THREADS_MAX <= 1u << (32 - SL_SITE_BITS), "a thread has its bi
 _Atomic(struct sl_fd_slot *) sl_fd_chunks[SL_FD_CHUNKS];
 _Atomic uint32_t sl_fd_tick = 1;
 
+/* No chunk is at this index or above; grows only. Walks end here. */
+static _Atomic unsigned chunks_end;
+
 /* Several: threads that come to a new chunk at once each take one, and all but the first put it back.
  * Filled before a real call, taken after one. */
 #define SL_SPARES 4
@@ -107,6 +110,14 @@ static void spare_put_back(struct sl_fd_slot *spare)
 	}
 }
 
+/* Before the chunk is there: who sees its records sees this too. */
+static void chunks_end_at_least(unsigned end)
+{
+	unsigned now = atomic_load(&chunks_end);
+	while (now < end && !atomic_compare_exchange_weak(&chunks_end, &now, end))
+		;
+}
+
 /* The slot of fd, made from a spare chunk if need be. NULL: no room. */
 static struct sl_fd_slot *slot_for(int fd)
 {
@@ -115,6 +126,7 @@ static struct sl_fd_slot *slot_for(int fd)
 		return slot;
 	struct sl_fd_slot *spare = spare_take();
 	struct sl_fd_slot *none = NULL;
+	chunks_end_at_least((unsigned)fd / SL_FD_CHUNK_SLOTS + 1);
 	if (spare && !atomic_compare_exchange_strong(
 			     &sl_fd_chunks[(unsigned)fd / SL_FD_CHUNK_SLOTS], &none, spare))
 		spare_put_back(spare); /* another thread was first */
@@ -473,17 +485,31 @@ bool sl_fdtable_get_closed(int fd, uint64_t head, struct sl_fd_record *record)
 	return slot && slot_copy(slot, head, record) && atomic_load(&slot->head) == head;
 }
 
-bool sl_fdtable_next(int fd, struct sl_fd_record *record)
+/* Where flags are asked for, what has none of them is passed by unread. */
+static bool next_with(int fd, uint32_t flags, struct sl_fd_record *record)
 {
-	unsigned at = (unsigned)fd;
-	for (unsigned chunk = at / SL_FD_CHUNK_SLOTS; chunk < SL_FD_CHUNKS; chunk++) {
+	unsigned at = (unsigned)fd, end = atomic_load(&chunks_end);
+	for (unsigned chunk = at / SL_FD_CHUNK_SLOTS; chunk < end; chunk++) {
 		const struct sl_fd_slot *slots = atomic_load(&sl_fd_chunks[chunk]);
 		unsigned first = chunk == at / SL_FD_CHUNK_SLOTS ? at % SL_FD_CHUNK_SLOTS : 0;
-		for (unsigned i = first; slots && i < SL_FD_CHUNK_SLOTS; i++)
+		for (unsigned i = first; slots && i < SL_FD_CHUNK_SLOTS; i++) {
+			if (flags && !((uint32_t)atomic_load(&slots[i].flags) & flags))
+				continue;
 			if (slot_read(&slots[i], (int)(chunk * SL_FD_CHUNK_SLOTS + i), record))
 				return true;
+		}
 	}
 	return false;
+}
+
+bool sl_fdtable_next(int fd, struct sl_fd_record *record)
+{
+	return next_with(fd, 0, record);
+}
+
+bool sl_fdtable_next_with(int fd, uint32_t flags, struct sl_fd_record *record)
+{
+	return next_with(fd, flags, record);
 }
 
 uint64_t sl_fdtable_opened(enum sl_kind kind)

@@ -310,6 +310,8 @@ bool sl_fdtable_get_closed(int fd, uint64_t head, struct sl_fd_record *record);
 
 /* The first open record at `fd` or above; false: no more. For walks: start at 0, go on at record->fd + 1. */
 bool sl_fdtable_next(int fd, struct sl_fd_record *record);
+/* The first that has one of these flags; the others cost a load each. */
+bool sl_fdtable_next_with(int fd, uint32_t flags, struct sl_fd_record *record);
 
 /* Sockets recorded since start, of each kind; descriptors that found no room. */
 uint64_t sl_fdtable_opened(enum sl_kind kind);

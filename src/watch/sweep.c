@@ -295,7 +295,7 @@ static void run(struct sweep *sweep)
 	newest_tick = tick;
 	sl_suspects_begin(tick);
 	listen_port_count = 0;
-	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1)
+	for (int at = 0; sl_fdtable_next_with(at, SL_FD_LISTENING, &record); at = record.fd + 1)
 		if (record.flags & SL_FD_LISTENING && record.kind == SL_KIND_TCP) {
 			note_listener(record.fd);
 			sl_listeners_meet(&record, sweep->now_ms);

@@ -1,97 +1,287 @@
-/* calls - makes one kind of call over and over, and prints what one of them took.
+/* Build: -pthread -D_GNU_SOURCE */
+/* calls - makes one kind of call over and over.
  *
- * `calls WHAT N` prints nanoseconds for each of N rounds. A round is
- *   tracked    send() and recv() of a byte on a connected TCP socket pair
- *   untracked  write() and read() of a byte on a pipe
- *   connect    socket(), connect() to a listener, close(), and the other side's accept() and close()
+ * `calls time KIND THREADS one|many N [PORT]` prints the nanoseconds of a processor that a call took: each thread makes N,
+ * all of them on one fd or each on its own. `calls count N`, under callgrind, makes N calls of each kind on one fd, and has
+ * callgrind write the sum of each. KIND is
+ *
+ *   send, recv, write, read             on a connected TCP socket, where they move no byte: the least that such a call can be
+ *   send-, recv-, write-, read-         the same on a pipe, which nobody tracks
+ *   exchange                            send() and recv() of a byte between two TCP sockets
+ *   open:DEPTH                          socket(), connect() to PORT and close(), with DEPTH frames on the stack
+ *   fresh:DEPTH                         the same, each from a stack that was not there before (4,000 at most)
+ *   accept                              accept() and close() of what another thread connects
+ *
+ * `calls mix N PORT` is a small workload of everything: N times an open of 16 frames, and ten exchanges.
  */
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 
-static struct sockaddr_in place;
-static int listener;
+#include "bench.h"
 
-static void need(int ok, const char *what)
+#if __has_include(<valgrind/callgrind.h>)
+#include <valgrind/callgrind.h>
+#else
+#define CALLGRIND_ZERO_STATS
+#define CALLGRIND_DUMP_STATS_AT(text) (void)(text)
+#endif
+
+#define THREADS_MAX 64
+#define FRAMES_BELOW \
+	9 /* _start, two of libc, main, time_calls(), run_kind(), do_open(), descend(), open_once() */
+
+struct work {
+	const char *kind;
+	int fd, other; /* two ends, or a pipe's */
+	int port;
+	int depth;
+	long n;
+};
+
+static char byte, bytes[64];
+
+static void __attribute__((noinline)) open_once(int port)
 {
-	if (ok)
+	close(connect_to(port));
+}
+
+/* The empty statements keep the calls from being the last thing done, which would drop the frame. */
+static void __attribute__((noinline)) descend(int port, int depth)
+{
+	if (depth > 0)
+		descend(port, depth - 1);
+	else
+		open_once(port);
+	__asm__ volatile("");
+}
+
+/* Each bit of `way` goes down by another line. */
+static void __attribute__((noinline)) wander(int port, int depth, unsigned way)
+{
+	if (depth == 0)
+		open_once(port);
+	else if (way & 1) {
+		wander(port, depth - 1, way >> 1);
+		__asm__ volatile("# odd");
+	} else {
+		wander(port, depth - 1, way >> 1);
+		__asm__ volatile("# even");
+	}
+	__asm__ volatile("");
+}
+
+static void __attribute__((noinline)) do_open(const struct work *work)
+{
+	for (long i = 0; i < work->n; i++)
+		descend(work->port, work->depth);
+	__asm__ volatile("");
+}
+
+static void __attribute__((noinline)) do_fresh(const struct work *work)
+{
+	for (long i = 0; i < work->n; i++)
+		wander(work->port, work->depth, (unsigned)i);
+	__asm__ volatile("");
+}
+
+static void do_exchange(const struct work *work)
+{
+	for (long i = 0; i < work->n; i++)
+		need(send(work->fd, &byte, 1, 0) == 1 && recv(work->other, &byte, 1, 0) == 1,
+		     "exchange");
+}
+
+static void *connect_all(void *arg)
+{
+	const struct work *work = arg;
+
+	for (long i = 0; i < work->n; i++)
+		open_once(work->port);
+	return NULL;
+}
+
+/* The connections are all there before. */
+static void do_accept(const struct work *work)
+{
+	for (long i = 0; i < work->n; i++) {
+		int fd = accept(work->fd, NULL, NULL);
+		need(fd >= 0, "accept");
+		close(fd);
+	}
+}
+
+static void do_send(const struct work *work)
+{
+	for (long i = 0; i < work->n; i++)
+		send(work->other, &byte, 0, 0);
+}
+
+static void do_write(const struct work *work)
+{
+	for (long i = 0; i < work->n; i++)
+		write(work->other, &byte, 0);
+}
+
+static void do_recv(const struct work *work)
+{
+	for (long i = 0; i < work->n; i++)
+		recv(work->fd, bytes, sizeof(bytes), 0);
+}
+
+static void do_read(const struct work *work)
+{
+	for (long i = 0; i < work->n; i++)
+		read(work->fd, bytes, sizeof(bytes));
+}
+
+static const struct {
+	const char *name;
+	void (*run)(const struct work *);
+} kinds[] = {
+	{"send", do_send},         {"recv", do_recv},  {"write", do_write},  {"read", do_read},
+	{"send-", do_send},        {"recv-", do_recv}, {"write-", do_write}, {"read-", do_read},
+	{"exchange", do_exchange}, {"open", do_open},  {"fresh", do_fresh},  {"accept", do_accept},
+};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+/* The fds of one thread's work. */
+static void prepare(struct work *work)
+{
+	int ends[2], port;
+
+	if (strchr(work->kind, '-')) {
+		need(pipe(ends) == 0, "pipe");
+	} else if (strcmp(work->kind, "accept") == 0) {
+		ends[0] = ends[1] = listen_somewhere(&work->port);
+		return (void)(work->fd = ends[0]);
+	} else {
+		int listener = listen_somewhere(&port);
+		ends[1] = connect_to(port);
+		ends[0] = accept(listener, NULL, NULL);
+		need(ends[0] >= 0, "accept");
+		close(listener);
+	}
+	if (strcmp(work->kind, "exchange") != 0)
+		need(fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0, "fcntl");
+	work->fd = ends[0];
+	work->other = ends[1];
+}
+
+static pthread_barrier_t together;
+
+static void __attribute__((noinline)) run_kind(const struct work *work)
+{
+	size_t length = strcspn(work->kind, ":");
+
+	for (size_t k = 0; k < KINDS; k++)
+		if (strlen(kinds[k].name) == length && !strncmp(kinds[k].name, work->kind, length))
+			return kinds[k].run(work);
+	exit(2);
+}
+
+static void *run_thread(void *arg)
+{
+	pthread_barrier_wait(&together);
+	run_kind(arg);
+	pthread_barrier_wait(&together);
+	return NULL;
+}
+
+static struct work work_of(const char *kind, long n, int port)
+{
+	struct work work = {.kind = kind, .port = port, .n = n};
+	const char *depth = strchr(kind, ':');
+
+	if (depth)
+		work.depth = atoi(depth + 1) - FRAMES_BELOW;
+	return work;
+}
+
+static void warm(const struct work *work)
+{
+	struct work little = *work;
+	pthread_t connecting;
+
+	little.n = 20;
+	if (strcmp(work->kind, "accept") == 0) {
+		little.n += work->n;
+		need(!pthread_create(&connecting, NULL, connect_all, &little), "thread");
+		need(!pthread_join(connecting, NULL), "join");
+		little.n = 20;
+	}
+	if (strncmp(work->kind, "fresh", 5) != 0)
+		run_kind(&little);
+}
+
+static void __attribute__((noinline))
+time_calls(const char *kind, int threads, int is_many, long n, int port)
+{
+	static struct work work[THREADS_MAX];
+	pthread_t thread;
+
+	need(threads <= THREADS_MAX, "threads");
+	need(!pthread_barrier_init(&together, NULL, (unsigned)threads + 1), "barrier");
+	for (int i = 0; i < threads; i++) {
+		work[i] = i && !is_many ? work[0] : work_of(kind, n, port);
+		if (!i || is_many)
+			prepare(&work[i]);
+		if (!i)
+			warm(work);
+	}
+	if (threads == 1) {
+		double start = now_ns(CLOCK_THREAD_CPUTIME_ID);
+		run_kind(work);
+		printf("%.2f\n", (now_ns(CLOCK_THREAD_CPUTIME_ID) - start) / (double)n);
 		return;
-	perror(what);
-	exit(1);
+	}
+	for (int i = 0; i < threads; i++)
+		need(!pthread_create(&thread, NULL, run_thread, &work[i]), "thread");
+	pthread_barrier_wait(&together);
+	double start = now_ns(CLOCK_PROCESS_CPUTIME_ID);
+	pthread_barrier_wait(&together);
+	printf("%.2f\n", (now_ns(CLOCK_PROCESS_CPUTIME_ID) - start) / (double)n / threads);
 }
 
-static void start_listening(void)
+static void count_calls(long n)
 {
-	socklen_t length = sizeof(place);
+	static const char *const counted[] = {"send",  "recv",  "write",  "read",
+	                                      "send-", "recv-", "write-", "read-"};
 
-	listener = socket(AF_INET, SOCK_STREAM, 0);
-	place.sin_family = AF_INET;
-	place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	need(bind(listener, (struct sockaddr *)&place, length) == 0, "bind");
-	need(listen(listener, 16) == 0, "listen");
-	need(getsockname(listener, (struct sockaddr *)&place, &length) == 0, "getsockname");
+	for (size_t k = 0; k < sizeof(counted) / sizeof(counted[0]); k++) {
+		struct work work = work_of(counted[k], n, 0);
+		prepare(&work);
+		warm(&work);
+		CALLGRIND_ZERO_STATS;
+		run_kind(&work);
+		CALLGRIND_DUMP_STATS_AT(counted[k]);
+	}
 }
 
-/* Both ends of a new connection. The client resets it at the end, so that no port waits in TIME_WAIT. */
-static void connect_pair(int ends[2])
+static void mix(long n, int port)
 {
-	struct linger at_once = {.l_onoff = 1};
+	struct work open = work_of("open:16", 1, port), exchange = work_of("exchange", 10, port);
 
-	ends[0] = socket(AF_INET, SOCK_STREAM, 0);
-	need(connect(ends[0], (struct sockaddr *)&place, sizeof(place)) == 0, "connect");
-	need(setsockopt(ends[0], SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)) == 0, "linger");
-	ends[1] = accept(listener, NULL, NULL);
-	need(ends[1] >= 0, "accept");
-}
-
-static void __attribute__((noinline)) connect_once(void)
-{
-	int ends[2];
-
-	connect_pair(ends);
-	close(ends[0]);
-	close(ends[1]);
-}
-
-static double now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
+	prepare(&exchange);
+	double start = now_ns(CLOCK_MONOTONIC);
+	for (long i = 0; i < n; i++) {
+		do_open(&open);
+		do_exchange(&exchange);
+	}
+	printf("%.2f\n", (now_ns(CLOCK_MONOTONIC) - start) / (double)n);
 }
 
 int main(int argc, char **argv)
 {
-	int ends[2], pipes[2];
-	char byte = 0;
-
-	if (argc != 3)
+	if (argc >= 6 && strcmp(argv[1], "time") == 0)
+		time_calls(argv[2], atoi(argv[3]), strcmp(argv[4], "many") == 0, atol(argv[5]),
+		           argc > 6 ? atoi(argv[6]) : 0);
+	else if (argc == 3 && strcmp(argv[1], "count") == 0)
+		count_calls(atol(argv[2]));
+	else if (argc == 4 && strcmp(argv[1], "mix") == 0)
+		mix(atol(argv[2]), atoi(argv[3]));
+	else
 		return 2;
-	long n = atol(argv[2]);
-	start_listening();
-	connect_pair(ends);
-	need(pipe(pipes) == 0, "pipe");
-	double start = now_ns();
-	if (strcmp(argv[1], "tracked") == 0) {
-		for (long i = 0; i < n; i++)
-			need(send(ends[0], &byte, 1, 0) == 1 && recv(ends[1], &byte, 1, 0) == 1,
-			     "send");
-	} else if (strcmp(argv[1], "untracked") == 0) {
-		for (long i = 0; i < n; i++)
-			need(write(pipes[1], &byte, 1) == 1 && read(pipes[0], &byte, 1) == 1,
-			     "write");
-	} else if (strcmp(argv[1], "connect") == 0) {
-		for (long i = 0; i < n; i++)
-			connect_once();
-	} else {
-		return 2;
-	}
-	printf("%.0f\n", (now_ns() - start) / (double)n);
-	return 0;
+	fflush(stdout);
+	_exit(0); /* not what an exit costs with threads and sockets */
 }
