@@ -17,11 +17,14 @@
 #define SL_REUSE_MS 1000
 #define SL_TAKE_INTERVALS 2u
 #define SL_MINUTE_MS 60000
+#define SL_BURST_MS 10000
 #define SL_LN2_PERMILLE 693
 
 struct site_state {
 	struct sl_evidence evidence;
 	uint64_t highest_settled;
+	uint64_t first_opened_ms,
+		last_opened_ms; /* of its suspects, in this pass; UINT64_MAX and 0: none */
 	uint64_t settled_ms, settled_in_ms; /* for this pass; outbound and inbound */
 	uint64_t ended, ended_piled;        /* of the evidence, what we ended and is gone */
 	struct sl_history open, waiting, closed;
@@ -39,6 +42,8 @@ static void begin_site(uint32_t id, struct site_state *state)
 	state->evidence.records = records;
 	state->evidence.retracted = sl_fates_late_by(id);
 	state->evidence.exchanged = sl_fates_exchanged_by(id);
+	state->first_opened_ms = UINT64_MAX;
+	state->last_opened_ms = 0;
 	state->settled_ms = sl_evidence_settled_ms(id, false);
 	state->settled_in_ms = sl_evidence_settled_ms(id, true);
 	state->ended = state->ended_piled = 0;
@@ -126,6 +131,13 @@ static bool is_reused(const struct sl_suspect_view *view)
 	               SL_REUSE_MS;
 }
 
+/* Within a deadline, or as long as it takes to start a batch. */
+static uint64_t burst_ms(void)
+{
+	uint64_t deadline_ms = (uint64_t)sl_options.deadline_ms;
+	return deadline_ms > SL_BURST_MS ? deadline_ms : SL_BURST_MS;
+}
+
 /* The second: which were opened although others lay there. */
 static void count(void *context, const struct sl_suspect_view *view)
 {
@@ -136,6 +148,10 @@ static void count(void *context, const struct sl_suspect_view *view)
 		return;
 	struct sl_evidence *e = &state->evidence;
 	e->waiting++;
+	lower(&state->first_opened_ms, view->record.opened_at_ms);
+	if (view->record.opened_at_ms > state->last_opened_ms)
+		state->last_opened_ms = view->record.opened_at_ms;
+	e->is_apart = state->last_opened_ms - state->first_opened_ms > burst_ms();
 	e->stuck += view->judgement.is_stuck || is_ended(view);
 	e->reused += is_reused(view);
 	e->following += sl_fates_is_behind(lane, &view->record, lane->fin_at_ms);

@@ -49,7 +49,7 @@ enum sl_site_verdict sl_verdict_of_site(const struct sl_evidence *e)
 		return SL_SITE_POOL;
 	if (e->retracted >= SL_VERDICT_SLOW_MIN && e->retracted >= e->settled)
 		return SL_SITE_SLOW;
-	if (e->stuck >= SL_VERDICT_LEAK_MIN && !is_followed)
+	if (e->stuck >= SL_VERDICT_LEAK_MIN && !is_followed && !e->is_apart)
 		return SL_SITE_BURST;
 	return SL_SITE_UNKNOWN;
 }

@@ -61,6 +61,7 @@ struct sl_evidence {
 	uint64_t reused;  /* suspects that had been used again and again, as those of a pool are */
 	uint64_t retracted; /* stuck ones, ever, that the program closed or used after all */
 	uint64_t exchanged; /* of those, the ones closed while the site opened others */
+	bool is_apart;      /* `waiting` were opened over more time than a burst takes */
 	bool is_pressing;   /* ports or fds have run out */
 	uint32_t
 		records; /* samples at which `settled` was higher than ever before, and enough had piled up; since none was */

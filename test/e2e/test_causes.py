@@ -25,25 +25,35 @@ def ignore_end(program, peer):
     return made
 
 
+def ignore_end_seen(program, peer):
+    """A report, and the fd of a connection whose end was read at a line that is known. A stack is given up where the worker is in
+    the loader's tables at that moment, so more than one may be needed."""
+    for _ in range(10):
+        made = ignore_end(program, peer)
+        found = program.report_until(lambda s: socket_of(s, made.fd)["cause"] == "eof-ignored", "it to be seen")
+        if socket_of(found, made.fd)["eof_site"] is not None:
+            return found, made.fd
+    raise AssertionError("ten ends of file were ignored, and the line of none is known")
+
+
 def test_the_line_that_ignores_the_end_of_file(puppet, peer):
     program = puppet()
     first = ignore_end(program, peer)
     seen = program.report_until(lambda s: socket_of(s, first.fd)["cause"] == "eof-ignored", "the first to be seen")
     # Nobody knew that this site ignores them; from now on it is looked at.
     assert socket_of(seen, first.fd)["eof_site"] is None
-    second = ignore_end(program, peer)
-    third = ignore_end(program, peer)
-    found = program.report_until(lambda s: socket_of(s, third.fd)["cause"] == "eof-ignored", "the others to be seen")
-    reader = socket_of(found, second.fd)["eof_site"]
-    assert reader is not None and socket_of(found, third.fd)["eof_site"] == reader
-    opener = site_of(found, socket_of(found, second.fd)["site"])
-    assert opener["eof_site"] == reader and opener["causes"]["eof-ignored"] == 3
+    found, fd = ignore_end_seen(program, peer)
+    reader = socket_of(found, fd)["eof_site"]
+    found, fd = ignore_end_seen(program, peer)
+    assert socket_of(found, fd)["eof_site"] == reader
+    opener = site_of(found, socket_of(found, fd)["site"])
+    assert opener["eof_site"] == reader and opener["causes"]["eof-ignored"] >= 3
     # A site of its own, which opened nothing: it stands behind all that did.
     where = site_of(found, reader)
     assert (where["opened"], where["open"], where["verdict"]) == (0, 0, "ok")
     assert found["sites"][-1]["id"] == reader
     assert any("puppet" in (frame["module"] or "") for frame in where["frames"])
-    program.report_until(lambda s: s["totals"]["stuck"] == 3, "three stuck")
+    program.report_until(lambda s: s["totals"]["stuck"] >= 3, "three stuck")
     text = "\n".join(program.full_reports("signal")[-1])
     assert re.search(r"^  eof at   puppet\+0x[0-9a-f]+$", text, re.M)
 

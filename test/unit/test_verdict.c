@@ -75,6 +75,7 @@ static void of_site(void **state)
 	         SL_SITE_LEAK},
 		/* Opened together: a pool's have been used for a while. */
 		{{.waiting = MIN, .stuck = MIN, .settled = MIN}, SL_SITE_BURST},
+		{{.waiting = MIN, .stuck = MIN, .settled = MIN, .is_apart = true}, SL_SITE_UNKNOWN},
 		{{.waiting = MIN, .stuck = MIN, .following = MIN}, SL_SITE_UNKNOWN},
 		{{.waiting = MIN - 1, .stuck = MIN - 1}, SL_SITE_UNKNOWN},
 		{{.waiting = 4, .stuck = 4, .reused = 3}, SL_SITE_POOL},
