@@ -32,6 +32,7 @@ struct before {
 	struct sl_fd_slot *slot;
 	uint64_t head; /* as it was then */
 	size_t room;   /* 0: the call asked for nothing, so its 0 means nothing */
+	int flags;     /* of a recv() and its kin only */
 };
 
 /* The slot of this number if a socket is open there, else NULL. */
@@ -126,10 +127,22 @@ __attribute__((noinline, cold)) static size_t room_of(const struct iovec *iov, s
 	return room;
 }
 
-/* The same of one message. */
-static inline size_t room_in(size_t n, int flags)
+/* The same of one message: how much was asked for is judged when nothing came, which is seldom. */
+static inline bool look_in_for(volatile struct before *before, int fd, size_t room, int flags)
 {
-	return flags & MSG_ERRQUEUE ? 0 : n;
+	if (!look_in(before, fd, room))
+		return false;
+	before->flags = flags;
+	return true;
+}
+
+__attribute__((always_inline)) static inline ssize_t came_in_for(
+	const volatile struct before *before, ssize_t result)
+{
+	touch(before->slot, SL_IO_READ);
+	if (result == 0 && !(before->flags & MSG_ERRQUEUE))
+		got_nothing(SL_CALLER(), before);
+	return result;
 }
 
 /* Reads of a byte or none: a walker of fds asks by such a read whether its pipe is still there. They stand apart, so that all
@@ -200,35 +213,36 @@ ssize_t sl_hook_readv(int fd, const struct iovec *iov, int count)
 ssize_t sl_hook_recv(int fd, void *bytes, size_t n, int flags)
 {
 	volatile struct before before;
-	if (!look_in(&before, fd, room_in(n, flags)))
+	if (!look_in_for(&before, fd, n, flags))
 		return sl_real.recv(fd, bytes, n, flags);
-	return came_in(&before, sl_real.recv(fd, bytes, n, flags));
+	return came_in_for(&before, sl_real.recv(fd, bytes, n, flags));
 }
 
 ssize_t sl_hook___recv_chk(int fd, void *bytes, size_t n, size_t room, int flags)
 {
 	volatile struct before before;
-	if (!look_in(&before, fd, room_in(n, flags)))
+	if (!look_in_for(&before, fd, n, flags))
 		return sl_real.__recv_chk(fd, bytes, n, room, flags);
-	return came_in(&before, sl_real.__recv_chk(fd, bytes, n, room, flags));
+	return came_in_for(&before, sl_real.__recv_chk(fd, bytes, n, room, flags));
 }
 
 ssize_t sl_hook_recvfrom(int fd, void *bytes, size_t n, int flags, struct sockaddr *from,
                          socklen_t *length)
 {
 	volatile struct before before;
-	if (!look_in(&before, fd, room_in(n, flags)))
+	if (!look_in_for(&before, fd, n, flags))
 		return sl_real.recvfrom(fd, bytes, n, flags, from, length);
-	return came_in(&before, sl_real.recvfrom(fd, bytes, n, flags, from, length));
+	return came_in_for(&before, sl_real.recvfrom(fd, bytes, n, flags, from, length));
 }
 
 ssize_t sl_hook___recvfrom_chk(int fd, void *bytes, size_t n, size_t room, int flags,
                                struct sockaddr *from, socklen_t *length)
 {
 	volatile struct before before;
-	if (!look_in(&before, fd, room_in(n, flags)))
+	if (!look_in_for(&before, fd, n, flags))
 		return sl_real.__recvfrom_chk(fd, bytes, n, room, flags, from, length);
-	return came_in(&before, sl_real.__recvfrom_chk(fd, bytes, n, room, flags, from, length));
+	return came_in_for(&before,
+	                   sl_real.__recvfrom_chk(fd, bytes, n, room, flags, from, length));
 }
 
 ssize_t sl_hook_recvmsg(int fd, struct msghdr *message, int flags)

@@ -10,6 +10,9 @@
  *   exchange                            send() and recv() of a byte between two TCP sockets
  *   open:DEPTH                          socket(), connect() to PORT and close(), with DEPTH frames on the stack
  *   fresh:DEPTH                         the same, each from a stack that was not there before (4,000 at most)
+ *   refused:DEPTH                       socket(), connect() to where no route leads, and close(): what an open costs without
+ *                                       the work of the loopback device, which is a hundred times as much
+ *   getpid                              that: the least that a system call can be
  *   accept                              accept() and close() of what another thread connects
  *
  * `calls mix N PORT` is a small workload of everything: N times an open of 16 frames, and ten exchanges.
@@ -17,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/syscall.h>
 
 #include "bench.h"
 
@@ -46,11 +50,26 @@ static void __attribute__((noinline)) open_once(int port)
 	close(connect_to(port));
 }
 
+static int is_refused; /* open_once() goes nowhere */
+
+static void __attribute__((noinline)) open_refused(void)
+{
+	struct sockaddr_in place = loopback(1);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	place.sin_addr.s_addr = htonl(0x0a000001);
+	need(connect(fd, (struct sockaddr *)&place, sizeof(place)) < 0 && errno == ENETUNREACH,
+	     "connect to 10.0.0.1 (a network of its own has no route there)");
+	close(fd);
+}
+
 /* The empty statements keep the calls from being the last thing done, which would drop the frame. */
 static void __attribute__((noinline)) descend(int port, int depth)
 {
 	if (depth > 0)
 		descend(port, depth - 1);
+	else if (is_refused)
+		open_refused();
 	else
 		open_once(port);
 	__asm__ volatile("");
@@ -111,6 +130,12 @@ static void do_accept(const struct work *work)
 	}
 }
 
+static void do_getpid(const struct work *work)
+{
+	for (long i = 0; i < work->n; i++)
+		syscall(SYS_getpid);
+}
+
 static void do_send(const struct work *work)
 {
 	for (long i = 0; i < work->n; i++)
@@ -139,9 +164,11 @@ static const struct {
 	const char *name;
 	void (*run)(const struct work *);
 } kinds[] = {
-	{"send", do_send},         {"recv", do_recv},  {"write", do_write},  {"read", do_read},
-	{"send-", do_send},        {"recv-", do_recv}, {"write-", do_write}, {"read-", do_read},
-	{"exchange", do_exchange}, {"open", do_open},  {"fresh", do_fresh},  {"accept", do_accept},
+	{"send", do_send},    {"recv", do_recv},     {"write", do_write},
+	{"read", do_read},    {"send-", do_send},    {"recv-", do_recv},
+	{"write-", do_write}, {"read-", do_read},    {"exchange", do_exchange},
+	{"open", do_open},    {"refused", do_open},  {"getpid", do_getpid},
+	{"fresh", do_fresh},  {"accept", do_accept},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -193,6 +220,7 @@ static struct work work_of(const char *kind, long n, int port)
 	struct work work = {.kind = kind, .port = port, .n = n};
 	const char *depth = strchr(kind, ':');
 
+	is_refused = strncmp(kind, "refused", 7) == 0;
 	if (depth)
 		work.depth = atoi(depth + 1) - FRAMES_BELOW;
 	return work;
@@ -273,6 +301,8 @@ static void mix(long n, int port)
 
 int main(int argc, char **argv)
 {
+	/* What opens no TCP socket has no second thread under the library, and is no pair with one that has. */
+	need(socket(AF_INET, SOCK_STREAM, 0) >= 0, "socket");
 	if (argc >= 6 && strcmp(argv[1], "time") == 0)
 		time_calls(argv[2], atoi(argv[3]), strcmp(argv[4], "many") == 0, atol(argv[5]),
 		           argc > 6 ? atoi(argv[6]) : 0);

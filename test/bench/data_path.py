@@ -1,5 +1,7 @@
 """read, write, send, recv: in instructions, and in time with several threads on one fd and on many."""
 
+import statistics
+
 import rig
 
 GROUP = "data path"
@@ -27,6 +29,9 @@ def time(plan, kind, threads, sharing, n):
 
 def times(plan):
     n = plan.of(200000, 40000)
+    series = time(plan, "getpid", 1, "one", n)
+    yield rig.Row(GROUP, "getpid(), for comparison: the least that a system call can be", "ns", statistics.median(series["alone"]),
+                  rig.quartiles(series["alone"]))
     for kind, what in (("recv", "recv() on a TCP socket"), ("read-", "read() on a pipe")):
         series = time(plan, kind, 1, "one", n)
         yield rig.difference(GROUP, f"{what}, 1 thread", "ns", series, base="floor")

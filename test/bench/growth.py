@@ -1,5 +1,7 @@
 """How each cost grows, what that comes to at a million fds and on 64 cores, and the measured figure behind it."""
 
+import table
+
 MILLION = 1_000_000
 
 
@@ -10,7 +12,7 @@ def laws(rows):
     def law(group, what, cost, grows, unit, at_million, on_cores):
         value = found.get((group, what))
         if value is not None:
-            yield cost, grows, f"{value:,.3g} {unit}", at_million(value), on_cores
+            yield cost, grows, f"{table.figure(value)} {unit}", at_million(value), on_cores
 
     no_lock = "the same: nothing that two sockets share is written"
     yield from law("data path", "recv() on a TCP socket", "a call of the data path", "constant", "instructions",
@@ -24,10 +26,10 @@ def laws(rows):
     yield from law("open and close", "for each Java frame", "an open on a Java thread", "linear in frames, up to depth=", "ns a frame",
                    lambda v: "the same", "as the JVM's own stack walks")
     yield from law("sweep", "for each socket, idle", "a sweep", "linear in fds", "ns a socket",
-                   lambda v: f"{v / 1e3:.0f} ms, {v / 1e3 / 5000 * 100:.1f} % of a core at the default 5 s",
+                   lambda v: f"{v:,.0f} ms, {v / 5000 * 100:.0f} % of a core at the default 5 s",
                    "one thread sweeps: of the machine a 64th of that share")
     yield from law("sweep", "for each socket, left by their peer", "a sweep of what was left", "linear in CLOSE_WAITs", "ns a socket",
-                   lambda v: f"{v / 1e3:.0f} ms, {v / 1e3 / 5000 * 100:.1f} % of a core at the default 5 s", "as above")
+                   lambda v: f"{v:,.0f} ms, {v / 5000 * 100:.0f} % of a core at the default 5 s", "as above")
     yield from law("memory", "for each fd", "memory", "linear in the highest fd", "bytes an fd",
                    lambda v: f"{v * MILLION / 2**20:,.0f} MiB", "the same, but for libunwind's memory of each thread")
     yield from law("memory", "for each site, 20 native frames", "memory", "linear in sites, 4,096 at most", "bytes a site",

@@ -37,5 +37,4 @@ def describe():
         "compiler": first_line(os.environ.get("CC", "cc"), "--version"),
         "java": first_line("java", "-version"),
         "revision": first_line("git", "-C", str(rig.ROOT), "describe", "--always", "--dirty"),
-        "load_before": load(),
     }

@@ -14,12 +14,14 @@ def native(plan):
     by_depth = []
     with rig.peer("close") as (_, port):
         def once(variant, kind):
-            return rig.number([CALLS, "time", kind, 1, "one", n, port], variant)
+            times = 10 if kind.startswith("refused") else 1
+            return rig.number([CALLS, "time", kind, 1, "one", n * times, port], variant)
         for kind, what, budget in (
-                ("open:8", "socket + connect + close, 8 frames deep", None),
-                ("open:16", "the same, 16 frames", "open"),
-                ("open:64", "the same, 64 frames", None),
-                ("fresh:24", "the same, 24 frames, a new stack each", None),
+                ("refused:8", "socket + connect + close, 8 frames deep", None),
+                ("refused:16", "the same, 16 frames", "open"),
+                ("refused:64", "the same, 64 frames", None),
+                ("open:16", "the same over loopback, 16 frames", None),
+                ("fresh:24", "the same over loopback, 24 frames, a new stack each", None),
                 ("accept", "accept + close", None)):
             series = rig.interleave({name: lambda name=name, kind=kind: once(name, kind)
                                      for name in ("alone", "floor", "with")}, plan.of(15, 3))
@@ -28,8 +30,8 @@ def native(plan):
             if budget:
                 row.note = f"{rig.difference(GROUP, what, 'µs', series, base='floor', scale=1e-3).value:.2f} µs over the floor"
             yield row
-            if kind.startswith("open:"):
-                by_depth.append((int(kind[5:]), row.value))
+            if kind.startswith("refused:"):
+                by_depth.append((int(kind[8:]), row.value))
         yield rig.Row(GROUP, "for each native frame", "ns", rig.slope(by_depth)[0] * 1e3)
         for threads in (2, 8):
             def shared(variant, threads=threads):

@@ -60,6 +60,8 @@ class Row:
     budget: str = None
     note: str = ""
     met: bool = None
+    measurement: str = ""  # the file that measured it
+    load: float = None  # the machine's, when that began
 
 
 @dataclasses.dataclass
@@ -114,14 +116,14 @@ class Program:
             stderr=subprocess.DEVNULL, text=True)
         self.pid = self.process.pid
 
-    def _answer(self, expected):
+    def answer(self, expected):
         line = self.process.stdout.readline()
         if not line.startswith(expected):
             raise RuntimeError(f"{self.words[0]}: {line.strip() or 'ended'!r}, not {expected!r}")
         return line.split()[1:]
 
     def ready(self):
-        return self._answer("ready")
+        return self.answer("ready")
 
     def tell(self, line):
         self.process.stdin.write(f"{line}\n")
@@ -129,7 +131,7 @@ class Program:
 
     def ask(self, line):
         self.tell(line)
-        return self._answer("ok")
+        return self.answer("ok")
 
     def end(self):
         self.process.kill()

@@ -23,7 +23,7 @@ def once(words, variant):
 def threads(plan):
     with rig.program([rig.need_tool("cat")], "with") as program:
         program.tell("ok")
-        program._answer("ok")
+        program.answer("ok")
         count = len(list(pathlib.Path(f"/proc/{program.pid}/task").iterdir())) - 1
     yield rig.Row(GROUP, "threads in a program without a socket", "threads", count, budget="threads")
 

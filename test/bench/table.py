@@ -53,12 +53,15 @@ def markdown(rows, machine):
     virtual = ", a virtual machine" if machine["is_virtual"] else ""
     yield f"Measured on {machine['cpus']} processors of {machine['processor']}{virtual}, {machine['memory_gib']} GiB, {machine['system']},"
     yield f"Linux {machine['kernel']}, {machine['libc']}; {machine['compiler']}; {machine['java']}."
-    yield f"Revision {machine['revision']}. Load average before and after: {machine['load_before'][0]} and {machine['load_after'][0]}."
+    yield f"Revision {machine['revision']}."
     yield ""
     yield "Times are of that machine and of no other; ratios, instructions, system calls and bytes travel better."
     for group in dict.fromkeys(row.group for row in rows):
         yield ""
         yield f"### {group[0].upper()}{group[1:]}"
+        yield ""
+        loads = sorted({row.load for row in rows if row.group == group})
+        yield f"Load average when it began: {', '.join(map(str, loads))}."
         yield ""
         yield "| what | with the library | middle half | alone | floor | with | budget | |"
         yield "|---|---|---|---|---|---|---|---|"

@@ -1,0 +1,34 @@
+"""What is held of memory, by the number of sockets and of sites."""
+
+import time
+
+import crowds
+import rig
+
+GROUP = "memory"
+
+
+def sockets(plan, sizes):
+    points = []
+    for n in sizes:
+        def held(variant, n=n):
+            with crowds.crowd(n, variant, "interval=250ms warn_at=off") as (program, _):  # a warning takes memory once, not for each fd
+                time.sleep(3 * crowds.INTERVAL_S)  # the worker's tables
+                return rig.memory_bytes(program.pid)
+        series = rig.interleave({name: lambda name=name, held=held: held(name) for name in ("alone", "with")}, plan.of(3, 1))
+        row = rig.difference(GROUP, f"{n} sockets, one site", "MiB", series, scale=2**-20)
+        points.append((n, row.value * 2**20))
+        yield row
+    per_fd, rest = rig.slope(points)
+    yield rig.Row(GROUP, "for each fd", "bytes", per_fd, budget="memory-fd")
+    yield rig.Row(GROUP, "otherwise", "MiB", rest / 2**20, budget="memory-rest")
+    points = []
+    for sites in (1, 1000, 4000):
+        with crowds.crowd(4000, "with", sites=sites) as (program, _):
+            points.append((sites, rig.memory_bytes(program.pid)))
+    per_site, _ = rig.slope(points)
+    yield rig.Row(GROUP, "for each site, 20 native frames", "bytes", per_site, budget="memory-site")
+
+
+def measure(plan):
+    yield from sockets(plan, plan.of(crowds.SIZES, crowds.QUICK_SIZES))
