@@ -153,8 +153,8 @@ static void check_role(const char *app, const char *name)
 {
 	struct sl_frame java = {.class_name = name}, native = {.module = name};
 	const struct sl_frame *frames[] = {&java, &native};
-	java.role = sl_role_of_class(name, app);
-	native.role = sl_role_of_module(name, app);
+	java.role = sl_role_of_java(&java, app);
+	native.role = sl_role_of_native(name, name, app);
 	require(java.role < SL_ROLE_COUNT && native.role < SL_ROLE_COUNT);
 	require(!sl_blame_is_pinned(&java, app) || java.role == SL_ROLE_APPLICATION);
 	require(!sl_blame_is_pinned(&native, app) || native.role == SL_ROLE_APPLICATION);
