@@ -178,11 +178,13 @@ def outcome(snapshot, text, accused):
     stuck = [site for site in sites if site["stuck"] and (site["frames"] or 20 * without > snapshot["totals"]["stuck"])]
     by_id = {site["id"]: site for site in sites}
     distinct = lambda values: tuple(dict.fromkeys(values))
+    # Those that are not stuck may have been closed a moment ago, and not been read yet: what they have come to is not known.
+    young = lambda site: sum(site["causes"].values()) - site["stuck"]
     return Outcome(
         process=snapshot["verdict"],
         verdict=sites[0]["verdict"] if sites else "ok",
         blames=distinct(site["blame"] for site in stuck),
-        causes=distinct(cause for site in stuck for cause, count in site["causes"].items() if count),
+        causes=distinct(cause for site in stuck for cause, count in site["causes"].items() if count > young(site)),
         readers=distinct(by_id[site["eof_site"]]["blame"] for site in stuck if site["eof_site"] is not None),
         deaths=distinct(death for site in stuck for death, count in site["deaths"].items() if count),
         owners=distinct(site.get("owner") for site in stuck),
