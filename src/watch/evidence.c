@@ -229,8 +229,10 @@ static void count_open(void)
 static void note_record(struct site_state *state)
 {
 	struct sl_evidence *e = &state->evidence;
-	if (e->settled == 0)
+	if (e->settled == 0) {
 		e->records = 0;
+		state->highest_settled = 0; /* what was there once is no measure for what comes */
+	}
 	if (e->settled <= state->highest_settled)
 		return;
 	state->highest_settled = e->settled;

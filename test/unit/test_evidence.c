@@ -370,6 +370,20 @@ static void closed_very_late(void **state)
 	assert_false(was(SL_SITE_LEAK));
 }
 
+/* What lay there once, and was closed, hides nothing that comes after it. */
+static void a_leak_behind_a_higher_burst(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 120; i++)
+		add(i * 10, 1000 + i * 10, 10 * MINUTE);
+	for (uint32_t i = 0; i < 900; i++) {
+		uint64_t at_ms = 20 * MINUTE + i * 2 * SECOND;
+		add(at_ms, at_ms + 100, i % 10 ? at_ms + 70 * SECOND : NEVER);
+	}
+	play(0, 49 * MINUTE);
+	assert_int_equal(at_last, SL_SITE_LEAK);
+}
+
 /* One of ten is forgotten on an error's way; the others are closed, but late. */
 static void a_leak_among_late_closes(void **state)
 {
@@ -610,6 +624,7 @@ int main(void)
 		cmocka_unit_test_setup(closed_late, set_up),
 		cmocka_unit_test_setup(closed_very_late, set_up),
 		cmocka_unit_test_setup(a_leak_among_late_closes, set_up),
+		cmocka_unit_test_setup(a_leak_behind_a_higher_burst, set_up),
 		cmocka_unit_test_setup(a_burst, set_up),
 		cmocka_unit_test_setup(many_peers, set_up),
 		cmocka_unit_test_setup(inbound_half_close, set_up),
