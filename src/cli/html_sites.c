@@ -9,6 +9,7 @@
 #include "cli/heap.h"
 #include "cli/html.h"
 #include "cli/measure.h"
+#include "report/guilty.h"
 #include "report/text_head.h"
 #include "report/text_unblamed.h"
 #include "report/words.h"
@@ -166,7 +167,7 @@ void sl_html_sites(FILE *to, const struct sl_snapshot *s)
 		(void)fputs("<p class=\"script tools\"><button type=\"button\" id=\"unfold\">Open "
 		            "all</button></p>\n",
 		            to);
-	const struct sl_snapshot_site *guilty = sl_text_head_guilty(s);
+	const struct sl_snapshot_site *guilty = sl_guilty_site(s);
 	for (uint32_t i = 0; i < s->site_count && i < SL_HTML_SITES; i++) {
 		const bool is_open = guilty ? &s->sites[i] == guilty : i == 0;
 		fprintf(to, "<details class=\"site\"%s>\n", is_open ? " open" : "");

@@ -2,6 +2,7 @@
 #include "report/advice.h"
 
 #include "ledger/sites.h"
+#include "report/guilty.h"
 #include "report/text_habit.h"
 #include "report/text_head.h"
 #include "report/text_lead.h"
@@ -49,7 +50,7 @@ static void add_eof_ignored(struct list *to, const struct sl_snapshot *s,
                             const struct sl_snapshot_site *site)
 {
 	struct sl_out out;
-	const char *reader = sl_text_lead_reader(s, site);
+	const char *reader = sl_guilty_reader(s, site);
 	if (!reader) {
 		add_text(to, "eof-ignored",
 		         "a read returns 0 and no close follows: where, is known from the next one "
@@ -186,7 +187,7 @@ static void add_young(struct list *to, const struct sl_snapshot *s)
 unsigned sl_advice_of(const struct sl_snapshot *s, struct sl_advice advice[SL_ADVICE_MAX])
 {
 	struct list list = {.rows = advice};
-	const struct sl_snapshot_site *site = sl_text_head_guilty(s);
+	const struct sl_snapshot_site *site = sl_guilty_site(s);
 	if (s->no_sites || !site || site->verdict == SL_SITE_OK || site->verdict == SL_SITE_POOL)
 		return 0; /* FIX says it all */
 	if (site->verdict == SL_SITE_SLOW) {
@@ -196,7 +197,7 @@ unsigned sl_advice_of(const struct sl_snapshot *s, struct sl_advice advice[SL_AD
 	enum sl_cause cause = most_common_cause(site);
 	add_cause(&list, s, site, cause);
 	add_share(&list, site);
-	const struct sl_snapshot_peer *peer = sl_text_lead_peer_of(s, site);
+	const struct sl_snapshot_peer *peer = sl_guilty_peer(s, site);
 	if (peer)
 		add_habit(&list, peer, cause);
 	if (site->id == SL_SITE_ADOPTED && site->stuck)

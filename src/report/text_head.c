@@ -2,28 +2,13 @@
 #include "report/text_head.h"
 
 #include "base/version.h"
+#include "report/guilty.h"
 #include "report/text_elsewhere.h"
 #include "report/text_limits.h"
 #include "report/text_line.h"
 #include "report/words.h"
 
 #include "base/poison.h"
-
-bool sl_text_head_is_suspect(const struct sl_snapshot_site *site)
-{
-	return site->stuck || site->close_wait || site->causes[SL_CAUSE_DEAD_BUT_OPEN] ||
-	       site->reclaimed;
-}
-
-/* What we have ended would be stuck now. Where nothing was stuck yet, the first of them in its order. */
-const struct sl_snapshot_site *sl_text_head_guilty(const struct sl_snapshot *s)
-{
-	const struct sl_snapshot_site *worst = s->site_count ? &s->sites[0] : NULL;
-	for (uint32_t i = 1; i < s->site_count; i++)
-		if (s->sites[i].stuck + s->sites[i].reclaimed > worst->stuck + worst->reclaimed)
-			worst = &s->sites[i];
-	return worst && sl_text_head_is_suspect(worst) ? worst : NULL;
-}
 
 uint64_t sl_text_head_reclaimed(const struct sl_snapshot *s)
 {
@@ -177,7 +162,7 @@ static void put_growth(struct sl_text_line *line, int64_t growth_per_min, bool i
 /* Why it is not called a leak. */
 static void put_reason(struct sl_text_line *line, const struct sl_snapshot *s)
 {
-	const struct sl_snapshot_site *worst = sl_text_head_guilty(s);
+	const struct sl_snapshot_site *worst = sl_guilty_site(s);
 	switch (s->verdict) {
 	case SL_VERDICT_OK:
 		sl_out_text(&line->out, ", closed late");

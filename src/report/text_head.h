@@ -18,10 +18,6 @@ bool sl_text_head_is_healthy(const struct sl_snapshot *s);
 
 /* Something waits for a close: in CLOSE_WAIT, dead-but-open, or stuck. */
 bool sl_text_head_has_suspects(const struct sl_snapshot *s);
-/* The same of a site, or something of it was ended by us. */
-bool sl_text_head_is_suspect(const struct sl_snapshot_site *site);
-/* The site that the lines speak of: that with most connections stuck or ended by us; NULL: none is suspect. */
-const struct sl_snapshot_site *sl_text_head_guilty(const struct sl_snapshot *s);
 
 /* Connections that we ended, over all sites. */
 uint64_t sl_text_head_reclaimed(const struct sl_snapshot *s);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "report/guilty.h"
 #include "report/text_done.h"
 #include "report/text_habit.h"
 #include "report/text_head.h"
@@ -37,7 +38,7 @@ static void put_share(struct sl_text_line *line, const struct sl_snapshot *s,
 
 static void put_where(struct sl_out *out, const struct sl_snapshot *s, bool colour)
 {
-	const struct sl_snapshot_site *site = sl_text_head_guilty(s);
+	const struct sl_snapshot_site *site = sl_guilty_site(s);
 	struct sl_text_line line, share;
 	sl_text_line_start(&line, colour);
 	sl_text_line_start(&share, colour);
@@ -66,17 +67,6 @@ static void put_where(struct sl_out *out, const struct sl_snapshot *s, bool colo
 	sl_text_line_end(&line, out);
 }
 
-const char *sl_text_lead_reader(const struct sl_snapshot *s, const struct sl_snapshot_site *site)
-{
-	for (uint32_t i = 0; site->eof_site && i < s->reader_count; i++)
-		if (s->readers[i].id == site->eof_site)
-			return s->readers[i].blame;
-	for (uint32_t i = 0; site->eof_site && i < s->site_count; i++)
-		if (s->sites[i].id == site->eof_site)
-			return s->sites[i].blame;
-	return NULL;
-}
-
 bool sl_text_lead_peer_is_suspect(const struct sl_snapshot_peer *peer)
 {
 	return peer->stuck || peer->close_wait;
@@ -98,27 +88,6 @@ void sl_text_lead_peer(char text[SL_TEXT_PEER_BYTES], const struct sl_snapshot_p
 	text[out.length] = '\0';
 }
 
-const struct sl_snapshot_peer *sl_text_lead_peer_of(const struct sl_snapshot *s,
-                                                    const struct sl_snapshot_site *site)
-{
-	char name[SL_TEXT_PEER_BYTES];
-	/* Not known: that of most of all. */
-	if (!site->peer)
-		return s->peer_count && s->peers[0].direction != SL_DIRECTION_IN &&
-		                       2 * s->peers[0].close_wait > s->totals.close_wait
-		               ? &s->peers[0]
-		               : NULL;
-	for (uint32_t i = 0; i < s->peer_count; i++) {
-		const struct sl_snapshot_peer *peer = &s->peers[i];
-		if (peer->direction == SL_DIRECTION_IN || !peer->address)
-			continue;
-		sl_text_lead_peer(name, peer);
-		if (!strcmp(name, site->peer))
-			return peer;
-	}
-	return NULL;
-}
-
 /* What most of a site's suspects have in common. */
 static void put_cause(struct sl_text_line *line, const struct sl_snapshot_site *site)
 {
@@ -138,7 +107,7 @@ static void put_cause(struct sl_text_line *line, const struct sl_snapshot_site *
 static void put_to(struct sl_out *out, const struct sl_snapshot *s, bool colour)
 {
 	const struct sl_snapshot_peer *peer = s->peer_count ? &s->peers[0] : NULL;
-	const struct sl_snapshot_site *site = sl_text_head_guilty(s);
+	const struct sl_snapshot_site *site = sl_guilty_site(s);
 	struct sl_text_line line, idle, count, cause;
 	sl_text_line_start(&line, colour);
 	sl_text_line_label(&line, "TO");
@@ -229,7 +198,7 @@ static void put_pool_advice(struct sl_text_line *line, const struct sl_snapshot 
 {
 	const char *where = site->blame_where ? site->blame_where : site->blame;
 	sl_out_text(&line->out, "have the pool drop idle ones");
-	const struct sl_snapshot_peer *peer = sl_text_lead_peer_of(s, site);
+	const struct sl_snapshot_peer *peer = sl_guilty_peer(s, site);
 	if (peer)
 		(void)sl_text_line_add_duration(line, " within ", sl_text_habit_least_ms(peer), "");
 	sl_out_text(&line->out, ", before the peer does");
@@ -252,7 +221,7 @@ static void add_reader(struct sl_text_line *line, const struct sl_snapshot *s,
                        const struct sl_snapshot_site *site)
 {
 	struct sl_text_line clause;
-	const char *reader = is_mostly_eof_ignored(site) ? sl_text_lead_reader(s, site) : NULL;
+	const char *reader = is_mostly_eof_ignored(site) ? sl_guilty_reader(s, site) : NULL;
 	if (!reader)
 		return;
 	sl_text_line_start(&clause, line->has_colour);
@@ -272,7 +241,7 @@ static const struct sl_snapshot_elsewhere *find_stalled(const struct sl_snapshot
 
 static void put_fix(struct sl_out *out, const struct sl_snapshot *s, bool colour)
 {
-	const struct sl_snapshot_site *site = sl_text_head_guilty(s);
+	const struct sl_snapshot_site *site = sl_guilty_site(s);
 	const struct sl_snapshot_elsewhere *stalled = find_stalled(s);
 	struct sl_text_line line;
 	sl_text_line_start(&line, colour);

@@ -18,13 +18,6 @@
 void sl_text_lead(struct sl_out *out, const struct sl_snapshot *s, bool colour);
 
 /* The peer has connections in CLOSE_WAIT, or stuck ones. */
-/* Where most of the ends of file that this site ignores were read: the blame of that, or NULL. */
-const char *sl_text_lead_reader(const struct sl_snapshot *s, const struct sl_snapshot_site *site);
-
-/* The outbound peer of most of what is suspect at this site, whose habit is advised on. NULL: there is not one. */
-const struct sl_snapshot_peer *sl_text_lead_peer_of(const struct sl_snapshot *s,
-                                                    const struct sl_snapshot_site *site);
-
 bool sl_text_lead_peer_is_suspect(const struct sl_snapshot_peer *peer);
 
 #define SL_TEXT_PEER_BYTES 128

@@ -1,6 +1,7 @@
 /* text_sites.c - see text_sites.h. */
 #include "report/text_sites.h"
 
+#include "report/guilty.h"
 #include "report/text.h"
 #include "report/text_head.h"
 #include "report/text_lead.h"
@@ -96,7 +97,7 @@ static void put_causes(struct sl_out *out, const struct sl_snapshot_site *site)
 static void put_reader(struct sl_out *out, const struct sl_snapshot *s,
                        const struct sl_snapshot_site *site)
 {
-	const char *blame = sl_text_lead_reader(s, site);
+	const char *blame = sl_guilty_reader(s, site);
 	if (!blame)
 		return;
 	sl_out_text(out, "  eof at   ");
@@ -330,7 +331,7 @@ static void put_short_site(struct sl_out *out, const struct sl_snapshot_site *si
 
 void sl_text_sites_short(struct sl_out *out, const struct sl_snapshot *s, bool colour)
 {
-	const struct sl_snapshot_site *guilty = sl_text_head_guilty(s);
+	const struct sl_snapshot_site *guilty = sl_guilty_site(s);
 	uint32_t shown = 0;
 	if (guilty) {
 		put_short_site(out, guilty, colour);
@@ -340,7 +341,7 @@ void sl_text_sites_short(struct sl_out *out, const struct sl_snapshot *s, bool c
 	uint32_t most = SL_TEXT_SHORT_SITES - (s->elsewhere_count > 0);
 	for (uint32_t i = 0; i < s->site_count && shown < most; i++) {
 		const struct sl_snapshot_site *site = &s->sites[i];
-		if (site == guilty || !sl_text_head_is_suspect(site))
+		if (site == guilty || !sl_guilty_is_suspect(site))
 			continue;
 		put_short_site(out, site, colour);
 		shown++;
