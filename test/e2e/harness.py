@@ -203,6 +203,12 @@ class Program:
         assert self.is_alive(), (self.popen.returncode, self.stderr())
         return self.snapshot()
 
+    def report_after_many(self):
+        """Behind a storm of requests: the report that comes first may be of one of them, begun before. The next was begun
+        when that was written."""
+        self.report()
+        return self.report()
+
     def report_until(self, condition, what, patience_s=PATIENCE_S):
         """Take reports until condition(snapshot) holds; that snapshot."""
         last = {}
