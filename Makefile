@@ -19,7 +19,7 @@ SOURCES := $(sort $(wildcard $(addsuffix /*.c,$(DIRS))))
 CLI_SOURCES := $(sort $(wildcard src/cli/*.c))
 CLI_LIBS := -ljansson -lz -ldw -liberty -lncursesw -ltinfo
 MAN_PAGES := $(sort $(wildcard docs/man/*.[157]))
-LOWER_SOURCES := $(filter-out src/preload.c src/hooks/%,$(SOURCES))
+LOWER_SOURCES := $(filter-out $(wildcard src/*.c) src/hooks/%,$(SOURCES))
 UNIT_TESTS := $(sort $(patsubst test/unit/%.c,%,$(wildcard test/unit/test_*.c)))
 HOOK_TESTS := $(sort $(patsubst test/unit/%.c,%,$(wildcard test/unit/hooks_*.c)))
 UNIT_HELPERS := $(filter-out test/unit/test_%.c test/unit/hooks_%.c,$(wildcard test/unit/*.c))
@@ -63,8 +63,9 @@ COMMON = $(CFLAGS) -std=gnu11 -D_GNU_SOURCE= $(WARNINGS) $(INCLUDES) -MMD -MP
 # through our frames. No fortify, no stack protector: their failure path is abort(), in the host.
 OBJECT = $(COMMON) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptions \
 	-U_FORTIFY_SOURCE -fno-stack-protector
-# now: no symbol is resolved in a signal handler. nodelete: a handler or thread may be in our code.
-SHARED = -shared $(LDFLAGS) -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,-z,defs -Wl,--as-needed
+# now: no symbol is resolved in a signal handler. nodelete: a handler or thread may be in our code. symbolic: a door is ours by its
+# address, also where the program's symbols do not lead to it.
+SHARED = -shared $(LDFLAGS) -Wl,-Bsymbolic-functions -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,-z,defs -Wl,--as-needed
 
 # Says what is made in a word; V=1 shows the commands.
 quiet = $(if $(V),,@echo '  $(1)  $@';)

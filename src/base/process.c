@@ -24,15 +24,16 @@ static _Atomic bool is_hampered;         /* written in a forked child */
 static _Atomic bool has_separate_thread; /* only ever set; not in a forked child */
 static __thread bool is_separate_thread;
 static _Atomic uint32_t *wiped_at_fork; /* constant after start; NULL: the kernel cannot */
+static bool is_attached;                /* constant after start */
 static sl_process_child_fn *child_fn;   /* constant after start */
 /* What the kernel would say, for a sandbox. Not known in the child of a _Fork() until it has had a socket. */
 static __thread bool is_first_thread __attribute__((tls_model("initial-exec")));
 
 void sl_process_start(sl_process_child_fn *in_child)
 {
-	is_first_thread = true;
 	child_fn = in_child;
 	own_pid = sl_sys_getpid();
+	is_first_thread = sl_sys_gettid() == own_pid;
 	void *page = sl_sys_map(SL_PAGE);
 	if (!page)
 		return;
@@ -137,6 +138,16 @@ bool sl_process_may_act(void)
 bool sl_process_is_first_thread(void)
 {
 	return is_sandboxed ? is_first_thread : sl_sys_gettid() == sl_sys_getpid();
+}
+
+void sl_process_attached(void)
+{
+	is_attached = true;
+}
+
+bool sl_process_is_attached(void)
+{
+	return is_attached;
 }
 
 void sl_process_sandboxed(void)

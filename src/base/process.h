@@ -47,6 +47,10 @@ uint64_t sl_process_forked_at_ms(void);
 /* Is this the thread whose end is not the end of the process alone? In a sandbox without a system call. */
 bool sl_process_is_first_thread(void);
 
+/* The library came into it while it ran. */
+void sl_process_attached(void);
+bool sl_process_is_attached(void);
+
 /* From now on system calls of ours may end the process (seccomp): hooks make none any more. */
 void sl_process_sandboxed(void);
 bool sl_process_is_sandboxed(void);

@@ -20,8 +20,7 @@ static void put_blame(FILE *to, const struct sl_snapshot_site *site)
 {
 	char text[SL_TEXT_UNBLAMED_BYTES];
 	sl_html_text(to, sl_text_blame(text, site, UINT32_MAX,
-	                               "no stack was kept: opened before the preload, or not "
-	                               "walked"));
+	                               site->unseen ? site->unseen : "no stack was kept"));
 }
 
 static void put_summary(FILE *to, const struct sl_snapshot *s, const struct sl_snapshot_site *site)

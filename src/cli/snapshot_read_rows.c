@@ -141,6 +141,7 @@ static void read_site(struct sl_json_get *get, json_t *row, struct sl_snapshot_s
 	site->threads = sl_json_get_texts(get, row, "threads", &site->thread_names);
 	site->thread_count = sl_json_get_count(get, row, "thread_count");
 	site->frames_cut = sl_json_get_bool(get, row, "frames_cut");
+	site->unseen = sl_json_get_text(get, row, "unseen");
 	site->unread_bytes = sl_json_get_count(get, row, "unread_bytes");
 	site->last_use_ms = sl_json_get_known(get, row, "last_use_ms");
 	site->eof_site = read_eof_site(get, row);

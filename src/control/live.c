@@ -189,3 +189,8 @@ uint64_t sl_live_turn(uint64_t now_ms)
 	}
 	return next_ms;
 }
+
+void sl_live_forget(void)
+{
+	memset(until_ms, 0, sizeof(until_ms));
+}

@@ -32,4 +32,7 @@ bool sl_live_power(bool on, const struct sl_live_change *change, struct sl_out *
  * UINT64_MAX: none. */
 uint64_t sl_live_turn(uint64_t now_ms);
 
+/* Nothing is to be taken back: the options were read anew. Context: while no worker runs. */
+void sl_live_forget(void);
+
 #endif

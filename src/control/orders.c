@@ -14,12 +14,20 @@
 #include "base/poison.h"
 
 #define SL_UNDER_WAY_MS 100
+#define SL_NOT_ATTACHED "it was preloaded, not attached: 'sockleak off' switches it off"
 
 /* Futex word. The control thread takes it from idle to placed, and back; the worker from placed through begun to done. */
 enum { SL_IDLE, SL_PLACED, SL_BEGUN, SL_DONE, SL_CANCELLED };
 
 static _Atomic uint32_t state;
 static struct sl_order *placed; /* the control thread's while idle, the worker's while begun */
+
+static sl_orders_detach_fn *detach; /* constant after start */
+
+void sl_orders_prepare(sl_orders_detach_fn *given)
+{
+	detach = given;
+}
 
 static bool move(uint32_t from, uint32_t to)
 {
@@ -53,6 +61,11 @@ static void act(struct sl_order *order)
 	if (order->kind == SL_ORDER_POWER) {
 		if (!sl_live_power(order->is_on, &order->change, order->answer))
 			order->refusal = "busy";
+	} else if (order->kind == SL_ORDER_DETACH) {
+		if (!detach)
+			sl_out_text(order->answer, SL_NOT_ATTACHED);
+		if (!detach || !detach(order->is_forced, order->answer))
+			order->refusal = "value";
 	} else if (!atomic_load(&sl_power_is_on)) {
 		if (order->answer)
 			sl_out_text(order->answer, SL_SWITCHED_OFF);

@@ -21,6 +21,7 @@ enum sl_order_kind {
 	SL_ORDER_SET,      /* change options */
 	SL_ORDER_POWER,    /* switch on or off */
 	SL_ORDER_REAP,     /* end what is quiet */
+	SL_ORDER_DETACH,   /* leave the process */
 };
 
 #define SL_SWITCHED_OFF "the library is switched off there: set enabled=1 first"
@@ -33,11 +34,17 @@ struct sl_order {
 	struct sl_arena *arena;       /* snapshot: memory for it */
 	struct sl_snapshot snapshot;
 	bool is_on;            /* power: what it is to be */
+	bool is_forced;        /* detach: whatever becomes of what we ended */
 	struct sl_reap reap;   /* reap */
 	bool is_under_way;     /* reap: more turns are needed */
-	struct sl_out *answer; /* set, power: the JSON, or why not */
+	struct sl_out *answer; /* all but a snapshot: the JSON, or why not */
 	const char *refusal;   /* NULL, or the protocol's word for why it was not done */
 };
+
+/* Leave the process: `answer` gets the JSON of what was done, or why not in words, and false. NULL: it cannot be left. Called once,
+ * before there is a worker. */
+typedef bool sl_orders_detach_fn(bool is_forced, struct sl_out *answer);
+void sl_orders_prepare(sl_orders_detach_fn *detach);
 
 /* Have it done. False: not within the time, or the worker ends; then it will not be done either. `order` must stay where it is.
  * Context: the control thread. Blocks: that long, and for as long as one that was begun takes. */

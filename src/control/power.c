@@ -46,8 +46,16 @@ static void switch_on(void)
 
 void sl_power_start(void)
 {
+	atomic_store(&parked, false);
+	is_rested = false;
 	atomic_store(&sl_power_is_on, true);
 	has_started = true;
+}
+
+void sl_power_end(void)
+{
+	atomic_store(&sl_power_is_on, false);
+	has_started = false;
 }
 
 bool sl_power_may_ask(void)

@@ -19,8 +19,12 @@
 /* Read by each door that records a new socket. */
 extern _Atomic bool sl_power_is_on;
 
-/* Once, when start is done: before it, and where the process is left out, there is nothing to switch. */
+/* When start is done: before it, and where the process is left out, there is nothing to switch. */
 void sl_power_start(void);
+
+/* Off, until it is started again: nobody can switch it on. The worker parks at this turn, and may then be retired. Context: the
+ * worker. */
+void sl_power_end(void);
 
 /* Switch, for the program. The same way twice does nothing. 1: it was on before, 0: off; -1: this process was left out at
  * start, or is sandboxed. Context: a thread of the program; not async-signal-safe. Blocks: until our threads are gone, a second at

@@ -104,6 +104,15 @@ static const char *read_set(const char *words, struct sl_request *request)
 	return refusal;
 }
 
+static const char *read_detach(const char *words, struct sl_request *request)
+{
+	size_t n;
+	const char *word = sl_option_piece(words, " ", &n);
+	request->is_forced = is_word(word, n, "force=1");
+	(void)sl_option_piece(word + n, " ", &n);
+	return (n == 0 && (request->is_forced || !*word)) ? NULL : "detach: force=1, or nothing";
+}
+
 static const char *read_snapshot(const char *words, struct sl_request *request)
 {
 	size_t n;
@@ -155,5 +164,10 @@ const char *sl_request_read(const char *line, struct sl_request *request, const 
 		*code = "value";
 		return read_reap(word + n, request);
 	}
-	return "no such request: version, snapshot, set, off, reap";
+	if (is_word(word, n, "detach")) {
+		request->kind = SL_REQUEST_DETACH;
+		*code = "value";
+		return read_detach(word + n, request);
+	}
+	return "no such request: version, snapshot, set, off, reap, detach";
 }

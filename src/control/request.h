@@ -17,6 +17,7 @@ enum sl_request_kind {
 	SL_REQUEST_SNAPSHOT_SHORT,
 	SL_REQUEST_SET,
 	SL_REQUEST_REAP,
+	SL_REQUEST_DETACH,
 };
 
 /* How long a change lasts. */
@@ -27,6 +28,7 @@ struct sl_request {
 	enum sl_request_kind kind;
 	int64_t for_ms; /* set: SL_FOR_UNSAID, SL_FOR_EVER or a duration; reap: how old, SL_FOR_UNSAID: as deadline= says */
 	bool is_dry;     /* set, reap: only say what would be done */
+	bool is_forced;  /* detach */
 	bool is_inbound; /* reap: those that the program has accepted too */
 	char pairs
 		[SL_REQUEST_BYTES]; /* set: "key=value key=value"; reap: the rule of peer=, or "" */

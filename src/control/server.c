@@ -21,6 +21,7 @@
 #include "report/json_write.h"
 #include "report/self.h"
 #include "report/text.h"
+#include "watch/worker.h"
 
 #include "base/poison.h"
 
@@ -189,25 +190,27 @@ static bool has_gone(const struct client *client)
 	return sl_sys_poll(&look, 1, 0) == 1 && (look.revents & POLLHUP);
 }
 
-static void answer_order(struct client *client, struct sl_order *order)
+/* True: it was done, and said. */
+static bool answer_order(struct client *client, struct sl_order *order)
 {
 	static struct sl_out answer;
 	sl_out_init(&answer, answer_bytes, sizeof(answer_bytes) - 1, NULL, NULL);
 	order->answer = &answer;
 	if (has_gone(client))
-		return;
+		return false;
 	if (!sl_orders_place(order, SL_ORDER_MS)) {
 		refuse(client, "busy", BUSY);
-		return;
+		return false;
 	}
 	if (order->refusal) {
 		answer_bytes[answer.length] = 0;
 		refuse(client, order->refusal, answer_bytes);
-		return;
+		return false;
 	}
 	begin_answer(client);
 	put_chunk(client, answer.bytes, answer.length);
 	end_answer(client);
+	return true;
 }
 
 /* "enabled=0" or "enabled=1" alone. */
@@ -230,7 +233,7 @@ static void answer_set(struct client *client)
 		order.kind = SL_ORDER_POWER;
 		order.is_on = on;
 	}
-	answer_order(client, &order);
+	(void)answer_order(client, &order);
 }
 
 static void answer_reap(struct client *client)
@@ -242,7 +245,16 @@ static void answer_reap(struct client *client)
 	                                   .is_inbound = request.is_inbound,
 	                                   .is_dry = request.is_dry,
 	                                   .uid = client->uid}};
-	answer_order(client, &order);
+	(void)answer_order(client, &order);
+}
+
+/* The threads end behind the answer, this one too. */
+static void answer_detach(struct client *client)
+{
+	static struct sl_order order;
+	order = (struct sl_order){.kind = SL_ORDER_DETACH, .is_forced = request.is_forced};
+	if (answer_order(client, &order))
+		sl_worker_retire();
 }
 
 /* May it ask? */
@@ -295,6 +307,8 @@ static void serve(int fd)
 		answer_set(&client);
 	} else if (request.kind == SL_REQUEST_REAP) {
 		answer_reap(&client);
+	} else if (request.kind == SL_REQUEST_DETACH) {
+		answer_detach(&client);
 	} else {
 		answer_snapshot(&client);
 	}

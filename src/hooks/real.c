@@ -2,7 +2,9 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/poison.h"
 
@@ -19,12 +21,49 @@
 #pragma GCC diagnostic pop
 #undef SL_HOOK
 
+static void *libc; /* constant after sl_real_start_late(); NULL: we were here before the program */
+
+static int look_at_program(struct dl_phdr_info *info, size_t size, void *address)
+{
+	uintptr_t *left = address, at = *left;
+	(void)size;
+	*left = 0;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		uintptr_t begin = info->dlpi_addr + segment->p_vaddr;
+		if (segment->p_type == PT_LOAD && at >= begin && at - begin < segment->p_memsz)
+			*left = at;
+	}
+	return 1; /* the first object is the program */
+}
+
+bool sl_real_is_program(const void *address)
+{
+	uintptr_t at = (uintptr_t)address;
+	(void)dl_iterate_phdr(look_at_program, &at);
+	return at != 0;
+}
+
+void *sl_real_find(const char *name, const void *door)
+{
+	if (!libc)
+		return dlsym(RTLD_NEXT, name);
+	void *found = dlsym(RTLD_DEFAULT, name);
+	/* A function that the program itself names by a fixed address has that of the program's PLT, for everybody (System V ABI,
+	 * "Function Addresses"): called there it would come back to us. */
+	if (found && found != door && !sl_real_is_program(found))
+		return found;
+	found = dlsym(libc, name);
+	return found == door ? NULL : found;
+}
+
 /* Looks one function up. */
-#define SL_HOOK(type, missing, name, parameters, arguments)                            \
-	static void resolve_##name(void)                                               \
-	{                                                                              \
-		type(*found) parameters = (type(*) parameters)dlsym(RTLD_NEXT, #name); \
-		sl_real.name = found ? found : missing_##name;                         \
+#define SL_HOOK(type, missing, name, parameters, arguments)                 \
+	static void resolve_##name(void)                                    \
+	{                                                                   \
+		type(*found) parameters = (type(*) parameters)sl_real_find( \
+			#name, (const void *)(uintptr_t)sl_hook_##name);    \
+		sl_real.name = found ? found : missing_##name;              \
 	}
 #include "hooks/hooks.def"
 #undef SL_HOOK
@@ -52,4 +91,12 @@ void sl_real_start(void)
 #include "hooks/hooks.def"
 #undef SL_HOOK
 	errno = saved_errno;
+}
+
+bool sl_real_start_late(void)
+{
+	libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+	if (libc)
+		sl_real_start();
+	return libc;
 }

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -47,5 +48,16 @@ void sl_close_from(int first);
 
 /* Look all of them up. Context: the constructor: takes the loader's lock. */
 void sl_real_start(void);
+
+/* The same in a process that ran before we came: nothing stands behind us in line, so each name is what the program's own calls would
+ * find, unless that is the program. False: its libc is not glibc. Context: a thread that holds none of the loader's locks but its
+ * own. */
+bool sl_real_start_late(void);
+
+/* Does the address lie in the program itself, not in an object that it loads? Takes the loader's lock. */
+bool sl_real_is_program(const void *address);
+
+/* One name; NULL: libc has none. `door`: what is not meant. */
+void *sl_real_find(const char *name, const void *door);
 
 #endif

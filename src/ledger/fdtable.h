@@ -299,6 +299,9 @@ bool sl_fdtable_absorb(int fd);
 /* From a hook: the program tried to send although we had ended it. True the first time for each socket. */
 bool sl_fdtable_regret(int fd, uint64_t head);
 
+/* How many numbers have one of these marks. */
+uint32_t sl_fdtable_count_marked(uint32_t marks);
+
 /* In a forked child: actions and guarded calls that were under way go on in the parent only. */
 void sl_fdtable_forked(void);
 

@@ -201,9 +201,13 @@ unsigned sl_advice_of(const struct sl_snapshot *s, struct sl_advice advice[SL_AD
 	if (peer)
 		add_habit(&list, peer, cause);
 	if (site->id == SL_SITE_ADOPTED && site->stuck)
-		add_text(&list, "adopted",
-		         "opened before the library, or past its hooks: a restart with it names "
-		         "the line");
+		add_text(
+			&list, "adopted",
+			s->mode == SL_MODE_ATTACH
+				? "opened before attach: the line of what leaks from now on is "
+		                  "named"
+				: "opened before the library, or past its hooks: a restart with it "
+				  "names the line");
 	if (site->verdict != SL_SITE_LEAK)
 		add_young(&list, s);
 	return list.count;

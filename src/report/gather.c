@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "base/process.h"
 #include "reclaim/reclaim.h"
 #include "report/self.h"
 #include "report/words.h"
@@ -184,6 +185,7 @@ void sl_gather(struct sl_arena *arena, enum sl_trigger trigger, const struct sl_
 	struct sl_gathering from = {.arena = arena, .survey = &survey, .now_ms = now_ms};
 	sl_limits_read(&from.limits);
 	snapshot->trigger = trigger;
+	snapshot->mode = sl_process_is_attached() ? SL_MODE_ATTACH : SL_MODE_PRELOAD;
 	snapshot->deadline_ms = deadline_ms;
 	snapshot->settled_ms = SL_VERDICT_SETTLED_DEADLINES * deadline_ms;
 	snapshot->taken_wall_ms = sl_clock_wall_ms();

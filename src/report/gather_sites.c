@@ -3,6 +3,7 @@
 
 #include "base/sort.h"
 #include "ledger/fdnames.h"
+#include "base/process.h"
 #include "ledger/sites.h"
 #include "report/blame_text.h"
 #include "report/gather.h"
@@ -104,6 +105,16 @@ static void judge(const struct sl_gathering *from, struct sl_snapshot_site *site
 	site->late_ms_p50 = known_or_not(trend.late_ms_p50);
 }
 
+static const char *why_unseen(const struct sl_snapshot_site *site)
+{
+	if (site->frame_count)
+		return NULL;
+	if (site->id != SL_SITE_ADOPTED)
+		return "no stack was kept";
+	return sl_process_is_attached() ? "opened before attach"
+	                                : "opened before the library came, or past its hooks";
+}
+
 static void describe(const struct sl_gathering *from, struct sl_snapshot_site *site,
                      const uint32_t directions[SL_DIRECTION_COUNT])
 {
@@ -127,6 +138,7 @@ static void describe(const struct sl_gathering *from, struct sl_snapshot_site *s
 	site->frame_count = named ? named->count : 0;
 	site->blame_frame = named ? named->blame : SL_BLAME_NONE;
 	site->frames_cut = known->is_cut;
+	site->unseen = why_unseen(site);
 	name_threads(from->arena, known, site);
 	name_blame(from->arena, named, site);
 }

@@ -229,6 +229,7 @@ static void put_site(struct sl_json *json, const struct sl_snapshot_site *site)
 		put_frame(json, site->frames[i]);
 	sl_json_close(json, ']');
 	sl_json_bool(json, "frames_cut", site->frames_cut != 0);
+	sl_json_text(json, "unseen", site->unseen);
 	sl_json_close(json, '}');
 }
 

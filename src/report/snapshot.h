@@ -119,6 +119,7 @@ struct sl_snapshot_site {
 	const struct sl_frame *const *frames; /* innermost first */
 	uint32_t frame_count;
 	uint32_t frames_cut; /* 1: the stack was deeper than depth= */
+	const char *unseen;  /* "opened before attach": why there is no stack; NULL: there is one */
 };
 
 struct sl_snapshot_socket {

@@ -57,8 +57,9 @@ static void put_where(struct sl_out *out, const struct sl_snapshot *s, bool colo
 			sl_text_line_paint(&line, SL_PAINT_BLAME);
 		sl_text_line_name(&line,
 		                  sl_text_blame(text, site, left,
-		                                "not known: no stack was kept for the worst "
-		                                "site"),
+		                                site->unseen ? site->unseen
+		                                             : "not known: no stack was "
+		                                               "kept for the worst site"),
 		                  left);
 		if (site->blame)
 			sl_text_line_paint(&line, SL_PAINT_RESET);
@@ -261,7 +262,7 @@ static void put_fix(struct sl_out *out, const struct sl_snapshot *s, bool colour
 	} else if (site && sl_text_is_unblamed(site)) {
 		sl_text_unblamed_fix(&line, site);
 	} else if (!site || !site->blame) {
-		sl_out_text(&line.out, "not known: opened before the preload, or no stack could be "
+		sl_out_text(&line.out, "not known: opened before us, or no stack could be "
 		                       "walked (stacks=, libunwind)");
 	} else {
 		const char *where = site->blame_where ? site->blame_where : site->blame;

@@ -216,8 +216,11 @@ static void put_frame(struct sl_out *out, const struct sl_snapshot_site *site, u
 
 static void put_no_stack(struct sl_out *out, const struct sl_snapshot_site *site)
 {
-	if (!site->frame_count)
-		sl_out_text(out, "      no stack was kept\n");
+	if (site->frame_count)
+		return;
+	sl_out_text(out, "      ");
+	sl_text_name(out, site->unseen ? site->unseen : "no stack was kept");
+	sl_out_char(out, '\n');
 }
 
 static void put_frames_cut(struct sl_out *out, const struct sl_snapshot_site *site)
@@ -237,7 +240,8 @@ static void put_full_stack(struct sl_out *out, const struct sl_snapshot_site *si
 static void put_blame(struct sl_out *out, const struct sl_snapshot_site *site)
 {
 	char text[SL_TEXT_UNBLAMED_BYTES];
-	sl_text_name(out, sl_text_blame(text, site, UINT32_MAX, "not known"));
+	sl_text_name(out, sl_text_blame(text, site, UINT32_MAX,
+	                                site->unseen ? site->unseen : "not known"));
 }
 
 void sl_text_sites_full(struct sl_out *out, const struct sl_snapshot *s, bool colour)

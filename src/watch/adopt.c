@@ -225,6 +225,7 @@ static void list_task(void *unused)
 }
 
 static uint64_t scanned_at_ms; /* 0: never; the worker's, but at start */
+static bool has_gap;           /* the worker's */
 
 /* Adopts what is new among the listed. Returns how many fds of the program there are. */
 static int64_t take_in(struct scan *scan)
@@ -271,4 +272,21 @@ int sl_adopt_at_start(uint64_t now_ms)
 	(void)sl_sys_close(directory);
 	(void)take_in(&scan); /* the directory itself is no socket */
 	return scan.tcp_found;
+}
+
+void sl_adopt_begin_gap(void)
+{
+	has_gap = true;
+}
+
+void sl_adopt_end_gap(void)
+{
+	struct sl_fd_record record;
+	if (!has_gap)
+		return;
+	has_gap = false;
+	scanned_at_ms = 0;
+	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1)
+		if (!record.cookie || sl_kernel_cookie(record.fd) != record.cookie)
+			sl_fdtable_drop(record.fd, record.generation);
 }

@@ -16,6 +16,11 @@
 /* List the fds, adopt what is new. Returns how many fds the process has, ours not counted; -errno. */
 int64_t sl_adopt_scan(uint64_t now_ms);
 
+/* What the program does is not seen from here on: the library is about to be detached. When it is attached again, what is recorded
+ * still, and is not the same socket any more by its cookie, is dropped; so is what was never identified. Context: the worker. */
+void sl_adopt_begin_gap(void);
+void sl_adopt_end_gap(void);
+
 /* At start, before any thread of ours: does the process have a TCP socket already? */
 int sl_adopt_at_start(uint64_t now_ms);
 

@@ -153,16 +153,38 @@ void sl_worker_prepare(const struct sl_worker_duties *given)
 	duties = *given;
 }
 
-void sl_worker_ensure(const struct sl_guard *g)
+static bool is_there(void)
+{
+	return atomic_load(&state) != SL_WORKER_NONE ||
+	       SL_SYS3(SYS_tgkill, sl_sys_getpid(), atomic_load(&worker_tid), 0) == 0;
+}
+
+void sl_worker_begin(const struct sl_guard *g)
 {
 	(void)g;
+	if (atomic_load(&state) == SL_WORKER_NONE)
+		start();
+}
+
+void sl_worker_retire(void)
+{
+	atomic_fetch_add(&resters, 1);
+	sl_worker_want(0);
+}
+
+bool sl_worker_is_gone(void)
+{
+	return !is_there();
+}
+
+void sl_worker_ensure(const struct sl_guard *g)
+{
 	if (atomic_load_explicit(&state, memory_order_acquire) == SL_WORKER_RUNNING) {
 		if (atomic_load_explicit(&pressure, memory_order_relaxed))
 			sl_worker_want(0);
 		return;
 	}
-	if (atomic_load(&state) == SL_WORKER_NONE)
-		start();
+	sl_worker_begin(g);
 	uint64_t until = atomic_load(&started_at_ms) + SL_START_WAIT_MS;
 	for (uint64_t now = sl_clock_ms(); now < until && atomic_load(&state) == SL_WORKER_STARTING;
 	     now = sl_clock_ms())
@@ -175,12 +197,6 @@ static void pause_thread(void)
 #if defined(__x86_64__) || defined(__i386__)
 	__builtin_ia32_pause();
 #endif
-}
-
-static bool is_there(void)
-{
-	return atomic_load(&state) != SL_WORKER_NONE ||
-	       SL_SYS3(SYS_tgkill, sl_sys_getpid(), atomic_load(&worker_tid), 0) == 0;
 }
 
 bool sl_worker_rest(void)

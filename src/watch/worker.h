@@ -2,7 +2,7 @@
  *
  * Started by the first TCP socket, with all signals blocked, named "sockleak". It sleeps on a futex, and
  * leaves files to the clerk (base/clerk.h): no fd of ours. What
- * it does at each turn is handed to it by preload.c, so that nothing here reaches up to the reports.
+ * it does at each turn is handed to it by start.c, so that nothing here reaches up to the reports.
  *
  * Layer: watch. Locks: SL_LOCK_WORKER, tried by hooks, while the thread is started. errno: untouched.
  * Fork: the child has no worker; its next TCP socket starts one.
@@ -51,7 +51,15 @@ void sl_worker_prepare(const struct sl_worker_duties *duties);
  * docs/architecture.md. Errors: no thread to be had: tried again at the next socket. */
 void sl_worker_ensure(const struct sl_guard *g);
 
+/* The same without the wait. */
+void sl_worker_begin(const struct sl_guard *g);
+
 bool sl_worker_is_running(void);
+
+/* End all threads of ours, at their leisure; in this process none starts again before sl_worker_forked(), which may be called when they
+ * are gone. Context: any thread. */
+void sl_worker_retire(void);
+bool sl_worker_is_gone(void);
 
 /* End all threads of ours, so that the kernel sees the process as the program made it; what they know is kept. True: one ran, and
  * is gone; sl_worker_resume() must follow, which starts it anew where `again` says so. False: none ran, or a disk keeps
@@ -81,7 +89,7 @@ void sl_worker_wait(unsigned wanted, uint64_t timeout_ms);
  * thread of the program, outside a sandbox. */
 bool sl_worker_ask(uint64_t timeout_ms);
 
-/* In a forked child: the thread is gone. */
+/* In a forked child, or after it was retired: the thread is gone. */
 void sl_worker_forked(void);
 
 #endif

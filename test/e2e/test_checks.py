@@ -120,7 +120,7 @@ def test_layers_accepts_includes_that_point_down(tmp_path):
         ("src/cli/verb.c", "hooks/a.h", 'cli lies below "hooks/a.h"'),
         ("src/hooks/near.c", "a.h", "not a path relative to src/"),
         ("src/other/new.c", "base/b.h", "no such layer: other"),
-        ("src/main.c", "base/b.h", "only preload.c"),
+        ("src/main.c", "base/b.h", "only attach, preload, start"),
     ],
 )
 def test_layers_refuses(tmp_path, file, include, said):
@@ -192,7 +192,7 @@ def test_exports_accepts_hooks_and_public_api(table):
     ("code", "said"),
     [
         (CODE + f"{EXPORT} int helper;\n", "helper: exported, neither"),
-        (CODE.replace("second", "other"), "second: in hooks.def or sockleak.h, not exported"),
+        (CODE.replace("second", "other"), "second: in hooks.def, sockleak.h or attach.h, not exported"),
         (CODE + f"{EXPORT} void sockleak_report(void) {{}}\n", "sockleak_report: exported, neither"),
     ],
 )

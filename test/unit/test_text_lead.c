@@ -255,10 +255,16 @@ static void test_no_stack_is_said(void **state)
 	assert_string_equal(line_of(&s, "WHERE"),
 	                    "WHERE     not known: no stack was kept for the worst site  <1 %");
 	assert_string_equal(line_of(&s, "FIX"),
-	                    "FIX       not known: opened before the preload, or no stack "
+	                    "FIX       not known: opened before us, or no stack "
 	                    "could be walked (stacks=, libunwind)");
 	assert_non_null(strstr(got.text, "\n      no stack was kept\n"));
-	s.sites += 2; /* frames, but none to blame */
+	const struct sl_snapshot_site *adopted = s.sites;
+	struct sl_snapshot_site before_attach = *adopted;
+	before_attach.unseen = "opened before attach";
+	s.sites = &before_attach;
+	assert_string_equal(line_of(&s, "WHERE"), "WHERE     opened before attach  <1 %");
+	assert_non_null(strstr(got.text, "\n      opened before attach\n"));
+	s.sites = adopted + 2; /* frames, but none to blame */
 	assert_string_equal(line_of(&s, "WHERE"), "WHERE     no frame of the application  0 %");
 	assert_string_equal(
 		line_of(&s, "FIX"),
