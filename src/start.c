@@ -27,6 +27,7 @@
 #include "ledger/sites.h"
 #include "reclaim/reclaim.h"
 #include "report/events.h"
+#include "report/paths.h"
 #include "report/self.h"
 #include "report/sinks.h"
 #include "report/triggers.h"
@@ -138,7 +139,6 @@ static void begin_anew(void)
 {
 	sl_locks_forked();
 	sl_worker_forked();
-	sl_fdtable_forked();
 	sl_desk_forked();
 	sl_reclaim_forked();
 	sl_pool_reset(&sl_worker_pool);
@@ -158,6 +158,8 @@ static void begin_anew(void)
 static void in_child(void)
 {
 	begin_anew();
+	sl_fdtable_forked();
+	sl_paths_forked();
 	sl_loader_forked();
 	sl_java_forget();
 	if (sl_options.children == SL_CHILDREN_OFF)

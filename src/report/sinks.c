@@ -44,7 +44,6 @@ void sl_sinks_start(void)
 
 void sl_sinks_forked(void)
 {
-	sl_paths_forked();
 	text_file = events_file = SL_APPEND_NONE;
 }
 

@@ -4,7 +4,7 @@
  * draw on the budget of log.h.
  *
  * Layer: report. Locks: none: each function has its thread. errno: untouched.
- * Fork: sl_sinks_forked(): a child whose path has no %p writes to a file of its own.
+ * Fork: sl_sinks_forked(), and sl_paths_forked(): a child whose path has no %p writes to a file of its own.
  */
 #ifndef SL_REPORT_SINKS_H
 #define SL_REPORT_SINKS_H

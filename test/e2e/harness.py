@@ -30,6 +30,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIBRARY = pathlib.Path(os.environ.get("SOCKLEAK_LIB", ROOT / "build" / "libsockleak.so")).resolve()
 BUILD = pathlib.Path(os.environ.get("SOCKLEAK_BUILD", ROOT / "build")).resolve()
 SCHEMA = ROOT / "docs" / "snapshot.schema.json"
+WAY = os.environ.get("SOCKLEAK_WAY", "preload")  # how the library comes into programs: preload, attach
 PATIENCE_S = 30.0  # how long a condition may take on a loaded machine before the test fails
 
 
@@ -190,6 +191,7 @@ class Program:
         snapshot = json.loads(self.json_path.read_text())
         check_snapshot(snapshot)
         assert snapshot["process"]["pid"] == self.pid
+        assert snapshot["mode"] == WAY
         return snapshot
 
     def report(self, signo=signal.SIGUSR1):
@@ -293,8 +295,10 @@ def start(
         words += ["prlimit", f"--nofile={nofile}:"]
     if library:
         settings = options_text(directory, options or {})
-        preload = ":".join(map(str, [*ahead, LIBRARY, *beside]))
+        came = LIBRARY if WAY == "preload" else BUILD / "victims" / "so_attach.so"
+        preload = ":".join(map(str, [*ahead, came, *beside]))
         words += ["env", f"LD_PRELOAD={preload}", f"SOCKLEAK_OPTIONS={settings}"]
+        words += [f"ATTACH_LIBRARY={LIBRARY}"] if WAY == "attach" else []
     words += [str(word) for word in argv]
     stderr_path = None
     if stderr == "file":

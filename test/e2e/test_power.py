@@ -19,7 +19,10 @@ def traces_of(pid):
     folder = f"/proc/{pid}"
     names = []
     for task in os.listdir(f"{folder}/task"):
-        with open(f"{folder}/task/{task}/comm", encoding="ascii") as file:
+        # One that has ended since it was listed is none.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(
+            f"{folder}/task/{task}/comm", encoding="ascii"
+        ) as file:
             names.append(file.read().strip())
     with open(f"{folder}/status", encoding="ascii") as file:
         caught = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt"))

@@ -28,6 +28,7 @@
 #include "event_lines.h"
 #include "ledger/sites.h"
 #include "report/events.h"
+#include "report/paths.h"
 #include "report/sinks.h"
 
 #define ERRNO_BEFORE 4711
@@ -238,6 +239,7 @@ static void grandchild(void)
 {
 	char name[64];
 	sl_clerk_forked();
+	sl_paths_forked();
 	sl_sinks_forked();
 	sl_events_forked();
 	start_clerk();

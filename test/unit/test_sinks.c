@@ -126,6 +126,7 @@ static void paths(void **state)
 static void forked_paths_child(void)
 {
 	char expected[64];
+	sl_paths_forked();
 	sl_sinks_forked();
 	snprintf(expected, sizeof(expected), "/x/report.%d", getpid());
 	CHECK(strcmp(expand("/x/report"), expected) == 0);
@@ -356,6 +357,7 @@ static void json_of_a_dead_process(void **state)
 static void forked_files_child(void)
 {
 	char expected[128];
+	sl_paths_forked();
 	sl_sinks_forked();
 	set_report(in_directory("report.txt"));
 	set_json(in_directory("report.json"));

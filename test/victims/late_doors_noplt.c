@@ -1,0 +1,3 @@
+/* Build: -fno-plt */
+/* late_doors_noplt - see late_doors.c. */
+#include "late_doors.c"
