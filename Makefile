@@ -198,6 +198,11 @@ $(BUILD)/victims/%: test/victims/%.c
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) -O1 -g -std=gnu11 -Wall -Wextra -Werror -Iinclude -MMD -MP -o $@ $< -pthread $(victim_flags)
 
+# The command's own way in, without the command.
+$(BUILD)/victims/inject_driver: test/victims/inject_driver.c $(BUILD)/unit/libcli.a $(BUILD)/unit/libsockleak.a
+	@mkdir -p $(@D)
+	$(call quiet,CC)$(CC) $(COMMON) -o $@ $(filter-out %.h,$^) $(CLI_LIBS) -pthread
+
 $(BUILD)/corpus/%: test/corpus/guilty/%.c
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) -O1 -g -std=gnu11 -Wall -Wextra -Werror -MMD -MP -o $@ $< -pthread $(victim_flags)

@@ -49,8 +49,7 @@ char *sl_proc_file(int pid, const char *name, size_t *n)
 	return bytes;
 }
 
-/* The text behind "\nNAME:\t" in a status file; NULL. */
-static const char *status_value(const char *status, const char *name)
+const char *sl_proc_status_value(const char *status, const char *name)
 {
 	char key[32];
 	(void)snprintf(key, sizeof(key), "\n%s:", name);
@@ -58,16 +57,16 @@ static const char *status_value(const char *status, const char *name)
 	return at ? at + strlen(key) + strspn(at + strlen(key), " \t") : NULL;
 }
 
-static long status_number(const char *status, const char *name)
+long sl_proc_status_number(const char *status, const char *name)
 {
-	const char *value = status_value(status, name);
+	const char *value = sl_proc_status_value(status, name);
 	return value ? strtol(value, NULL, 10) : -1;
 }
 
 /* Before Linux 4.1 there is no NSpid. */
 static int inner_pid(const char *status, int pid)
 {
-	const char *at = status_value(status, "NSpid");
+	const char *at = sl_proc_status_value(status, "NSpid");
 	long last = pid;
 	char *end;
 	while (at && *at && *at != '\n') {
@@ -83,11 +82,11 @@ static int read_status(struct sl_proc *proc)
 	char *status = sl_proc_file(proc->pid, "status", &n);
 	if (!status)
 		return errno == EACCES || errno == EPERM ? -EACCES : -ESRCH;
-	const char *uid = status_value(status, "Uid");
-	const char *state = status_value(status, "State");
-	bool is_process =
-		status_number(status, "Tgid") == proc->pid && state && !strchr("ZX", *state);
-	proc->parent = (int)status_number(status, "PPid");
+	const char *uid = sl_proc_status_value(status, "Uid");
+	const char *state = sl_proc_status_value(status, "State");
+	bool is_process = sl_proc_status_number(status, "Tgid") == proc->pid && state &&
+	                  !strchr("ZX", *state);
+	proc->parent = (int)sl_proc_status_number(status, "PPid");
 	proc->inner_pid = inner_pid(status, proc->pid);
 	char *end = NULL;
 	proc->uid = uid ? (uid_t)strtoul(uid, &end, 10) : (uid_t)-1;

@@ -37,6 +37,10 @@ int sl_proc_has_object(int pid, const char *name, char path[SL_PROC_PATH_BYTES])
 /* A file of /proc/PID as a whole, with a NUL behind; to be freed. NULL: errno says why. */
 char *sl_proc_file(int pid, const char *name, size_t *n);
 
+/* Of the text of a `status` file: what stands behind a name, or NULL; as a number, or -1. */
+const char *sl_proc_status_value(const char *status, const char *name);
+long sl_proc_status_number(const char *status, const char *name);
+
 /* The value of a variable in its first environment; to be freed. NULL: not there, or not ours to see. */
 char *sl_proc_variable(int pid, const char *name);
 
