@@ -51,6 +51,9 @@ int sl_inject(const struct sl_injection *injection, struct sl_injected *injected
 		error = sl_target_read_libc(&target, injected);
 	if (!error)
 		error = inject(&target, injection, injected);
+	/* Whatever did not go, where it has ended meanwhile that is the reason. */
+	if (error && error != -ESRCH && !sl_target_find_view(&target))
+		error = sl_target_gone(injection->pid, injected);
 	sl_target_close(&target);
 	sl_trace_end(&before);
 	return error;

@@ -41,7 +41,7 @@ static const struct row rows[] = {
 	{SYS_recvfrom, SL_CALL_WAITING, true},
 	{SYS_recvmsg, SL_CALL_WAITING, true},
 	{SYS_futex, SL_CALL_LAST, false},
-	{SYS_readv, SL_CALL_BEHIND, true},
+	{SYS_readv, SL_CALL_WAITING, true},
 	{SYS_recvmmsg, SL_CALL_BEHIND, false},
 	{SYS_write, SL_CALL_BEHIND, false},
 	{SYS_writev, SL_CALL_BEHIND, false},

@@ -21,13 +21,6 @@ static bool is_library(const struct sl_map *map, const char *soname, const char 
 	       memcmp(name + n - 3, ".so", 3) == 0;
 }
 
-static bool is_musl(const struct sl_map *map)
-{
-	size_t n;
-	const char *name = sl_map_name(map, &n);
-	return strncmp(name, "ld-musl-", 8) == 0 || strncmp(name, "libc.musl-", 10) == 0;
-}
-
 static bool find(const struct sl_target *target, const char *soname, const char *stem,
                  struct sl_object *object)
 {
@@ -105,14 +98,6 @@ int sl_target_read_libc(struct sl_target *target, struct sl_injected *injected)
 	int error = read_maps(target, injected);
 	if (error)
 		return error;
-	for (size_t i = 0; i < target->maps.n; i++)
-		if (is_musl(&target->maps.rows[i]))
-			return sl_target_fail(
-				injected, -ENOTSUP, SL_EXIT_NO_LIBRARY,
-				"process %d uses musl, the library needs glibc: "
-				"'sockleak report %d' and 'sockleak reap %d' work on it "
-				"from outside",
-				pid, pid, pid);
 	if (!find(target, "libc.so.6", "libc-2.", &libc))
 		return sl_target_fail(injected, -ENOTSUP, SL_EXIT_NO_LIBRARY,
 		                      "process %d is linked statically, or not with glibc: nothing "

@@ -35,13 +35,19 @@ static bool find_view(void *context, int tid)
 	return !target->view;
 }
 
+bool sl_target_find_view(struct sl_target *target)
+{
+	target->view = 0;
+	(void)sl_tasks_each(target->pid, find_view, target);
+	return target->view != 0;
+}
+
 static int refuse_state(struct sl_target *target, const char *status, struct sl_injected *injected)
 {
 	const int pid = target->pid;
 	if (sl_proc_status_number(status, "Tgid") != pid)
 		return sl_target_fail(injected, -ESRCH, SL_EXIT_NO_PROCESS, "no process %d", pid);
-	(void)sl_tasks_each(pid, find_view, target);
-	if (!target->view)
+	if (!sl_target_find_view(target))
 		return sl_target_fail(injected, -ESRCH, SL_EXIT_NO_PROCESS,
 		                      "process %d is a zombie: it has ended, and its parent has "
 		                      "not looked",
@@ -97,6 +103,11 @@ static int refuse_program(struct sl_target *target, struct sl_injected *injected
 		                      "process %d is a %s-bit program for %s: a library is brought "
 		                      "into 64-bit ones for x86-64 only; " SL_FROM_OUTSIDE,
 		                      pid, elf.is_64 ? "64" : "32", machine, pid, pid);
+	if (strstr(elf.interpreter, "ld-musl"))
+		return sl_target_fail(
+			injected, -ENOTSUP, SL_EXIT_NO_LIBRARY,
+			"process %d uses musl, the library needs glibc; " SL_FROM_OUTSIDE, pid, pid,
+			pid);
 	if (elf.is_go)
 		return sl_target_fail(injected, -ENOTSUP, SL_EXIT_NO_LIBRARY,
 		                      "process %d is a Go program, which calls the kernel itself: "

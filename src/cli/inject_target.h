@@ -33,6 +33,8 @@ int sl_target_gone(int pid, struct sl_injected *injected);
 /* inject_refuse.c: who cannot be helped. Sets pid and view. */
 int sl_target_refuse(const struct sl_injection *injection, struct sl_target *target,
                      struct sl_injected *injected);
+/* A thread of it that has not ended, for `view`; false: there is none. */
+bool sl_target_find_view(struct sl_target *target);
 /* inject_libc.c: reads mappings, and finds the functions. */
 int sl_target_read_libc(struct sl_target *target, struct sl_injected *injected);
 

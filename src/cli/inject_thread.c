@@ -159,24 +159,31 @@ static void pause_us(uint64_t us)
 	(void)nanosleep(&time, NULL);
 }
 
+/* Stacks come and go. False: the process has ended. */
+static bool read_maps_again(struct sl_target *target)
+{
+	struct sl_maps maps;
+	if (sl_maps_read(target->view, &maps) == 0 && maps.n) {
+		sl_maps_free(&target->maps);
+		target->maps = maps;
+		return true;
+	}
+	sl_maps_free(&maps);
+	return sl_target_find_view(target);
+}
+
 /* One look at all threads, and a try with one of them. */
 static bool try_once(struct search *search)
 {
-	struct sl_maps maps;
 	search->best = search->running = 0;
 	search->promise = SL_CALL_NO;
 	if (!sl_tasks_each(search->target->pid, look_at, search)) {
 		search->error = -ESRCH;
 		return false;
 	}
-	/* Stacks come and go. */
-	if (sl_maps_read(search->target->view, &maps) == 0) {
-		if (maps.n) {
-			sl_maps_free(&search->target->maps);
-			search->target->maps = maps;
-		} else {
-			sl_maps_free(&maps);
-		}
+	if (!read_maps_again(search->target)) {
+		search->error = -ESRCH;
+		return false;
 	}
 	if (search->best && take_waiting(search, search->best))
 		return true;

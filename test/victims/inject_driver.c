@@ -3,6 +3,7 @@
  * One line of JSON for each time: the value of sl_inject(), and what it filled in. Ends with the exit code of the last. Linked with
  * the command's own objects by a rule of the Makefile.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,8 @@ int main(int argc, char **argv)
 		print_text(injected.error);
 		printf("}\n");
 		fflush(stdout);
+		if (error == -ESRCH)
+			break;
 	}
 	return (int)injected.code;
 }
