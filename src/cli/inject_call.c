@@ -80,7 +80,7 @@ static void hold_back_signals(sigset_t *before)
 
 static void say_waiting(const struct sl_target *target, int tid)
 {
-	struct sl_point point;
+	struct sl_point point = {.call = -1};
 	const bool is_waiting = sl_task_look(target->pid, tid, &point) == SL_TASK_WAITS;
 	sl_say_note(
 		"process %d: the call has not come back for %d s: thread %d %s; waiting on, and "

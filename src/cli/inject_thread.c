@@ -45,7 +45,7 @@ static void look(struct search *search, int tid, enum sl_task_state state,
 static bool look_at(void *context, int tid)
 {
 	struct search *search = context;
-	struct sl_point point;
+	struct sl_point point = {.call = -1};
 	const enum sl_task_state state = sl_task_look(search->target->pid, tid, &point);
 	if (state != SL_TASK_GONE)
 		look(search, tid, state, &point);

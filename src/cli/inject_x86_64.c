@@ -152,6 +152,12 @@ __asm__(".pushsection .rodata, \"a\", @progbits\n"
 extern const unsigned char sl_inject_code[], sl_inject_entry[], sl_inject_end[],
 	sl_inject_code_end[];
 
+/* Of a place in the code from its begin. */
+static size_t offset_of(const unsigned char *place)
+{
+	return (uintptr_t)place - (uintptr_t)sl_inject_code;
+}
+
 bool sl_machine_is_ours(uint16_t elf_machine)
 {
 	return elf_machine == EM_X86_64;
@@ -159,7 +165,7 @@ bool sl_machine_is_ours(uint16_t elf_machine)
 
 const unsigned char *sl_machine_code(size_t *n)
 {
-	*n = (size_t)(sl_inject_code_end - sl_inject_code);
+	*n = offset_of(sl_inject_code_end);
 	return sl_inject_code;
 }
 
@@ -345,7 +351,7 @@ int sl_machine_begin(int tid, int memory, const struct sl_registers *registers,
 	if (!is_written)
 		return -EFAULT;
 	call->frame = frame_at;
-	entry.rip = call->code + (uint64_t)(sl_inject_entry - sl_inject_code);
+	entry.rip = call->code + offset_of(sl_inject_entry);
 	entry.rsp = entry.rbx = frame_at;
 	entry.eflags = SL_FLAGS;
 	entry.orig_rax = (uint64_t)-1; /* no system call is begun again here */
@@ -359,7 +365,7 @@ int sl_machine_begin(int tid, int memory, const struct sl_registers *registers,
 
 bool sl_machine_is_end(const struct sl_machine_call *call, uint64_t pc)
 {
-	return pc == call->code + (uint64_t)(sl_inject_end - sl_inject_code);
+	return pc == call->code + offset_of(sl_inject_end);
 }
 
 int sl_machine_result(int tid, int *result, uint64_t *error_text)
