@@ -17,7 +17,7 @@ export BUILD CC CFLAGS LDFLAGS TSAN_TESTS CLANG_FORMAT
 DIRS := src src/base src/ledger src/stack src/watch src/reclaim src/report src/control src/hooks
 SOURCES := $(sort $(wildcard $(addsuffix /*.c,$(DIRS))))
 CLI_SOURCES := $(sort $(wildcard src/cli/*.c))
-CLI_LIBS := -ljansson -lz -ldw -liberty -lncursesw -ltinfo
+CLI_LIBS := -ljansson -lz -ldw -lelf -liberty -lncursesw -ltinfo
 MAN_PAGES := $(sort $(wildcard docs/man/*.[157]))
 LOWER_SOURCES := $(filter-out $(wildcard src/*.c) src/hooks/%,$(SOURCES))
 UNIT_TESTS := $(sort $(patsubst test/unit/%.c,%,$(wildcard test/unit/test_*.c)))

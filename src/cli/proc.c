@@ -90,7 +90,13 @@ static int read_status(struct sl_proc *proc)
 	proc->inner_pid = inner_pid(status, proc->pid);
 	char *end = NULL;
 	proc->uid = uid ? (uid_t)strtoul(uid, &end, 10) : (uid_t)-1;
-	proc->euid = end ? (uid_t)strtoul(end, NULL, 10) : (uid_t)-1;
+	proc->euid = end ? (uid_t)strtoul(end, &end, 10) : (uid_t)-1;
+	const char *gid = status_value(status, "Gid");
+	if (gid)
+		(void)strtoul(gid, &end, 10);
+	proc->egid = gid ? (gid_t)strtoul(end, NULL, 10) : (gid_t)-1;
+	proc->state = state ? *state : 0;
+	proc->tracer = (int)status_number(status, "TracerPid");
 	(void)sscanf(status, "Name:\t%127[^\n]", proc->name);
 	free(status);
 	return is_process ? 0 : -ESRCH;
@@ -171,6 +177,29 @@ int sl_proc_has_object(int pid, const char *name, char path[SL_PROC_PATH_BYTES])
 	}
 	free(maps);
 	return found;
+}
+
+void sl_proc_inner_path(int pid, char path[SL_PROC_PATH_BYTES])
+{
+	static const char mark[] = " (deleted)";
+	char link[64], root[SL_PROC_PATH_BYTES];
+	size_t length = strlen(path);
+	if (length > sizeof(mark) - 1 && strcmp(path + length - sizeof(mark) + 1, mark) == 0)
+		path[length - sizeof(mark) + 1] = 0;
+	(void)snprintf(link, sizeof(link), "/proc/%d/root", pid);
+	ssize_t n = readlink(link, root, sizeof(root) - 1);
+	if (n <= 1 || strncmp(path, root, (size_t)n) != 0 || path[n] != '/')
+		return;
+	memmove(path, path + n, strlen(path + n) + 1);
+}
+
+void sl_proc_status_word(int pid, const char *name, char *text, size_t n)
+{
+	size_t length;
+	char *status = sl_proc_file(pid, "status", &length);
+	const char *value = status ? status_value(status, name) : NULL;
+	(void)snprintf(text, n, "%.*s", value ? (int)strcspn(value, "\n") : 0, value ? value : "");
+	free(status);
 }
 
 char *sl_proc_variable(int pid, const char *name)
