@@ -2,35 +2,18 @@
 #include "cli/attach_jvm.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/again.h"
 #include "cli/jvm_socket.h"
+#include "cli/sudo.h"
 
 #define SL_WAKE_MS 10000
 #define SL_LOAD_MS 30000
 #define SL_PRINTFLAG_MS 5000
 #define SL_FLAG_NAME "EnableDynamicAgentLoading"
-
-/* "sudo -u tomcat [-g apps]" */
-static void sudo_text(const struct sl_proc *proc, char *text, size_t n)
-{
-	const struct passwd *user = getpwuid(proc->euid);
-	const struct group *group = getgrgid(proc->egid);
-	char name[64], of[96] = "";
-	(void)snprintf(name, sizeof(name), user ? "%.60s" : "'#%.0s%u'", user ? user->pw_name : "",
-	               proc->euid);
-	if (!user || user->pw_gid != proc->egid) {
-		char number[32];
-		(void)snprintf(number, sizeof(number), "'#%u'", proc->egid);
-		(void)snprintf(of, sizeof(of), " -g %.60s", group ? group->gr_name : number);
-	}
-	(void)snprintf(text, n, "sudo -u %s%s", name, of);
-}
 
 static bool is_another_users(const struct sl_proc *proc)
 {
@@ -39,8 +22,8 @@ static bool is_another_users(const struct sl_proc *proc)
 
 static void check_user(const struct sl_proc *proc, struct sl_attach_refusal *refusal)
 {
-	char sudo[192];
-	sudo_text(proc, sudo, sizeof(sudo));
+	char sudo[SL_SUDO_BYTES];
+	sl_sudo_as(proc, sudo);
 	sl_attach_refuse(refusal, SL_EXIT_DENIED,
 	                 "process %d: a Java VM lets only its own user attach; this would be: %s "
 	                 "sockleak %s",

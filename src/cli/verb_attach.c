@@ -23,6 +23,7 @@
 #include "cli/proc_title.h"
 #include "cli/root_copy.h"
 #include "cli/say.h"
+#include "cli/sudo.h"
 #include "cli/verbs.h"
 #include "report/json_write.h"
 
@@ -113,6 +114,21 @@ static int refuse_other_version(const struct attempt *attempt)
 	              "until the process ends",
 	              attempt->proc.pid, there->version[0] ? there->version : "unknown",
 	              there->build_id[0] ? there->build_id : "unknown");
+}
+
+/* Another user's: a Java VM wants that user itself, or root in its place; nothing of it can be seen but its name. */
+static int refuse_look(const struct attempt *attempt, int error)
+{
+	char sudo[SL_SUDO_BYTES];
+	const struct sl_proc *proc = &attempt->proc;
+	if (error != -EACCES || geteuid() == 0 || proc->euid == geteuid() ||
+	    strcmp(proc->name, "java") != 0)
+		return sl_proc_refuse(proc->pid, error, sl_again_words());
+	sl_sudo_as(proc, sudo);
+	return sl_say(SL_EXIT_DENIED,
+	              "process %d: not permitted: a Java VM lets its own user attach; this would "
+	              "be: %s sockleak %s",
+	              proc->pid, sudo, sl_again_words());
 }
 
 static void print_json(const struct attempt *attempt, enum sl_attach_result result)
@@ -237,14 +253,12 @@ static int attach(struct attempt *attempt, const struct sl_options *options)
 	if (code)
 		return code;
 	const int error = sl_attach_there_look(&attempt->proc, attempt->library, &attempt->there);
-	if (error && error != -EACCES)
-		return sl_proc_refuse(attempt->proc.pid, error, sl_again_words());
+	if (error)
+		return refuse_look(attempt, error);
 	if (attempt->there.is_mapped && attempt->there.is_other)
 		return refuse_other_version(attempt);
 	if (attempt->there.is_mapped && attempt->there.is_preloaded)
 		return tell_already(attempt, SL_ATTACH_PRELOADED);
-	if (error) /* with the words of the way in, which say whose permission it takes */
-		return sl_proc_refuse(attempt->proc.pid, error, sl_again_words());
 	sl_attach_plan(&attempt->proc, &attempt->plan);
 	if (attempt->plan.refusal.code)
 		return sl_say(attempt->plan.refusal.code, "%s", attempt->plan.refusal.why);
