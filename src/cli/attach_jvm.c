@@ -121,10 +121,12 @@ static void check_flags(const struct sl_proc *proc, const struct sl_jvm *jvm,
 		            refusal);
 }
 
-static void check_listener(const struct sl_proc *proc, const struct sl_jvm *jvm,
+static void check_listener(const struct sl_proc *proc, const struct sl_jvm *jvm, bool may_ask,
                            struct sl_attach_refusal *refusal)
 {
-	const enum listener listener = ask_listener(proc);
+	const enum listener listener = may_ask                       ? ask_listener(proc)
+	                               : sl_jvm_socket_exists(proc) ? SL_SILENT
+	                                                             : SL_NO_SOCKET;
 	if (listener == SL_TAKES_NONE)
 		sl_attach_refuse(refusal, SL_EXIT_NO_LIBRARY,
 		                 "process %d: its VM takes no agent while it runs (%s); it takes a "
@@ -136,7 +138,7 @@ static void check_listener(const struct sl_proc *proc, const struct sl_jvm *jvm,
 		check_signal(proc, jvm, refusal);
 }
 
-void sl_attach_jvm_check(const struct sl_proc *proc, const struct sl_jvm *jvm,
+void sl_attach_jvm_check(const struct sl_proc *proc, const struct sl_jvm *jvm, bool may_ask,
                          struct sl_attach_refusal *refusal)
 {
 	*refusal = (struct sl_attach_refusal){0};
@@ -147,7 +149,7 @@ void sl_attach_jvm_check(const struct sl_proc *proc, const struct sl_jvm *jvm,
 	if (!refusal->code)
 		check_state(proc, refusal);
 	if (!refusal->code)
-		check_listener(proc, jvm, refusal);
+		check_listener(proc, jvm, may_ask, refusal);
 }
 
 static void explain_wake(const struct sl_proc *proc, int error, struct sl_attach_refusal *refusal)

@@ -11,8 +11,8 @@
 #include "cli/jvm.h"
 #include "cli/proc.h"
 
-/* Can it be done? Nothing is made, and no signal sent; a VM that listens already is asked for the value of a flag. */
-void sl_attach_jvm_check(const struct sl_proc *proc, const struct sl_jvm *jvm,
+/* Can it be done? Nothing is made, and no signal sent. may_ask: a VM that listens already is asked for the value of a flag. */
+void sl_attach_jvm_check(const struct sl_proc *proc, const struct sl_jvm *jvm, bool may_ask,
                          struct sl_attach_refusal *refusal);
 
 /* Do it, after that check. `library` is a path as the process sees it. Blocks: SIGQUIT and the answer are waited for, up to 40 s. */

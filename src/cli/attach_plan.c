@@ -76,12 +76,12 @@ static void check_program(const struct sl_proc *proc, struct sl_attach_refusal *
 		                 proc->pid);
 }
 
-void sl_attach_plan(const struct sl_proc *proc, struct sl_attach_plan *plan)
+void sl_attach_plan(const struct sl_proc *proc, bool may_ask, struct sl_attach_plan *plan)
 {
 	*plan = (struct sl_attach_plan){0};
 	plan->is_jvm = sl_jvm_look(proc, &plan->jvm);
 	if (plan->is_jvm) {
-		sl_attach_jvm_check(proc, &plan->jvm, &plan->refusal);
+		sl_attach_jvm_check(proc, &plan->jvm, may_ask, &plan->refusal);
 		return;
 	}
 	check_program(proc, &plan->refusal);

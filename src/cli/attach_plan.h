@@ -17,8 +17,8 @@ struct sl_attach_plan {
 	struct sl_attach_refusal refusal; /* code 0: nothing speaks against it that could be seen */
 };
 
-/* What speaks against it is in plan->refusal. */
-void sl_attach_plan(const struct sl_proc *proc, struct sl_attach_plan *plan);
+/* What speaks against it is in plan->refusal. may_ask: a VM that listens already is asked for the value of a flag. */
+void sl_attach_plan(const struct sl_proc *proc, bool may_ask, struct sl_attach_plan *plan);
 
 /* The value of kernel.yama.ptrace_scope; 0 where there is none. */
 int sl_attach_ptrace_scope(void);

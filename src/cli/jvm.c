@@ -1,7 +1,6 @@
 /* jvm.c - see jvm.h. */
 #include "cli/jvm.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <gelf.h>
 #include <libelf.h>
@@ -126,31 +125,10 @@ bool sl_jvm_catches_quit(int pid)
 	return strtoull(mask, NULL, 16) >> (SIGQUIT - 1) & 1;
 }
 
-static bool thread_is(int pid, const char *tid, const char *name)
-{
-	size_t n;
-	char path[64];
-	(void)snprintf(path, sizeof(path), "task/%.16s/comm", tid);
-	char *comm = sl_proc_file(pid, path, &n);
-	const bool is_it = comm && strncmp(comm, name, strlen(name)) == 0;
-	free(comm);
-	return is_it;
-}
-
-/* A SIGQUIT handler that is the program's own would be surprised by ours: PostgreSQL with a VM in it ends by it. */
+/* A SIGQUIT handler that is the program's own would be surprised by ours: PostgreSQL with a VM in it ends by it. JDK 8 names no thread. */
 static bool has_dispatcher(int pid)
 {
-	char path[64];
-	bool has_names = false, is_found = false;
-	(void)snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	DIR *tasks = opendir(path);
-	for (struct dirent *entry; tasks && !is_found && (entry = readdir(tasks));) {
-		is_found = thread_is(pid, entry->d_name, "Signal Dispatch");
-		has_names = has_names || thread_is(pid, entry->d_name, "VM Thread");
-	}
-	if (tasks)
-		(void)closedir(tasks);
-	return is_found || !has_names;
+	return sl_proc_has_thread(pid, "Signal Dispatch") || !sl_proc_has_thread(pid, "VM Thread");
 }
 
 bool sl_jvm_look(const struct sl_proc *proc, struct sl_jvm *jvm)

@@ -51,7 +51,8 @@ static int connect_to(int path_fd)
 	return error;
 }
 
-static int connect_in(int root, const struct sl_proc *proc)
+/* The socket as a place in the file system; or -ENOENT. */
+static int find_in(int root, const struct sl_proc *proc)
 {
 	struct stat info;
 	char path[64];
@@ -59,8 +60,29 @@ static int connect_in(int root, const struct sl_proc *proc)
 	const int path_fd = sl_root_open_at(root, path, O_PATH | O_NOFOLLOW, 0, true);
 	if (path_fd < 0)
 		return -ENOENT;
-	int fd = fstat(path_fd, &info) == 0 && S_ISSOCK(info.st_mode) ? connect_to(path_fd)
-	                                                              : -ENOENT;
+	if (fstat(path_fd, &info) == 0 && S_ISSOCK(info.st_mode))
+		return path_fd;
+	(void)close(path_fd);
+	return -ENOENT;
+}
+
+bool sl_jvm_socket_exists(const struct sl_proc *proc)
+{
+	const int root = sl_root_open(proc->pid);
+	const int path_fd = root < 0 ? root : find_in(root, proc);
+	if (path_fd >= 0)
+		(void)close(path_fd);
+	if (root >= 0)
+		(void)close(root);
+	return path_fd >= 0;
+}
+
+static int connect_in(int root, const struct sl_proc *proc)
+{
+	const int path_fd = find_in(root, proc);
+	if (path_fd < 0)
+		return path_fd;
+	int fd = connect_to(path_fd);
 	(void)close(path_fd);
 	if (fd >= 0 && !is_it(fd, proc)) {
 		(void)close(fd);

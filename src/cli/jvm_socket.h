@@ -9,8 +9,13 @@
 #ifndef SL_CLI_JVM_SOCKET_H
 #define SL_CLI_JVM_SOCKET_H
 
+#include <stdbool.h>
+
 #include "cli/jvm_protocol.h"
 #include "cli/proc.h"
+
+/* Does it lie there? Nobody is asked. */
+bool sl_jvm_socket_exists(const struct sl_proc *proc);
 
 /* A connected socket of that very process. -ENOENT: it has none; -EPERM: another process answers there, or we cannot be its user;
  * -EAGAIN: too many wait there already. */

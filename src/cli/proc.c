@@ -202,6 +202,30 @@ void sl_proc_status_word(int pid, const char *name, char *text, size_t n)
 	free(status);
 }
 
+static bool thread_is(int pid, const char *tid, const char *name)
+{
+	size_t n;
+	char path[64];
+	(void)snprintf(path, sizeof(path), "task/%.16s/comm", tid);
+	char *comm = sl_proc_file(pid, path, &n);
+	const bool is_it = comm && strncmp(comm, name, strlen(name)) == 0;
+	free(comm);
+	return is_it;
+}
+
+bool sl_proc_has_thread(int pid, const char *name)
+{
+	char path[64];
+	bool is_found = false;
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	DIR *tasks = opendir(path);
+	for (struct dirent *entry; tasks && !is_found && (entry = readdir(tasks));)
+		is_found = thread_is(pid, entry->d_name, name);
+	if (tasks)
+		(void)closedir(tasks);
+	return is_found;
+}
+
 char *sl_proc_variable(int pid, const char *name)
 {
 	size_t n, length = strlen(name);

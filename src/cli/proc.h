@@ -51,6 +51,9 @@ void sl_proc_inner_path(int pid, char path[SL_PROC_PATH_BYTES]);
 /* The lines of its status: the text behind "NAME:", "" where there is none. */
 void sl_proc_status_word(int pid, const char *name, char *text, size_t n);
 
+/* Has it a thread whose name begins so? */
+bool sl_proc_has_thread(int pid, const char *name);
+
 /* The value of a variable in its first environment; to be freed. NULL: not there, or not ours to see. */
 char *sl_proc_variable(int pid, const char *name);
 

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/attach.h"
@@ -28,6 +29,8 @@
 #include "report/json_write.h"
 
 #define SL_OPTIONS_BYTES 8192
+#define SL_BUSY_MS 3000
+#define SL_BUSY_LOOK_MS 20
 #define SL_ANSWER_MS 5000 /* for the control socket, once the library is in */
 
 struct wanted {
@@ -202,18 +205,38 @@ static int copy_library(struct attempt *attempt)
 	return 0;
 }
 
+static void load(struct attempt *attempt)
+{
+	if (attempt->plan.is_jvm)
+		sl_attach_jvm(&attempt->proc, attempt->copy.path, attempt->wanted->options,
+		              &attempt->outcome);
+	else
+		sl_attach_native(&attempt->proc, attempt->copy.path, attempt->wanted->options,
+		                 attempt->wanted->is_forced, &attempt->outcome);
+}
+
+/* It is busy for as long as its threads of before the last detach end. */
+static void load_when_free(struct attempt *attempt)
+{
+	static const struct timespec look = {.tv_nsec = SL_BUSY_LOOK_MS * 1000000};
+	const uint64_t until_ms = sl_clock_ms() + SL_BUSY_MS;
+	for (;;) {
+		load(attempt);
+		if (attempt->outcome.refusal.code || attempt->outcome.result != SL_ATTACH_BUSY ||
+		    sl_clock_ms() >= until_ms || sl_held_signals_came())
+			return;
+		(void)nanosleep(&look, NULL);
+	}
+}
+
 static int bring_in(struct attempt *attempt)
 {
 	sigset_t before;
 	const uint64_t began_ms = sl_clock_ms();
 	sl_held_signals_begin(&before);
 	const int code = copy_library(attempt);
-	if (!code && attempt->plan.is_jvm)
-		sl_attach_jvm(&attempt->proc, attempt->copy.path, attempt->wanted->options,
-		              &attempt->outcome);
-	else if (!code)
-		sl_attach_native(&attempt->proc, attempt->copy.path, attempt->wanted->options,
-		                 attempt->wanted->is_forced, &attempt->outcome);
+	if (!code)
+		load_when_free(attempt);
 	const bool is_copy = attempt->copy.is_copy;
 	sl_root_copy_remove(&attempt->proc, &attempt->copy);
 	attempt->copy.is_copy = is_copy; /* said in the end */
@@ -259,7 +282,7 @@ static int attach(struct attempt *attempt, const struct sl_options *options)
 		return refuse_other_version(attempt);
 	if (attempt->there.is_mapped && attempt->there.is_preloaded)
 		return tell_already(attempt, SL_ATTACH_PRELOADED);
-	sl_attach_plan(&attempt->proc, &attempt->plan);
+	sl_attach_plan(&attempt->proc, true, &attempt->plan);
 	if (attempt->plan.refusal.code)
 		return sl_say(attempt->plan.refusal.code, "%s", attempt->plan.refusal.why);
 	if (attempt->plan.is_jvm && attempt->plan.jvm.major >= SL_JVM_WARNS_FROM &&

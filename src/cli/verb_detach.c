@@ -4,8 +4,11 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "cli/again.h"
 #include "cli/args.h"
 #include "cli/args_parse.h"
@@ -14,6 +17,10 @@
 #include "cli/proc_title.h"
 #include "cli/say.h"
 #include "cli/verbs.h"
+
+#define SL_THREADS "sockleak" /* and "sockleak-ctl" and the others */
+#define SL_END_MS 3000
+#define SL_LOOK_MS 2
 
 struct wanted {
 	int pid;
@@ -44,6 +51,14 @@ static error_t take(int key, char *argument, struct argp_state *state)
 	}
 }
 
+static bool is_in_preload(int pid)
+{
+	char *preload = sl_proc_variable(pid, "LD_PRELOAD");
+	const bool is_it = preload && strstr(preload, "libsockleak.so");
+	free(preload);
+	return is_it;
+}
+
 static int refuse(const struct sl_proc *proc, int error, const struct sl_client_reply *reply)
 {
 	const int pid = proc->pid;
@@ -56,6 +71,11 @@ static int refuse(const struct sl_proc *proc, int error, const struct sl_client_
 		              "process %d: not attached: the library lies in it, detached or left "
 		              "out, or attached with control=off",
 		              pid);
+	if (error == -EREMOTEIO && is_in_preload(pid))
+		return sl_say(SL_EXIT_USAGE,
+		              "process %d: it was preloaded, not attached: sockleak off %d "
+		              "switches it off",
+		              pid, pid);
 	return sl_say(error == -EREMOTEIO && strcmp(reply->code, "busy") != 0 ? SL_EXIT_USAGE
 	                                                                      : SL_EXIT_NO_LIBRARY,
 	              "process %d: %s", pid, sl_client_why(error, reply));
@@ -100,6 +120,15 @@ static int tell(const struct wanted *wanted, const struct sl_proc *proc,
 	return code;
 }
 
+/* The answer comes first, and its threads end behind it. */
+static void await_end(const struct sl_proc *proc)
+{
+	static const struct timespec look = {.tv_nsec = SL_LOOK_MS * 1000000};
+	for (const uint64_t until_ms = sl_clock_ms() + SL_END_MS;
+	     sl_clock_ms() < until_ms && sl_proc_has_thread(proc->pid, SL_THREADS);)
+		(void)nanosleep(&look, NULL);
+}
+
 int sl_verb_detach(int argc, char **argv)
 {
 	static const struct argp_option arguments[] = {
@@ -135,6 +164,7 @@ int sl_verb_detach(int argc, char **argv)
 	                                SL_CLIENT_PATIENCE_MS, &reply);
 	if (asked)
 		return refuse(&proc, asked, &reply);
+	await_end(&proc);
 	const int code = tell(&wanted, &proc, &reply);
 	sl_client_free(&reply);
 	return code;
