@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/again.h"
 #include "cli/jvm_socket.h"
 #include "cli/sudo.h"
 
@@ -20,14 +19,15 @@ static bool is_another_users(const struct sl_proc *proc)
 	return geteuid() != 0 && (proc->euid != geteuid() || proc->egid != getegid());
 }
 
-static void check_user(const struct sl_proc *proc, struct sl_attach_refusal *refusal)
+static void check_user(const struct sl_proc *proc, const char *words,
+                       struct sl_attach_refusal *refusal)
 {
 	char sudo[SL_SUDO_BYTES];
 	sl_sudo_as(proc, sudo);
 	sl_attach_refuse(refusal, SL_EXIT_DENIED,
 	                 "process %d: a Java VM lets only its own user attach; this would be: %s "
 	                 "sockleak %s",
-	                 proc->pid, sudo, sl_again_words());
+	                 proc->pid, sudo, words);
 }
 
 static void check_kind(const struct sl_proc *proc, const struct sl_jvm *jvm,
@@ -53,10 +53,11 @@ static void check_kind(const struct sl_proc *proc, const struct sl_jvm *jvm,
 static void check_state(const struct sl_proc *proc, struct sl_attach_refusal *refusal)
 {
 	if (proc->state == 'T')
-		sl_attach_refuse(refusal, SL_EXIT_NO_LIBRARY,
-		                 "process %d is stopped, its VM answers nobody; 'kill -CONT %d' lets "
-		                 "it go on",
-		                 proc->pid, proc->pid);
+		sl_attach_refuse(
+			refusal, SL_EXIT_NO_LIBRARY,
+			"process %d is stopped, its VM answers nobody; 'kill -CONT %d' lets "
+			"it go on",
+			proc->pid, proc->pid);
 	else if (proc->state == 't')
 		sl_attach_refuse(refusal, SL_EXIT_NO_LIBRARY,
 		                 "process %d is stopped by process %d, which traces it: its VM "
@@ -78,15 +79,17 @@ static void check_signal(const struct sl_proc *proc, const struct sl_jvm *jvm,
                          struct sl_attach_refusal *refusal)
 {
 	if (jvm->flags.of[SL_JVM_FEWER_SIGNALS].setting == SL_JVM_ON)
-		refuse_flag(proc, jvm, SL_JVM_FEWER_SIGNALS,
-		            "its VM has no attach socket, and SIGQUIT, which would open one, is not "
-		            "its own",
-		            refusal);
+		refuse_flag(
+			proc, jvm, SL_JVM_FEWER_SIGNALS,
+			"its VM has no attach socket, and SIGQUIT, which would open one, is not "
+			"its own",
+			refusal);
 	else if (!jvm->catches_quit)
-		sl_attach_refuse(refusal, SL_EXIT_NO_LIBRARY,
-		                 "process %d: its VM does not catch SIGQUIT (-Xrs, or it is still "
-		                 "starting), which would open its attach socket: it would die of it",
-		                 proc->pid);
+		sl_attach_refuse(
+			refusal, SL_EXIT_NO_LIBRARY,
+			"process %d: its VM does not catch SIGQUIT (-Xrs, or it is still "
+			"starting), which would open its attach socket: it would die of it",
+			proc->pid);
 	else if (!jvm->has_dispatcher)
 		sl_attach_refuse(refusal, SL_EXIT_NO_LIBRARY,
 		                 "process %d: SIGQUIT is caught, but not by its VM, which has no "
@@ -124,9 +127,9 @@ static void check_flags(const struct sl_proc *proc, const struct sl_jvm *jvm,
 static void check_listener(const struct sl_proc *proc, const struct sl_jvm *jvm, bool may_ask,
                            struct sl_attach_refusal *refusal)
 {
-	const enum listener listener = may_ask                       ? ask_listener(proc)
+	const enum listener listener = may_ask                      ? ask_listener(proc)
 	                               : sl_jvm_socket_exists(proc) ? SL_SILENT
-	                                                             : SL_NO_SOCKET;
+	                                                            : SL_NO_SOCKET;
 	if (listener == SL_TAKES_NONE)
 		sl_attach_refuse(refusal, SL_EXIT_NO_LIBRARY,
 		                 "process %d: its VM takes no agent while it runs (%s); it takes a "
@@ -138,18 +141,20 @@ static void check_listener(const struct sl_proc *proc, const struct sl_jvm *jvm,
 		check_signal(proc, jvm, refusal);
 }
 
-void sl_attach_jvm_check(const struct sl_proc *proc, const struct sl_jvm *jvm, bool may_ask,
+void sl_attach_jvm_check(const struct sl_proc *proc, const struct sl_jvm *jvm, const char *words,
                          struct sl_attach_refusal *refusal)
 {
+	char own[64];
 	*refusal = (struct sl_attach_refusal){0};
+	(void)snprintf(own, sizeof(own), "attach %d", proc->pid);
 	if (is_another_users(proc))
-		check_user(proc, refusal);
+		check_user(proc, words ? words : own, refusal);
 	if (!refusal->code)
 		check_kind(proc, jvm, refusal);
 	if (!refusal->code)
 		check_state(proc, refusal);
 	if (!refusal->code)
-		check_listener(proc, jvm, may_ask, refusal);
+		check_listener(proc, jvm, words, refusal);
 }
 
 static void explain_wake(const struct sl_proc *proc, int error, struct sl_attach_refusal *refusal)
@@ -167,10 +172,11 @@ static void explain_wake(const struct sl_proc *proc, int error, struct sl_attach
 		                 "process %d: its VM does not catch SIGQUIT now", proc->pid);
 		return;
 	case -EEXIST:
-		sl_attach_refuse(refusal, SL_EXIT_DENIED,
-		                 "process %d: a file .attach_pid%d of another user lies in its way, "
-		                 "in its /tmp or its working directory",
-		                 proc->pid, proc->inner_pid);
+		sl_attach_refuse(
+			refusal, SL_EXIT_DENIED,
+			"process %d: a file .attach_pid%d of another user lies in its way, "
+			"in its /tmp or its working directory",
+			proc->pid, proc->inner_pid);
 		return;
 	case -EROFS:
 		sl_attach_refuse(refusal, SL_EXIT_DENIED,
@@ -209,10 +215,11 @@ static void explain_load(const struct sl_proc *proc, int error, struct sl_attach
 		                 "%d'",
 		                 proc->pid);
 	else if (error == -ETIMEDOUT)
-		sl_attach_refuse(refusal, SL_EXIT_NO_LIBRARY,
-		                 "process %d: its VM has not answered within %d s; it may still load "
-		                 "the library: see 'sockleak doctor %d'",
-		                 proc->pid, SL_LOAD_MS / 1000, proc->pid);
+		sl_attach_refuse(
+			refusal, SL_EXIT_NO_LIBRARY,
+			"process %d: its VM has not answered within %d s; it may still load "
+			"the library: see 'sockleak doctor %d'",
+			proc->pid, SL_LOAD_MS / 1000, proc->pid);
 	else
 		sl_attach_refuse(refusal, SL_EXIT_NO_LIBRARY,
 		                 "process %d: its VM has hung up without an answer", proc->pid);

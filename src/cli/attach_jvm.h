@@ -11,8 +11,9 @@
 #include "cli/jvm.h"
 #include "cli/proc.h"
 
-/* Can it be done? Nothing is made, and no signal sent. may_ask: a VM that listens already is asked for the value of a flag. */
-void sl_attach_jvm_check(const struct sl_proc *proc, const struct sl_jvm *jvm, bool may_ask,
+/* Can it be done? Nothing is made, and no signal sent. `words`: the command that asks for it, as it would stand behind sudo;
+ * then a VM that listens already is asked for the value of a flag. NULL: nobody asks. */
+void sl_attach_jvm_check(const struct sl_proc *proc, const struct sl_jvm *jvm, const char *words,
                          struct sl_attach_refusal *refusal);
 
 /* Do it, after that check. `library` is a path as the process sees it. Blocks: SIGQUIT and the answer are waited for, up to 40 s. */

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/again.h"
 #include "cli/attach_jvm.h"
 #include "cli/elf_file.h"
 #include "cli/root_file.h"
@@ -24,14 +23,15 @@ int sl_attach_ptrace_scope(void)
 }
 
 /* ptrace(2), "Ptrace access mode checking", and Yama. */
-static void check_rights(const struct sl_proc *proc, struct sl_attach_refusal *refusal)
+static void check_rights(const struct sl_proc *proc, const char *words,
+                         struct sl_attach_refusal *refusal)
 {
 	const int scope = sl_attach_ptrace_scope();
 	if (proc->tracer)
 		sl_attach_refuse(refusal, SL_EXIT_DENIED,
 		                 "process %d is traced by process %d, and nobody else can then; "
 		                 "afterwards: sockleak %s",
-		                 proc->pid, proc->tracer, sl_again_words());
+		                 proc->pid, proc->tracer, words);
 	else if (scope >= 3)
 		sl_attach_refuse(refusal, SL_EXIT_DENIED,
 		                 "process %d: kernel.yama.ptrace_scope is %d: nobody can attach to "
@@ -41,11 +41,12 @@ static void check_rights(const struct sl_proc *proc, struct sl_attach_refusal *r
 		sl_attach_refuse(refusal, SL_EXIT_DENIED,
 		                 "process %d: kernel.yama.ptrace_scope is %d, so it takes "
 		                 "CAP_SYS_PTRACE; this would be: sudo sockleak %s",
-		                 proc->pid, scope, sl_again_words());
+		                 proc->pid, scope, words);
 	else if (geteuid() != 0 && (proc->euid != geteuid() || proc->uid != geteuid()))
-		sl_attach_refuse(refusal, SL_EXIT_DENIED,
-		                 "process %d: it is another user's; this would be: sudo sockleak %s",
-		                 proc->pid, sl_again_words());
+		sl_attach_refuse(
+			refusal, SL_EXIT_DENIED,
+			"process %d: it is another user's; this would be: sudo sockleak %s",
+			proc->pid, words);
 }
 
 static void check_program(const struct sl_proc *proc, struct sl_attach_refusal *refusal)
@@ -76,15 +77,17 @@ static void check_program(const struct sl_proc *proc, struct sl_attach_refusal *
 		                 proc->pid);
 }
 
-void sl_attach_plan(const struct sl_proc *proc, bool may_ask, struct sl_attach_plan *plan)
+void sl_attach_plan(const struct sl_proc *proc, const char *words, struct sl_attach_plan *plan)
 {
+	char own[64];
 	*plan = (struct sl_attach_plan){0};
 	plan->is_jvm = sl_jvm_look(proc, &plan->jvm);
 	if (plan->is_jvm) {
-		sl_attach_jvm_check(proc, &plan->jvm, may_ask, &plan->refusal);
+		sl_attach_jvm_check(proc, &plan->jvm, words, &plan->refusal);
 		return;
 	}
 	check_program(proc, &plan->refusal);
+	(void)snprintf(own, sizeof(own), "attach %d", proc->pid);
 	if (!plan->refusal.code)
-		check_rights(proc, &plan->refusal);
+		check_rights(proc, words ? words : own, &plan->refusal);
 }

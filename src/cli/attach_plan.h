@@ -17,8 +17,9 @@ struct sl_attach_plan {
 	struct sl_attach_refusal refusal; /* code 0: nothing speaks against it that could be seen */
 };
 
-/* What speaks against it is in plan->refusal. may_ask: a VM that listens already is asked for the value of a flag. */
-void sl_attach_plan(const struct sl_proc *proc, bool may_ask, struct sl_attach_plan *plan);
+/* What speaks against it is in plan->refusal. `words`: the command that asks for it, as it would stand behind sudo;
+ * NULL: nobody asks to attach, so the VM is not asked either. */
+void sl_attach_plan(const struct sl_proc *proc, const char *words, struct sl_attach_plan *plan);
 
 /* The value of kernel.yama.ptrace_scope; 0 where there is none. */
 int sl_attach_ptrace_scope(void);

@@ -12,12 +12,13 @@
 
 struct sl_attach_there {
 	bool is_mapped;
-	char path[SL_PROC_PATH_BYTES]; /* as it was loaded: the same words load the same object, its file gone or not */
-	bool is_preloaded; /* LD_PRELOAD names it, so it was there from the start */
-	bool is_active;    /* its control socket answers */
-	char version[32];  /* what that says; "": nothing */
+	char path
+		[SL_PROC_PATH_BYTES]; /* as it was loaded: the same words load the same object, its file gone or not */
+	bool is_preloaded;                /* LD_PRELOAD names it, so it was there from the start */
+	bool is_active;                   /* its control socket answers */
+	char version[32];                 /* what that says; "": nothing */
 	char build_id[SL_BUILD_ID_BYTES]; /* "": not to be had */
-	bool is_other; /* of another build than the file */
+	bool is_other;                    /* of another build than the file */
 };
 
 /* 0, -ESRCH, -EACCES. `library` is our file. Blocks: for an answer of the control socket. */

@@ -20,7 +20,7 @@ struct sl_attach_refusal {
 struct sl_attach_outcome {
 	struct sl_attach_refusal refusal; /* where it did not come to a result */
 	int result;                       /* enum sl_attach_result, base/attach.h */
-	bool is_held; /* one of its threads was held meanwhile, for so long */
+	bool is_held;                     /* one of its threads was held meanwhile, for so long */
 	uint64_t held_us;
 	int tid;
 };

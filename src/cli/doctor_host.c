@@ -94,7 +94,8 @@ static void look_at_ptrace(struct sl_doctor *doctor)
 		               "kernel.yama.ptrace_scope is %d", scope);
 	else if (scope > 2)
 		sl_doctor_find(doctor, SL_DOCTOR_BAD, "ptrace",
-		               "nothing can be reaped from outside, and nothing but a Java VM attached to, until a "
+		               "nothing can be reaped from outside, and nothing but a Java VM "
+		               "attached to, until a "
 		               "reboot",
 		               "kernel.yama.ptrace_scope is %d", scope);
 	else

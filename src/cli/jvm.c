@@ -14,8 +14,9 @@
 #include "cli/jvm_perf.h"
 #include "cli/root_file.h"
 
-#define SL_HOTSPOT_SYMBOL "gHotSpotVMStructs" /* what its debuggers look for, in every HotSpot since 1.4 */
-#define SL_RELEASE_ABOVE 5                    /* folders between libjvm.so and the file `release` */
+#define SL_HOTSPOT_SYMBOL \
+	"gHotSpotVMStructs" /* what its debuggers look for, in every HotSpot since 1.4 */
+#define SL_RELEASE_ABOVE 5  /* folders between libjvm.so and the file `release` */
 
 static bool has_symbol(Elf *elf, Elf_Scn *section, const char *name)
 {

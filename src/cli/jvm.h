@@ -23,7 +23,7 @@ struct sl_jvm {
 	char version[64];              /* "17.0.15", "1.8.0_402"; "": not known */
 	int major;                     /* 8, 17; 0: not known */
 	bool is_musl;
-	bool catches_quit;   /* SIGQUIT has a handler */
+	bool catches_quit; /* SIGQUIT has a handler */
 	bool has_dispatcher; /* a thread of the VM waits for signals, or that cannot be known (JDK 8 names no threads) */
 	struct sl_jvm_flags flags;
 };

@@ -25,10 +25,10 @@ struct reader {
 	const struct sl_proc *proc;
 	struct sl_jvm_flags *flags; /* NULL: only look for flag_file */
 	char flag_file[SL_PROC_PATH_BYTES];
-	bool is_launcher;  /* `java` itself: main class, @files */
-	bool is_over;      /* what follows is the program's */
-	bool skips;        /* the next word is a value */
-	bool takes_files;  /* @FILE is one */
+	bool is_launcher; /* `java` itself: main class, @files */
+	bool is_over;     /* what follows is the program's */
+	bool skips;       /* the next word is a value */
+	bool takes_files; /* @FILE is one */
 	unsigned depth;
 };
 

@@ -11,8 +11,8 @@
 #include "cli/proc.h"
 
 enum sl_jvm_flag {
-	SL_JVM_NO_ATTACH,    /* DisableAttachMechanism */
-	SL_JVM_MAY_LOAD,     /* EnableDynamicAgentLoading */
+	SL_JVM_NO_ATTACH,     /* DisableAttachMechanism */
+	SL_JVM_MAY_LOAD,      /* EnableDynamicAgentLoading */
 	SL_JVM_FEWER_SIGNALS, /* ReduceSignalUsage, -Xrs: no SIGQUIT */
 	SL_JVM_FLAGS
 };

@@ -265,7 +265,8 @@ static int read_all(int fd, char *bytes, size_t room, uint64_t until_ms)
 		const ssize_t got = recv(fd, bytes + n, room - n - 1, MSG_DONTWAIT);
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
-		if (got <= 0) { /* a VM that closes with something unread sends a reset behind its answer */
+		if (got <=
+		    0) { /* a VM that closes with something unread sends a reset behind its answer */
 			bytes[n] = 0;
 			return n ? 0 : -EPROTO;
 		}

@@ -45,10 +45,22 @@ bool sl_jvm_words_next(const char **at, bool is_file, char *word, size_t n)
 bool sl_jvm_words_takes_next(const char *option)
 {
 	static const char *const options[] = {
-		"-cp",           "-classpath",        "--class-path",   "-p",
-		"--module-path", "--add-modules",     "--add-exports",  "--add-opens",
-		"--add-reads",   "--limit-modules",   "--patch-module", "--upgrade-module-path",
-		"-d",            "--describe-module", "--source",       "--enable-native-access",
+		"-cp",
+		"-classpath",
+		"--class-path",
+		"-p",
+		"--module-path",
+		"--add-modules",
+		"--add-exports",
+		"--add-opens",
+		"--add-reads",
+		"--limit-modules",
+		"--patch-module",
+		"--upgrade-module-path",
+		"-d",
+		"--describe-module",
+		"--source",
+		"--enable-native-access",
 	};
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
 		if (strcmp(option, options[i]) == 0)

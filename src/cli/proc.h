@@ -17,8 +17,8 @@ struct sl_proc {
 	int pid;
 	int inner_pid; /* as the process itself sees it */
 	int parent;
-	uid_t uid;            /* real */
-	uid_t euid;           /* effective */
+	uid_t uid;  /* real */
+	uid_t euid; /* effective */
 	gid_t egid;
 	char state;           /* as in stat: R, S, D, T: stopped, t: stopped by a tracer */
 	int tracer;           /* pid; 0: none */

@@ -80,8 +80,7 @@ static int copy_below(int root, int from, const char *file, struct sl_root_copy 
 {
 	static const char *const folders[] = {"/tmp", "/var/tmp", "/dev/shm", "/run"};
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-		copy->folder =
-			sl_root_open_at(root, folders[i], O_PATH | O_DIRECTORY, 0, false);
+		copy->folder = sl_root_open_at(root, folders[i], O_PATH | O_DIRECTORY, 0, false);
 		if (copy->folder < 0)
 			continue;
 		if (can_be_executed_on(copy->folder) &&

@@ -44,9 +44,9 @@ int sl_root_file_open(int pid, const char *path, bool may_follow)
 	if (folder < 0)
 		return folder;
 	/* A pipe must not hold us up, a terminal not become ours. */
-	const int fd = open_at(folder, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0,
-	                       (pid ? RESOLVE_IN_ROOT : 0) |
-	                               (may_follow ? 0 : RESOLVE_NO_SYMLINKS));
+	const int fd =
+		open_at(folder, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0,
+	                (pid ? RESOLVE_IN_ROOT : 0) | (may_follow ? 0 : RESOLVE_NO_SYMLINKS));
 	(void)close(folder);
 	if (fd < 0)
 		return fd;

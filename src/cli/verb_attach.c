@@ -195,10 +195,11 @@ static int copy_library(struct attempt *attempt)
 	}
 	const int error = sl_root_copy_make(&attempt->proc, attempt->library, &attempt->copy);
 	if (error == -EROFS)
-		return sl_say(SL_EXIT_DENIED,
-		              "process %d does not see %s, and none of its /tmp, /var/tmp, /dev/shm "
-		              "and /run takes a copy that could be loaded",
-		              attempt->proc.pid, attempt->library);
+		return sl_say(
+			SL_EXIT_DENIED,
+			"process %d does not see %s, and none of its /tmp, /var/tmp, /dev/shm "
+			"and /run takes a copy that could be loaded",
+			attempt->proc.pid, attempt->library);
 	if (error)
 		return sl_proc_refuse(attempt->proc.pid, error == -ESRCH ? -ESRCH : -EACCES,
 		                      sl_again_words());
@@ -282,7 +283,7 @@ static int attach(struct attempt *attempt, const struct sl_options *options)
 		return refuse_other_version(attempt);
 	if (attempt->there.is_mapped && attempt->there.is_preloaded)
 		return tell_already(attempt, SL_ATTACH_PRELOADED);
-	sl_attach_plan(&attempt->proc, true, &attempt->plan);
+	sl_attach_plan(&attempt->proc, sl_again_words(), &attempt->plan);
 	if (attempt->plan.refusal.code)
 		return sl_say(attempt->plan.refusal.code, "%s", attempt->plan.refusal.why);
 	if (attempt->plan.is_jvm && attempt->plan.jvm.major >= SL_JVM_WARNS_FROM &&

@@ -153,8 +153,7 @@ int sl_verb_detach(int argc, char **argv)
 	struct sl_client_reply reply;
 	sl_args_parse(&argp, argc, argv, 0, &wanted);
 	const int error = sl_proc_read(wanted.pid, &proc);
-	const int has_library =
-		error ? 0 : sl_proc_has_object(wanted.pid, "libsockleak.so", NULL);
+	const int has_library = error ? 0 : sl_proc_has_object(wanted.pid, "libsockleak.so", NULL);
 	if (error || has_library < 0)
 		return sl_proc_refuse(wanted.pid, error ? error : has_library, sl_again_words());
 	if (!has_library)
