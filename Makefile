@@ -17,7 +17,7 @@ export BUILD CC CFLAGS LDFLAGS TSAN_TESTS CLANG_FORMAT
 DIRS := src src/base src/ledger src/stack src/watch src/reclaim src/report src/control src/hooks
 SOURCES := $(sort $(wildcard $(addsuffix /*.c,$(DIRS))))
 CLI_SOURCES := $(sort $(wildcard src/cli/*.c))
-CLI_LIBS := -ljansson -lz -ldw -liberty -lncursesw -ltinfo
+CLI_LIBS := -ljansson -lz -ldw -lelf -liberty -lncursesw -ltinfo
 MAN_PAGES := $(sort $(wildcard docs/man/*.[157]))
 LOWER_SOURCES := $(filter-out $(wildcard src/*.c) src/hooks/%,$(SOURCES))
 UNIT_TESTS := $(sort $(patsubst test/unit/%.c,%,$(wildcard test/unit/test_*.c)))
@@ -197,6 +197,11 @@ victim_flags = $(shell sed -n '1s|^/\* Build: \(.*\) \*/$$|\1|p' $<)
 $(BUILD)/victims/%: test/victims/%.c
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) -O1 -g -std=gnu11 -Wall -Wextra -Werror -Iinclude -MMD -MP -o $@ $< -pthread $(victim_flags)
+
+# The command's own way in, without the command.
+$(BUILD)/victims/inject_driver: test/victims/inject_driver.c $(BUILD)/unit/libcli.a $(BUILD)/unit/libsockleak.a
+	@mkdir -p $(@D)
+	$(call quiet,CC)$(CC) $(COMMON) -o $@ $(filter-out %.h,$^) $(CLI_LIBS) -pthread
 
 $(BUILD)/corpus/%: test/corpus/guilty/%.c
 	@mkdir -p $(@D)

@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "cli/attach_plan.h"
 #include "cli/doctor.h"
 #include "cli/preload_check.h"
 
@@ -85,19 +86,17 @@ static void look_at_java(struct sl_doctor *doctor)
 static void look_at_ptrace(struct sl_doctor *doctor)
 {
 	static const char advice[] =
-		"programs without the library can be seen and reaped as root only";
-	int scope = 0;
-	FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
-	if (file && fscanf(file, "%d", &scope) != 1)
-		scope = 0;
-	if (file)
-		(void)fclose(file);
+		"programs without the library can be seen, reaped and attached to as root only; "
+		"a Java VM lets its own user attach all the same";
+	const int scope = sl_attach_ptrace_scope();
 	if (scope > 0 && geteuid() != 0)
 		sl_doctor_find(doctor, SL_DOCTOR_NOTE, "ptrace", advice,
 		               "kernel.yama.ptrace_scope is %d", scope);
 	else if (scope > 2)
 		sl_doctor_find(doctor, SL_DOCTOR_BAD, "ptrace",
-		               "nothing can be reaped from outside until a reboot",
+		               "nothing can be reaped from outside, and nothing but a Java VM "
+		               "attached to, until a "
+		               "reboot",
 		               "kernel.yama.ptrace_scope is %d", scope);
 	else
 		sl_doctor_find(doctor, SL_DOCTOR_OK, "ptrace", NULL,

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/version.h"
+#include "cli/attach_jvm.h"
+#include "cli/attach_plan.h"
 #include "cli/client.h"
 #include "cli/doctor.h"
 #include "cli/external.h"
@@ -53,6 +55,25 @@ static void look_at_control(struct sl_doctor *doctor, const struct sl_proc *proc
 	sl_client_free(&reply);
 }
 
+/* Can it be brought in without a restart? */
+static void look_at_attach(struct sl_doctor *doctor, const struct sl_proc *proc)
+{
+	static struct sl_attach_plan plan;
+	char advice[64];
+	(void)snprintf(advice, sizeof(advice), "sockleak attach %d", proc->pid);
+	sl_attach_plan(proc, NULL, &plan);
+	if (plan.refusal.code)
+		sl_doctor_find(doctor, SL_DOCTOR_NOTE, "attach", NULL, "not possible: %.480s",
+		               plan.refusal.why);
+	else if (plan.is_jvm && plan.jvm.major >= SL_JVM_WARNS_FROM)
+		sl_doctor_find(doctor, SL_DOCTOR_OK, "attach", advice,
+		               "possible, by its Java VM, which will print a warning (Java %s)",
+		               plan.jvm.version);
+	else
+		sl_doctor_find(doctor, SL_DOCTOR_OK, "attach", advice, "possible, by %s",
+		               plan.is_jvm ? "its Java VM" : "ptrace");
+}
+
 /* It was asked for, and is not there: why? */
 static void explain_absence(struct sl_doctor *doctor, const struct sl_proc *proc)
 {
@@ -64,11 +85,12 @@ static void explain_absence(struct sl_doctor *doctor, const struct sl_proc *proc
 	               is_asked ? "the loader has dropped it: the next line may say why; else look "
 	                          "for 'cannot be "
 	                          "preloaded' in the program's stderr"
-	                        : "start it by 'sockleak run -- CMD'; until then 'report' and "
-	                          "'reap' work from outside",
+	                        : "'report' and 'reap' work from outside; 'sockleak run -- CMD' "
+	                          "starts it with the library",
 	               "no%s", is_asked ? ", though LD_PRELOAD names it" : "");
 	(void)snprintf(exe, sizeof(exe), "/proc/%d/exe", proc->pid);
 	(void)sl_doctor_command(doctor, exe);
+	look_at_attach(doctor, proc);
 }
 
 static void look_at_fds(struct sl_doctor *doctor, const struct sl_snapshot *s)

@@ -27,6 +27,8 @@ static const struct verb verbs[] = {
 	{"set", "change options of a running process, for a while", sl_verb_set},
 	{"off", "switch the library off in a running process", sl_verb_off},
 	{"reap", "end stuck connections of a process now, of any process", sl_verb_reap},
+	{"attach", "bring the library into a running process, without a restart", sl_verb_attach},
+	{"detach", "take it out of the way of such a process again", sl_verb_detach},
 	{"doctor", "can it work here, does it, and what to do", sl_verb_doctor},
 	{"diff", "which sites and peers grew from one snapshot to another", sl_verb_diff},
 	{"options", "every option of SOCKLEAK_OPTIONS", sl_verb_options},

@@ -49,8 +49,7 @@ char *sl_proc_file(int pid, const char *name, size_t *n)
 	return bytes;
 }
 
-/* The text behind "\nNAME:\t" in a status file; NULL. */
-static const char *status_value(const char *status, const char *name)
+const char *sl_proc_status_value(const char *status, const char *name)
 {
 	char key[32];
 	(void)snprintf(key, sizeof(key), "\n%s:", name);
@@ -58,16 +57,16 @@ static const char *status_value(const char *status, const char *name)
 	return at ? at + strlen(key) + strspn(at + strlen(key), " \t") : NULL;
 }
 
-static long status_number(const char *status, const char *name)
+long sl_proc_status_number(const char *status, const char *name)
 {
-	const char *value = status_value(status, name);
+	const char *value = sl_proc_status_value(status, name);
 	return value ? strtol(value, NULL, 10) : -1;
 }
 
 /* Before Linux 4.1 there is no NSpid. */
 static int inner_pid(const char *status, int pid)
 {
-	const char *at = status_value(status, "NSpid");
+	const char *at = sl_proc_status_value(status, "NSpid");
 	long last = pid;
 	char *end;
 	while (at && *at && *at != '\n') {
@@ -83,15 +82,21 @@ static int read_status(struct sl_proc *proc)
 	char *status = sl_proc_file(proc->pid, "status", &n);
 	if (!status)
 		return errno == EACCES || errno == EPERM ? -EACCES : -ESRCH;
-	const char *uid = status_value(status, "Uid");
-	const char *state = status_value(status, "State");
-	bool is_process =
-		status_number(status, "Tgid") == proc->pid && state && !strchr("ZX", *state);
-	proc->parent = (int)status_number(status, "PPid");
+	const char *uid = sl_proc_status_value(status, "Uid");
+	const char *state = sl_proc_status_value(status, "State");
+	bool is_process = sl_proc_status_number(status, "Tgid") == proc->pid && state &&
+	                  !strchr("ZX", *state);
+	proc->parent = (int)sl_proc_status_number(status, "PPid");
 	proc->inner_pid = inner_pid(status, proc->pid);
 	char *end = NULL;
 	proc->uid = uid ? (uid_t)strtoul(uid, &end, 10) : (uid_t)-1;
-	proc->euid = end ? (uid_t)strtoul(end, NULL, 10) : (uid_t)-1;
+	proc->euid = end ? (uid_t)strtoul(end, &end, 10) : (uid_t)-1;
+	const char *gid = status_value(status, "Gid");
+	if (gid)
+		(void)strtoul(gid, &end, 10);
+	proc->egid = gid ? (gid_t)strtoul(end, NULL, 10) : (gid_t)-1;
+	proc->state = state ? *state : 0;
+	proc->tracer = (int)status_number(status, "TracerPid");
 	(void)sscanf(status, "Name:\t%127[^\n]", proc->name);
 	free(status);
 	return is_process ? 0 : -ESRCH;
@@ -172,6 +177,53 @@ int sl_proc_has_object(int pid, const char *name, char path[SL_PROC_PATH_BYTES])
 	}
 	free(maps);
 	return found;
+}
+
+void sl_proc_inner_path(int pid, char path[SL_PROC_PATH_BYTES])
+{
+	static const char mark[] = " (deleted)";
+	char link[64], root[SL_PROC_PATH_BYTES];
+	size_t length = strlen(path);
+	if (length > sizeof(mark) - 1 && strcmp(path + length - sizeof(mark) + 1, mark) == 0)
+		path[length - sizeof(mark) + 1] = 0;
+	(void)snprintf(link, sizeof(link), "/proc/%d/root", pid);
+	ssize_t n = readlink(link, root, sizeof(root) - 1);
+	if (n <= 1 || strncmp(path, root, (size_t)n) != 0 || path[n] != '/')
+		return;
+	memmove(path, path + n, strlen(path + n) + 1);
+}
+
+void sl_proc_status_word(int pid, const char *name, char *text, size_t n)
+{
+	size_t length;
+	char *status = sl_proc_file(pid, "status", &length);
+	const char *value = status ? status_value(status, name) : NULL;
+	(void)snprintf(text, n, "%.*s", value ? (int)strcspn(value, "\n") : 0, value ? value : "");
+	free(status);
+}
+
+static bool thread_is(int pid, const char *tid, const char *name)
+{
+	size_t n;
+	char path[64];
+	(void)snprintf(path, sizeof(path), "task/%.16s/comm", tid);
+	char *comm = sl_proc_file(pid, path, &n);
+	const bool is_it = comm && strncmp(comm, name, strlen(name)) == 0;
+	free(comm);
+	return is_it;
+}
+
+bool sl_proc_has_thread(int pid, const char *name)
+{
+	char path[64];
+	bool is_found = false;
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	DIR *tasks = opendir(path);
+	for (struct dirent *entry; tasks && !is_found && (entry = readdir(tasks));)
+		is_found = thread_is(pid, entry->d_name, name);
+	if (tasks)
+		(void)closedir(tasks);
+	return is_found;
 }
 
 char *sl_proc_variable(int pid, const char *name)

@@ -17,8 +17,11 @@ struct sl_proc {
 	int pid;
 	int inner_pid; /* as the process itself sees it */
 	int parent;
-	uid_t uid;            /* real */
-	uid_t euid;           /* effective */
+	uid_t uid;  /* real */
+	uid_t euid; /* effective */
+	gid_t egid;
+	char state;           /* as in stat: R, S, D, T: stopped, t: stopped by a tracer */
+	int tracer;           /* pid; 0: none */
 	uint64_t start_ticks; /* field 22 of stat: with the pid an identity */
 	uint64_t uptime_ms;
 	char name[SL_PROC_NAME_BYTES]; /* of the executable, else the name that the kernel keeps */
@@ -36,6 +39,20 @@ int sl_proc_has_object(int pid, const char *name, char path[SL_PROC_PATH_BYTES])
 
 /* A file of /proc/PID as a whole, with a NUL behind; to be freed. NULL: errno says why. */
 char *sl_proc_file(int pid, const char *name, size_t *n);
+
+/* Of the text of a `status` file: what stands behind a name, or NULL; as a number, or -1. */
+const char *sl_proc_status_value(const char *status, const char *name);
+long sl_proc_status_number(const char *status, const char *name);
+
+/* A path of its maps as the process itself names it: without " (deleted)", and below its root, where that is a folder of ours (chroot).
+ * In place. */
+void sl_proc_inner_path(int pid, char path[SL_PROC_PATH_BYTES]);
+
+/* The lines of its status: the text behind "NAME:", "" where there is none. */
+void sl_proc_status_word(int pid, const char *name, char *text, size_t n);
+
+/* Has it a thread whose name begins so? */
+bool sl_proc_has_thread(int pid, const char *name);
 
 /* The value of a variable in its first environment; to be freed. NULL: not there, or not ours to see. */
 char *sl_proc_variable(int pid, const char *name);

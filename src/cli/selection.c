@@ -149,8 +149,8 @@ static int find_one(struct sl_selection *selection, const char *verb)
 		return sl_say(SL_EXIT_NO_LIBRARY,
 		              "process %d (%s) does not have the library; from outside: sockleak "
 		              "report %d, sockleak "
-		              "reap %d; with it: sockleak run -- CMD",
-		              proc.pid, proc.name, proc.pid, proc.pid);
+		              "reap %d; with it: sockleak attach %d, or sockleak run -- CMD",
+		              proc.pid, proc.name, proc.pid, proc.pid, proc.pid);
 	return add(selection, &proc) ? 0 : sl_say(SL_EXIT_USAGE, "no memory");
 }
 

@@ -10,6 +10,7 @@
 #include "cli/again.h"
 #include "cli/args.h"
 #include "cli/args_parse.h"
+#include "cli/attach_plan.h"
 #include "cli/client.h"
 #include "cli/formats.h"
 #include "cli/outside.h"
@@ -139,6 +140,15 @@ static void hint_at_child(const struct sl_proc *proc)
 		            worst.pid);
 }
 
+/* The report says how the line of code would be known; where that way is closed, why. */
+static void hint_at_attach(const struct sl_proc *proc)
+{
+	static struct sl_attach_plan plan;
+	sl_attach_plan(proc, NULL, &plan);
+	if (plan.refusal.code)
+		sl_say_note("cannot be attached to: %s", plan.refusal.why);
+}
+
 static int take_process(struct sl_arena *arena, int pid, struct sl_snapshot *snapshot)
 {
 	struct sl_proc proc;
@@ -152,6 +162,8 @@ static int take_process(struct sl_arena *arena, int pid, struct sl_snapshot *sna
 		sl_say_note("%s", taken.note);
 	if (snapshot->totals.open == 0)
 		hint_at_child(&proc);
+	else if (!taken.has_library && snapshot->totals.close_wait > 0)
+		hint_at_attach(&proc);
 	return 0;
 }
 

@@ -9,6 +9,8 @@
 
 typedef int sl_verb_fn(int argc, char **argv);
 
+sl_verb_fn sl_verb_attach;
+sl_verb_fn sl_verb_detach;
 sl_verb_fn sl_verb_diff;
 sl_verb_fn sl_verb_doctor;
 sl_verb_fn sl_verb_list;

@@ -254,9 +254,9 @@ static void put_fix(struct sl_out *out, const struct sl_snapshot *s, bool colour
 	} else if (!sl_text_head_has_suspects(s) && !site) {
 		sl_out_text(&line.out, "nothing to close");
 	} else if (s->no_sites) {
-		sl_out_text(&line.out, "not known from outside: a library that answers, from "
-		                       "'sockleak run -- CMD', "
-		                       "names the line");
+		sl_out_text(&line.out, "not known from outside: 'sockleak attach ");
+		sl_out_unsigned(&line.out, (uint64_t)s->process.pid);
+		sl_out_text(&line.out, "' or 'sockleak run -- CMD' finds the line");
 	} else if (site && site->verdict == SL_SITE_POOL) {
 		put_pool_advice(&line, s, site);
 	} else if (site && sl_text_is_unblamed(site)) {

@@ -29,7 +29,7 @@ _sockleak_argument() {
         report:--format | report:-f) _sockleak_words 'text short json html folded pprof openmetrics' ;;
         report:--value) _sockleak_words 'stuck close_wait open auto' ;;
         report:--output | report:-o) _sockleak_files -f ;;
-        run:--options | run:-o) _sockleak_words "$(_sockleak_keys)" ;;
+        run:--options | run:-o | attach:--options | attach:-o) _sockleak_words "$(_sockleak_keys)" ;;
         reap:--older-than | reap:--peer | report:--max-stuck | report:--top | top:--interval | top:-i | *:--exe | *:--unit | \
             *:--cgroup | list:--expect | list:-e) ;;
         *) return 1 ;;
@@ -51,7 +51,7 @@ _sockleak_command_at() {
 }
 
 _sockleak() {
-    local verbs='run list report top set off reap doctor diff options help' word=${COMP_WORDS[COMP_CWORD]}
+    local verbs='run list report top set off reap attach detach doctor diff options help' word=${COMP_WORDS[COMP_CWORD]}
     local verb=${COMP_WORDS[1]} before=${COMP_WORDS[COMP_CWORD - 1]} selectors='--exe --unit --cgroup --yes'
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -89,6 +89,8 @@ _sockleak() {
             options="--all --older-than --peer --inbound --force --dry-run --json $selectors --help"
             others=$(_sockleak_pids)
             ;;
+        attach) options='--options --force --json --help' others=$(_sockleak_pids) ;;
+        detach) options='--force --json --help' others=$(_sockleak_pids) ;;
         diff) options='--json --help' ;;
         doctor) options='--json --help' others=$(_sockleak_pids) ;;
         options) options='--json --help' ;;

@@ -1,0 +1,60 @@
+/* inject.c - see inject.h. */
+#include "cli/inject.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/attach.h"
+#include "cli/inject_call.h"
+#include "cli/inject_target.h"
+#include "cli/inject_thread.h"
+#include "cli/inject_trace.h"
+
+#define SL_SEARCH_US 5000000
+
+static int inject(struct sl_target *target, const struct sl_injection *injection,
+                  struct sl_injected *injected)
+{
+	struct sl_tracee tracee;
+	struct sl_registers registers;
+	struct sl_machine_call call = {
+		.calls = target->calls,
+		.library = injection->library,
+		.function = SL_ATTACH_FUNCTION,
+		.options = injection->options,
+		.code = sl_call_place(target),
+	};
+	if (!call.code)
+		return sl_target_fail(
+			injected, -ENOTSUP, SL_EXIT_NO_LIBRARY,
+			"process %d: no object in it has room for the code of the call",
+			target->pid);
+	int error = sl_thread_find(target, sl_machine_frame_bytes(&call),
+	                           sl_trace_now_us() + SL_SEARCH_US, &tracee, &registers, injected);
+	if (error)
+		return error;
+	injected->tid = tracee.tid;
+	error = sl_call_make(target, &tracee, &registers, &call, injected);
+	injected->stopped_us = sl_trace_now_us() - tracee.held_us;
+	return error;
+}
+
+int sl_inject(const struct sl_injection *injection, struct sl_injected *injected)
+{
+	struct sl_target target;
+	sigset_t before;
+	*injected = (struct sl_injected){.result = -1};
+	sl_trace_begin(&before);
+	int error = sl_target_refuse(injection, &target, injected);
+	if (!error)
+		error = sl_target_read_libc(&target, injected);
+	if (!error)
+		error = inject(&target, injection, injected);
+	/* Whatever did not go, where it has ended meanwhile that is the reason. */
+	if (error && error != -ESRCH && !sl_target_find_view(&target))
+		error = sl_target_gone(injection->pid, injected);
+	sl_target_close(&target);
+	sl_trace_end(&before);
+	return error;
+}

@@ -1,0 +1,79 @@
+/* inject_machine.h - what bringing a library in asks of a machine. One file for each: inject_x86_64.c.
+ *
+ * Layer: cli. Context: the thread that traces. Source: the psABI, the kernel's ptrace and signal code.
+ */
+#ifndef SL_CLI_INJECT_MACHINE_H
+#define SL_CLI_INJECT_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/user.h>
+
+/* Where a thread is. */
+struct sl_point {
+	int64_t call;          /* the system call it is in or has just left; -1: none */
+	uint64_t arguments[6]; /* of the call */
+	int64_t result; /* where it has left it, or was made to: -errno, the kernel's own too */
+	uint64_t pc, sp, tls;
+};
+
+/* A thread's registers, as they were when it was held. */
+struct sl_registers {
+	struct user_regs_struct user;
+};
+
+/* The functions of the target that are called, by address. */
+struct sl_target_calls {
+	uint64_t dlopen, dlsym, dlerror; /* dlerror: 0 where it has none to call */
+	uint64_t errno_location;
+};
+
+/* What is to be called, and where things lie in the target. */
+struct sl_machine_call {
+	struct sl_target_calls calls;
+	const char *library, *function, *options; /* options may be NULL */
+	uint64_t code;                            /* where sl_machine_code() has been put */
+	uint64_t frame;                           /* set by sl_machine_begin() */
+};
+
+/* Does ELF's e_machine name a program that runs on this machine, and is it one that is known here? */
+bool sl_machine_is_ours(uint16_t elf_machine);
+
+/* The code that runs in the target; the same bytes at each time, and at any address. */
+const unsigned char *sl_machine_code(size_t *n);
+/* The first bytes of any version of it. */
+#define SL_MACHINE_MARK_BYTES 8
+
+/* The bytes of a signal handler's return, to be found in libc; how many. */
+const unsigned char *sl_machine_restorer(size_t *n);
+/* Is it such a frame that lies at `address`, whose first word is the address of the restorer? `is_code` tells of addresses. */
+typedef bool sl_machine_is_code_fn(void *context, uint64_t address);
+bool sl_machine_is_signal_frame(int memory, uint64_t address, sl_machine_is_code_fn *is_code,
+                                void *context);
+
+int sl_machine_read(int tid, struct sl_registers *registers);
+void sl_machine_point(const struct sl_registers *registers, struct sl_point *point);
+/* Is the instruction before `pc` one that calls the kernel? */
+bool sl_machine_is_behind_call(int memory, uint64_t pc);
+
+/* A held thread that is to go on as if it had not been: where the stop alone ended its system call with EINTR, the kernel
+ * begins the call again, unless a signal is to be handled first. */
+int sl_machine_uninterrupt(int tid);
+
+/* Bytes below the thread's stack pointer that a call takes, without what the library uses. */
+size_t sl_machine_frame_bytes(const struct sl_machine_call *call);
+/* Write the call's frame to the stack of a held thread, then send the thread into the code: from the one ptrace request that does
+ * this on, it goes through with the call and back to where it was, whether we are there or not. 0 or -errno, and then nothing
+ * but bytes below the stack has changed. */
+int sl_machine_begin(int tid, int memory, const struct sl_registers *registers,
+                     struct sl_machine_call *call);
+
+/* Is a thread that enters a system call with this pc at the end of the call? */
+bool sl_machine_is_end(const struct sl_machine_call *call, uint64_t pc);
+/* There: the result of the function, or -1 and the address of the loader's text (0: none). */
+int sl_machine_result(int tid, int *result, uint64_t *error_text);
+/* Behind it: the registers as they were at the begin, so that the kernel ends the interrupted system call as it would have. */
+int sl_machine_finish(int tid, const struct sl_registers *registers);
+
+#endif

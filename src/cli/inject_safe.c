@@ -1,0 +1,103 @@
+/* inject_safe.c - see inject_safe.h. */
+#include "cli/inject_safe.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "cli/heap.h"
+
+#define SL_STACK_ROOM ((uint64_t)64 << 10)
+#define SL_STACK_MAX ((uint64_t)64 << 20)
+#define SL_CHUNK_BYTES ((size_t)64 << 10)
+
+static bool is_in_libc(const struct sl_target *target, const struct sl_point *point)
+{
+	return point->pc >= target->libc_start && point->pc <= target->libc_end;
+}
+
+enum sl_call_use sl_safe_promise(const struct sl_target *target, const struct sl_point *point)
+{
+	return is_in_libc(target, point) ? sl_call_use(point->call, point->arguments) : SL_CALL_NO;
+}
+
+static bool is_code(void *context, uint64_t address)
+{
+	const struct sl_map *map = sl_maps_at(context, address);
+	return map && map->is_executable;
+}
+
+/* A signal frame between `from` and `to` means that a handler runs: what it interrupted may hold any lock. Bytes that only
+ * look like one, left behind by an earlier handler, count as well: another thread or moment is found. */
+static bool has_signal_frame(struct sl_target *target, uint64_t from, uint64_t to)
+{
+	uint64_t *words = sl_heap_grow(NULL, SL_CHUNK_BYTES);
+	bool is_found = false;
+	for (uint64_t at = from; at < to && !is_found; at += SL_CHUNK_BYTES) {
+		const size_t bytes = to - at < SL_CHUNK_BYTES ? (size_t)(to - at) : SL_CHUNK_BYTES;
+		if (!sl_memory_read(target->memory, at, words, bytes)) {
+			is_found = true; /* not known: not safe */
+			break;
+		}
+		for (size_t i = 0; i < bytes / sizeof(*words) && !is_found; i++)
+			is_found =
+				words[i] == target->restorer &&
+				sl_machine_is_signal_frame(target->memory, at + i * sizeof(*words),
+			                                   is_code, &target->maps);
+	}
+	free(words);
+	return is_found;
+}
+
+/* Does the stack of the first thread, which grows, reach so far down by its limit? */
+static bool may_grow(const struct sl_target *target, const struct sl_map *stack, uint64_t sp,
+                     size_t need)
+{
+	struct rlimit limit;
+	if (prlimit(target->pid, RLIMIT_STACK, NULL, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+		return true;
+	return stack->end - sp + need + SL_STACK_ROOM <= limit.rlim_cur;
+}
+
+/* A thread's stack ends at its own control block, where libc made it; coroutines run elsewhere, on little room. */
+static const char *check_stack(struct sl_target *target, int tid, const struct sl_point *point,
+                               size_t need)
+{
+	const struct sl_map *stack = sl_maps_at(&target->maps, point->sp);
+	uint64_t end;
+	if (!stack || !stack->is_writable)
+		return "on a stack that is not known";
+	if (tid == target->pid && strcmp(stack->path, "[stack]") == 0)
+		end = stack->end;
+	else if (point->tls > point->sp && point->tls < stack->end)
+		end = point->tls;
+	else
+		return "on a stack of the program's own making";
+	if (point->sp - stack->start < need)
+		return "near the end of its stack";
+	if (tid == target->pid && end == stack->end) {
+		if (!may_grow(target, stack, point->sp, need))
+			return "near the limit of its stack";
+	} else if (point->sp - stack->start < need + SL_STACK_ROOM) {
+		return "near the end of its stack";
+	}
+	if (end - point->sp > SL_STACK_MAX)
+		return "too deep in its stack to be looked at";
+	return has_signal_frame(target, point->sp & ~(uint64_t)7, end & ~(uint64_t)7)
+	               ? "in a signal handler"
+	               : NULL;
+}
+
+const char *sl_safe_why_not(struct sl_target *target, int tid, const struct sl_point *point,
+                            size_t need)
+{
+	if (point->call < 0)
+		return "computing";
+	if (!is_in_libc(target, point))
+		return "in code other than libc's";
+	if (sl_call_use(point->call, point->arguments) == SL_CALL_NO)
+		return "in a system call that may be made under a lock";
+	if (!sl_machine_is_behind_call(target->memory, point->pc))
+		return "not behind a system call";
+	return check_stack(target, tid, point, need);
+}

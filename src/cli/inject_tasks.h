@@ -1,0 +1,24 @@
+/* inject_tasks.h - the threads of a process, as /proc tells of them.
+ *
+ * Layer: cli. Context: one thread. Source: proc(5).
+ */
+#ifndef SL_CLI_INJECT_TASKS_H
+#define SL_CLI_INJECT_TASKS_H
+
+#include <stdbool.h>
+
+#include "cli/inject_machine.h"
+
+/* Every thread; false from `each` ends it. False: there is no such process. */
+typedef bool sl_task_each_fn(void *context, int tid);
+bool sl_tasks_each(int pid, sl_task_each_fn *each, void *context);
+
+enum sl_task_state {
+	SL_TASK_GONE,    /* or a zombie */
+	SL_TASK_UNKNOWN, /* not told */
+	SL_TASK_RUNS,    /* on a processor, or about to */
+	SL_TASK_WAITS,   /* in the kernel: `point` says where, but for tls and result */
+};
+enum sl_task_state sl_task_look(int pid, int tid, struct sl_point *point);
+
+#endif

@@ -1,0 +1,51 @@
+/* inject_trace.h - one thread under ptrace: seized, held, let go; and why it stopped.
+ *
+ * A signal that reaches it meanwhile is passed on at once, unless the caller wants to see it. A group stop is not waited for:
+ * the kernel stops the thread again when it is let go.
+ *
+ * Layer: cli. Context: the thread that seized it. Source: ptrace(2).
+ */
+#ifndef SL_CLI_INJECT_TRACE_H
+#define SL_CLI_INJECT_TRACE_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum sl_stop_kind {
+	SL_STOP_HELD,    /* as asked for by sl_tracee_hold(); on the way out of the kernel */
+	SL_STOP_ENTRY,   /* of a system call */
+	SL_STOP_RETURN,  /* from a system call, with its result */
+	SL_STOP_PROGRAM, /* it has become another program */
+};
+
+struct sl_tracee {
+	int tid;
+	bool is_held; /* it stands still, at `kind` */
+	enum sl_stop_kind kind;
+	uint64_t pc;      /* at ENTRY and RETURN */
+	uint64_t held_us; /* CLOCK_MONOTONIC when it was first made to stop; 0: never */
+};
+
+/* Signals that tell of stops are caught from here on, and waited for below. */
+void sl_trace_begin(sigset_t *before);
+void sl_trace_end(const sigset_t *before);
+
+uint64_t sl_trace_now_us(void);
+
+/* 0: it is ours and runs on; or -errno of ptrace(PTRACE_SEIZE). */
+int sl_tracee_seize(struct sl_tracee *tracee, int tid);
+
+/* It shall stop: in a system call, which that interrupts, or where it computes. Blocks: never. */
+void sl_tracee_hold(struct sl_tracee *tracee);
+/* Let it run: to the next entry or return of a system call; or until it is held again. */
+int sl_tracee_step_call(struct sl_tracee *tracee);
+int sl_tracee_run(struct sl_tracee *tracee);
+
+/* Until it stops: 0; -ETIME: it has not by then; -ESRCH: it has ended. */
+int sl_tracee_wait(struct sl_tracee *tracee, uint64_t until_us);
+
+/* Detach, from wherever it is. */
+void sl_tracee_release(struct sl_tracee *tracee);
+
+#endif

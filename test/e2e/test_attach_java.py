@@ -1,0 +1,115 @@
+"""The incident, met while it is under way: a JVM that was started plainly leaks, and is attached to."""
+
+import subprocess
+
+import attach
+import cli
+import harness
+import pytest
+import services
+
+OPTIONS = "deadline=1s interval=250ms grace=500ms"
+
+
+@pytest.fixture
+def web(start, networks, tmp_path):
+    network = networks()
+    services.start_nginx(start, network, tmp_path / "nginx", services.web_config(tmp_path / "nginx", "1s"), library=False)
+    return network
+
+
+def start_client(start, web, mode, requests, pause_ms, java=None):
+    words = services.java("LeakyClient", f"http://{services.PLACE}/", requests, pause_ms, mode)
+    return start([java or words[0], *words[1:]], network=web, library=False)
+
+
+def close_wait(program, web):
+    return cli.states_of(program.pid, web).get("CLOSE_WAIT", 0)
+
+
+def leaking_line(mode):
+    lines = (services.JAVA / "LeakyClient.java").read_text().splitlines()
+    (number,) = [n for n, line in enumerate(lines, 1) if line.endswith(f"// LEAK {mode}")]
+    return number
+
+
+@pytest.mark.parametrize("java", attach.JAVAS.values(), ids=[f"jdk{major}" for major in attach.JAVAS])
+def test_the_leak_is_blamed_and_ended_without_a_restart(start, web, tmp_path, java):
+    requests = 260
+    program = start_client(start, web, "main", requests, 40, java)
+    harness.wait_until(lambda: close_wait(program, web) >= 10, "the leak to show")
+
+    hint = cli.output("report", program.pid)
+    assert f"sockleak attach {program.pid}" in hint
+    text = cli.output("attach", "-o", f"{OPTIONS} dir={tmp_path}/ctl", program.pid)
+    assert text.startswith(f"attached to java LeakyClient, pid {program.pid}, in ")
+    at_once = cli.parsed("report", program.pid)
+    assert at_once["mode"] == "attach" and at_once["totals"]["adopted"] >= 10
+
+    blamed = {}
+
+    def is_blamed():
+        blamed.update(cli.parsed("report", program.pid))
+        return blamed["verdict"] == "LEAK" and any(site["stuck"] and site["kind"] == "java" for site in blamed["sites"])
+
+    harness.wait_until(is_blamed, lambda: f"the blame; {blamed.get('totals')} {blamed.get('verdict')}")
+    (site,) = [site for site in blamed["sites"] if site["kind"] == "java" and site["stuck"]]
+    assert site["blame"] == f"LeakyClient.fetch(LeakyClient.java:{leaking_line('main')})"
+    assert "opened before attach" in cli.output("report", program.pid) or blamed["totals"]["adopted"] >= 10
+
+    assert program.line() == f"done {requests} failed 0", program.stderr()
+    assert "action from report to shutdown" in cli.output("set", program.pid, "action=shutdown")
+    harness.wait_until(lambda: close_wait(program, web) == 0, lambda: f"the action; {cli.output('report', program.pid)}")
+    after = cli.parsed("report", program.pid)
+    assert after["totals"]["adopted"] >= 10 and after["totals"]["reclaimed"]["shutdown"] >= requests - 20
+    assert program.end() == 0
+
+
+def test_attached_and_detached_under_load(start, web, tmp_path):
+    """A hundred times, and not one request is lost; jcmd is at work beside."""
+    requests, rounds = 3000, 100
+    program = start_client(start, web, "clean", requests, 1)
+    harness.wait_until(lambda: cli.states_of(program.pid, web), "the first request")
+    took_ms = []
+    for n in range(rounds):
+        took_ms.append(cli.parsed("attach", "-o", f"{OPTIONS} dir={tmp_path}/ctl", program.pid)["took_ms"])
+        assert cli.parsed("report", program.pid)["mode"] == "attach"
+        if n % 25 == 0:
+            subprocess.run([harness.need_tool("jcmd"), str(program.pid), "VM.version"], check=True, capture_output=True,
+                           timeout=harness.PATIENCE_S)
+        done = cli.output("detach", program.pid)
+        assert done.startswith(f"detached from java LeakyClient, pid {program.pid}: ") and " lead to libc again" in done
+        assert "not attached" in cli.refusal("detach", program.pid, code=cli.NO_LIBRARY)
+    print(f"attach: median {sorted(took_ms)[rounds // 2]} ms, worst {max(took_ms)} ms")
+    assert program.line(4 * harness.PATIENCE_S) == f"done {requests} failed 0", program.stderr()
+    assert program.end() == 0
+
+
+def test_already_attached(start, web, tmp_path):
+    program = start_client(start, web, "clean", 0, 0)
+    assert program.line() == "done 0 failed 0"
+    cli.run("attach", "-o", f"dir={tmp_path}/ctl", program.pid)
+    again = cli.run("attach", program.pid)
+    assert again.stdout == "" and "attached already" in again.stderr
+    line = cli.refusal("attach", "-o", "deadline=7s", program.pid, code=cli.USAGE)
+    assert f"sockleak set {program.pid} deadline=7s" in line
+    cli.run("detach", program.pid)
+    # Other options, this time.
+    cli.run("attach", "-o", f"dir={tmp_path}/ctl deadline=7s", program.pid)
+    assert cli.parsed("report", program.pid)["options"]["deadline"] == "7s"
+
+
+def test_without_a_control_socket(start, web):
+    program = start_client(start, web, "clean", 0, 0)
+    assert program.line() == "done 0 failed 0"
+    found = cli.parsed("attach", "-o", "control=off", program.pid)
+    assert found["result"] == "attached" and found["answers"] is False
+
+
+def test_detach_of_a_preloaded_process(puppet, peer):
+    program = puppet()
+    program.number(f"connect 127.0.0.1 {peer.port}")
+    peer.accept()
+    harness.wait_until(lambda: cli.parsed("report", program.pid)["mode"] == "preload", "its control socket")
+    line = cli.refusal("detach", program.pid, code=cli.USAGE)
+    assert f"sockleak off {program.pid}" in line

@@ -1,0 +1,180 @@
+"""Nothing is lost by it and nothing is spoilt: registers, signals, sleeps, work in progress; and whenever the command is killed, the
+thread that it had borrowed finishes by itself."""
+
+import random
+import signal
+import statistics
+import subprocess
+import time
+
+import harness
+import inject
+import pytest
+
+ROUNDS = 100
+
+
+@pytest.fixture
+def at_work(start):
+    """A function that starts inject_victim at one kind of work."""
+
+    def start_work(*words):
+        program = start([harness.victim("inject_victim"), *map(str, words)], library=False)
+        program.ready()
+        return program
+
+    return start_work
+
+
+def finish(program):
+    """It ends itself, says how much it did, and found no fault."""
+    program.popen.terminate()
+    line = program.line()
+    assert line is not None and line.startswith("ok"), (line, program.stderr())
+    program.popen.wait(harness.PATIENCE_S)
+    assert (program.popen.returncode, program.stderr()) == (0, "")
+    return int(line.split()[1])
+
+
+def bring_in_often(program, times=ROUNDS):
+    rows = inject.attempts(program.pid, options="/dev/null", times=times)
+    assert [row["error"] for row in rows] == [0] * times, rows
+    assert sorted({row["result"] for row in rows}) == [0, 1]
+    held = [row["stopped_us"] for row in rows]
+    print(f"held for {statistics.median(held):g} us, at worst {max(held)} us; threads: {len({r['tid'] for r in rows})}")
+    return rows
+
+
+def assert_left_alone(program):
+    """Nobody traces it, none of its own threads is stopped or has all signals blocked."""
+    states = inject.threads(program.pid).values()
+    assert all(state in "RSD" and tracer == "0" for state, _, tracer in states), states
+    closed = [blocked for _, blocked, _ in states if int(blocked, 16).bit_count() > 20]
+    assert len(closed) <= 1, states  # the thread that the library started during the call
+
+
+@pytest.mark.parametrize("way", ["registers", "wakeups", "signals", "signals 1"])
+def test_under_work_that_is_checked(at_work, way):
+    program = at_work(*way.split())
+    bring_in_often(program)
+    assert_left_alone(program)
+    assert finish(program) > 0
+
+
+def test_a_thread_that_is_always_in_malloc(at_work):
+    """It is followed until it comes out to write; never is a call made from inside of the allocator."""
+    program = at_work("malloc", 2000)
+    bring_in_often(program, 30)
+    assert finish(program) > 0
+
+
+def test_a_thread_that_never_comes_out_of_malloc(at_work):
+    program = at_work("malloc")
+    one = inject.attempt(program.pid, code=inject.DENIED)
+    assert one["error"] < 0 and "no thread came to a point" in one["text"], one
+    assert not inject.mapped(program.pid)
+    assert_left_alone(program)
+    assert finish(program) > 0
+
+
+def test_a_sleep_is_as_long_as_it_was(at_work):
+    """Interrupted many times, it ends when it would have; it is not begun anew each time."""
+    program = at_work("deadline", 3000)
+    inject.attempts(program.pid, times=20)
+    # The last ones may find it at its end.
+    line = program.line()
+    assert line.startswith("ok") and 3000 <= int(line.split()[1]) < 4500, line
+
+
+def test_many_busy_threads(at_work):
+    program = at_work("crowd", 64)
+    bring_in_often(program)
+    assert_left_alone(program)
+    assert finish(program) > 1000
+
+
+@pytest.mark.parametrize("way", ["crowd 8", "registers", "wakeups 1", "signals"])
+def test_a_command_that_is_killed_at_any_moment(at_work, way, tmp_path):
+    """SIGKILL at random moments of its work: the program goes on each time, and the library comes in afterwards."""
+    program = at_work(*way.split())
+    dice = random.Random(4711)
+    inject.bring_in(program.pid)
+    for _ in range(50):
+        driver = subprocess.Popen(
+            inject.words(program.pid, options="/dev/null", times=1000), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        driver.stdout.readline()
+        end = time.monotonic() + dice.uniform(0, 0.02)
+        while time.monotonic() < end:
+            pass
+        driver.kill()
+        driver.communicate()
+        assert program.is_alive(), program.stderr()
+        assert all(state[2] == "0" for state in inject.threads(program.pid).values())
+    said = tmp_path / "said"
+    inject.bring_in(program.pid, options=said)
+    assert said.exists()
+    assert_left_alone(program)
+    assert finish(program) > 0
+
+
+def test_a_command_that_is_killed_at_its_first_try(at_work):
+    """The same while the object is loaded for the first time."""
+    dice = random.Random(815)
+    for _ in range(30):
+        program = at_work("crowd", 2)
+        driver = subprocess.Popen(inject.words(program.pid), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        end = time.monotonic() + dice.uniform(0, 0.03)
+        while time.monotonic() < end:
+            pass
+        driver.kill()
+        driver.communicate()
+        finish(program)
+
+
+def test_signals_of_the_terminal_wait_for_the_end(at_work):
+    """SIGINT and SIGTERM end the command where it holds nobody."""
+    program = at_work("registers")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        driver = subprocess.Popen(
+            inject.words(program.pid, options="/dev/null", times=1000), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        driver.stdout.readline()
+        driver.send_signal(number)
+        driver.communicate()
+        assert driver.returncode == -number
+        assert program.is_alive()
+    assert finish(program) > 0
+
+
+def test_two_commands_at_once(at_work):
+    """One at a time borrows a thread; nothing is mixed up."""
+    program = at_work("crowd", 8)
+    drivers = [
+        subprocess.Popen(inject.words(program.pid, options="/dev/null", times=50), stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    for driver in drivers:
+        out, _ = driver.communicate(timeout=120)
+        assert '"result": 1' in out or driver.returncode == inject.DENIED, out
+    inject.bring_in(program.pid)
+    assert_left_alone(program)
+    assert finish(program) > 0
+
+
+def test_a_stop_in_the_middle_is_kept(at_work):
+    """SIGSTOP that comes during the call: the call ends, the process stays stopped until it is told to go on."""
+    program = at_work("crowd", 4)
+    for _ in range(20):
+        driver = subprocess.Popen(
+            inject.words(program.pid, options="/dev/null", times=3), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        program.popen.send_signal(signal.SIGSTOP)
+        harness.wait_until(
+            lambda: driver.poll() is not None or all(s[0] in "Tt" for s in inject.threads(program.pid).values()),
+            "the stop",
+        )
+        program.popen.send_signal(signal.SIGCONT)
+        out, err = driver.communicate(timeout=60)
+        assert driver.returncode in (inject.FINE, inject.DENIED), (out, err)
+    assert finish(program) > 0
