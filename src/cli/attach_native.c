@@ -1,15 +1,22 @@
 /* attach_native.c - see attach_native.h. */
 #include "cli/attach_native.h"
 
+#include "cli/inject.h"
+
 void sl_attach_native(const struct sl_proc *proc, const char *library, const char *options,
                       bool is_forced, struct sl_attach_outcome *outcome)
 {
-	(void)library;
-	(void)options;
-	(void)is_forced;
+	const struct sl_injection injection = {.pid = proc->pid,
+	                                       .library = library,
+	                                       .options = options,
+	                                       .is_forced = is_forced};
+	struct sl_injected injected;
 	*outcome = (struct sl_attach_outcome){0};
-	sl_attach_refuse(&outcome->refusal, SL_EXIT_NO_LIBRARY,
-	                 "process %d (%s) has no Java VM, and other processes cannot be attached "
-	                 "to: not built yet",
-	                 proc->pid, proc->name);
+	const int error = sl_inject(&injection, &injected);
+	outcome->result = injected.result;
+	outcome->is_held = injected.tid != 0;
+	outcome->held_us = injected.stopped_us;
+	outcome->tid = injected.tid;
+	if (error || injected.result < 0)
+		sl_attach_refuse(&outcome->refusal, injected.code, "%s", injected.error);
 }

@@ -91,12 +91,12 @@ static int read_status(struct sl_proc *proc)
 	char *end = NULL;
 	proc->uid = uid ? (uid_t)strtoul(uid, &end, 10) : (uid_t)-1;
 	proc->euid = end ? (uid_t)strtoul(end, &end, 10) : (uid_t)-1;
-	const char *gid = status_value(status, "Gid");
+	const char *gid = sl_proc_status_value(status, "Gid");
 	if (gid)
 		(void)strtoul(gid, &end, 10);
 	proc->egid = gid ? (gid_t)strtoul(end, NULL, 10) : (gid_t)-1;
 	proc->state = state ? *state : 0;
-	proc->tracer = (int)status_number(status, "TracerPid");
+	proc->tracer = (int)sl_proc_status_number(status, "TracerPid");
 	(void)sscanf(status, "Name:\t%127[^\n]", proc->name);
 	free(status);
 	return is_process ? 0 : -ESRCH;
@@ -197,7 +197,7 @@ void sl_proc_status_word(int pid, const char *name, char *text, size_t n)
 {
 	size_t length;
 	char *status = sl_proc_file(pid, "status", &length);
-	const char *value = status ? status_value(status, name) : NULL;
+	const char *value = status ? sl_proc_status_value(status, name) : NULL;
 	(void)snprintf(text, n, "%.*s", value ? (int)strcspn(value, "\n") : 0, value ? value : "");
 	free(status);
 }
