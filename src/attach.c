@@ -22,6 +22,7 @@
 #include "hooks/real.h"
 #include "ledger/fdtable.h"
 #include "report/json_write.h"
+#include "stack/native.h"
 #include "start.h"
 #include "watch/adopt.h"
 #include "watch/worker.h"
@@ -102,6 +103,8 @@ static enum sl_attach_result start_first(const char *options)
 {
 	if (!sl_start_is_glibc() || !sl_real_start_late())
 		return SL_ATTACH_FOREIGN_LIBC;
+	if (sl_native_has_sanitizer())
+		return SL_ATTACH_SANITIZER;
 	sl_clock_start();
 	sl_log_start();
 	if (!sl_start_options(options))
@@ -132,6 +135,7 @@ static enum sl_attach_result go_live(const struct sl_guard *g)
 	atomic_store(&sl_hooks_are_live, true);
 	if (sl_got_take().entries == 0) {
 		atomic_store(&sl_hooks_are_live, false);
+		(void)sl_got_give_back();
 		sl_power_end();
 		sl_signal_release();
 		return SL_ATTACH_NO_DOOR;
@@ -155,13 +159,25 @@ static enum sl_attach_result attach(const char *options)
 	return result;
 }
 
+/* A forked child is attached as its parent was, and has no worker, so no control socket, before its first TCP socket. */
+static void see_to_worker(void)
+{
+	struct sl_guard g;
+	if (sl_guard_enter(&g) && sl_entry_is_watching())
+		sl_worker_begin(&g);
+	sl_guard_leave(&g);
+}
+
 int sockleak_attach(const char *options)
 {
 	int saved_errno = errno, before = atomic_load(&state);
 	if (before == SL_FIRST)
 		return SL_ATTACH_PRELOADED;
-	if (before == SL_ATTACHED)
+	if (before == SL_ATTACHED) {
+		see_to_worker();
+		errno = saved_errno;
 		return SL_ATTACH_ALREADY;
+	}
 	if (before == SL_MOVING || !atomic_compare_exchange_strong(&state, &before, SL_MOVING))
 		return SL_ATTACH_BUSY;
 	enum sl_attach_result result = attach(options);

@@ -266,8 +266,12 @@ static int visit(struct dl_phdr_info *info, size_t size, void *context)
 	struct pass *pass = context;
 	struct object object = {.info = info};
 	(void)size;
+	/* All of it under the loader's lock: who comes behind a way back finds this. */
+	if (!pass->is_back && !atomic_load(&is_taken))
+		return 1;
 	pass->adds = info->dlpi_adds;
-	if (covers(info, (uintptr_t)visit) || info->dlpi_addr == getauxval(AT_BASE) ||
+	const uintptr_t loader = getauxval(AT_BASE); /* 0: it was started as the program */
+	if (covers(info, (uintptr_t)visit) || (loader && info->dlpi_addr == loader) ||
 	    covers(info, getauxval(AT_SYSINFO_EHDR)))
 		return 0;
 	read_segments(&object);
@@ -312,8 +316,8 @@ struct sl_got_count sl_got_take(void)
 	struct pass pass = {.is_back = false};
 	start();
 	atomic_store(&looks_left, SL_LOOKS); /* for an entry that was being bound at this moment */
-	run(&pass);
 	atomic_store(&is_taken, true);
+	run(&pass);
 	return pass.count;
 }
 

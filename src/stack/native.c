@@ -69,7 +69,7 @@ static int look_for_code(struct dl_phdr_info *info, size_t size, void *walker)
 
 /* What libunwind keeps for each thread does not go with them: LeakSanitizer takes its thread-local data for something else and ends
  * the program with a fatal error; a thread's end takes libunwind's lock when ThreadSanitizer has let go of that thread, and crashes. */
-static bool has_sanitizer(void)
+bool sl_native_has_sanitizer(void)
 {
 	static const char *const names[] = {"__asan_init", "__lsan_do_leak_check", "__tsan_init",
 	                                    "__msan_init", "__hwasan_init"};
@@ -85,7 +85,7 @@ void sl_native_open(void)
 	if (opened)
 		return;
 	why_not = NULL;
-	if (sl_options.stacks != SL_STACKS_NATIVE && has_sanitizer()) {
+	if (sl_options.stacks != SL_STACKS_NATIVE && sl_native_has_sanitizer()) {
 		why_not = "this program has a sanitizer's runtime: going on without native "
 			  "stacks; stacks=native takes them all the same";
 		return;

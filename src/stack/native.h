@@ -18,6 +18,9 @@
  * one of that table, and its numbers those of the program's stdin and stdout. */
 void sl_native_open(void);
 
+/* Has the program a sanitizer's runtime? Context: as above. */
+bool sl_native_has_sanitizer(void);
+
 /* Walk one stack, so that the first real one is quick. Says so where libunwind is missing, or does not go with this program.
  * Context: the worker. */
 void sl_native_start(void);

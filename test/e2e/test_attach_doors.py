@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+import subprocess
 
 import control
 import harness
@@ -220,3 +221,16 @@ def test_a_program_to_stay_out_of(late):
     program = late(programs="somebody_else")
     assert attach(program) == 4
     assert traces(program) == NOTHING
+
+
+@pytest.mark.parametrize("sanitizer", ["address", "thread"])
+def test_a_sanitizer_stands_in_front_of_libc(start, tmp_path, sanitizer):
+    source = harness.ROOT / "test" / "victims" / "late_doors.c"
+    program = tmp_path / "sanitized"
+    gcc = [harness.need_tool("gcc"), f"-fsanitize={sanitizer}", f"-I{source.parent}", "-o", program, source]
+    subprocess.run([*gcc, "-pthread"], check=True)
+    # ThreadSanitizer wants its shadow memory where randomized addresses may lie.
+    late = start(["setarch", "-R", program], library=False, env={"ASAN_OPTIONS": "detect_leaks=0"})
+    late.ready()
+    assert attach(late) == 8
+    assert traces(late) == NOTHING

@@ -20,7 +20,9 @@ import signal
 import socket
 import subprocess
 
+import company
 import harness
+from processes import children_of, command_line, is_there  # noqa: F401
 
 HERE = pathlib.Path(__file__).resolve().parent
 PYTHON = "/usr/bin/python3"  # the system's, whichever comes first in PATH
@@ -35,6 +37,9 @@ VARIANTS = {
     "reporting": {**COMMON, "deadline": "100ms"},
     "armed": {**COMMON, **EAGER, "action": "neutralize"},
 }
+# Attached to and detached from again and again, all of it while the program works.
+VISITED = "visited"
+EVERY = [*VARIANTS, VISITED]
 # With the report signal that is tried by default: a program that wants SIGUSR1 for itself must not notice.
 AUTO = {**COMMON, **EAGER, "action": "neutralize", "signal": "auto"}
 
@@ -44,7 +49,8 @@ class Scene:
 
     def __init__(self, directory, variant, network):
         self.directory = directory
-        self.options = {**VARIANTS, "auto": AUTO, "alone": None}[variant]
+        self.options = {**VARIANTS, "auto": AUTO, "alone": None, VISITED: None}[variant]
+        self.company = company.Company() if variant == VISITED else None
         self.network = network
         self.is_watched = self.options is not None
         self.can_ask = self.is_watched and self.options["signal"] != "auto"
@@ -66,6 +72,8 @@ class Scene:
             **more,
         )
         self.stack.callback(program.kill)
+        if self.company and watched:
+            self.company.programs.append(program)
         return program
 
     def run(self, argv, *, watched=False, patience_s=120, **more):
@@ -164,7 +172,13 @@ def run(workload, directory, variant):
     network = harness.PrivateNetwork()
     scene = Scene(directory, variant, network)
     with contextlib.closing(network), scene.stack:
-        return workload(scene)
+        if not scene.company:
+            return workload(scene)
+        scene.company.start()
+        shown = workload(scene)
+        assert scene.company.leave() > 0
+        print(variant, getattr(workload, "__name__", workload), scene.company.times())
+        return shown
 
 
 def check_healthy(snapshot):
@@ -197,13 +211,6 @@ def report(program, path, pid):
     return snapshot
 
 
-def is_there(pid):
-    """Neither gone nor a zombie."""
-    with contextlib.suppress(OSError):
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    return False
-
-
 def kill(pid):
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
@@ -215,12 +222,6 @@ def threads(pid):
     return sorted((task / "comm").read_text().strip() for task in tasks)
 
 
-def command_line(pid):
-    with contextlib.suppress(OSError):
-        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    return ""
-
-
 def open_files(pid):
     """Where its descriptors lead."""
     links = []
@@ -228,13 +229,6 @@ def open_files(pid):
         with contextlib.suppress(OSError):
             links.append(os.readlink(path))
     return links
-
-
-def children_of(pid):
-    """Those that its first thread made."""
-    with contextlib.suppress(OSError):
-        return [int(word) for word in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
 
 
 def connections(snapshot):

@@ -110,7 +110,7 @@ def disturbed(scene):
     return shown
 
 
-@pytest.mark.parametrize("variant", real.VARIANTS)
+@pytest.mark.parametrize("variant", real.EVERY)
 @pytest.mark.parametrize("workload", [serving, own_clients, disturbed])
 def test_jvm(compare, workload, variant):
     compare(workload, variant)

@@ -131,7 +131,7 @@ def by_its_signal(scene):
     return end(scene, program, signal.SIGUSR1, shown)
 
 
-@pytest.mark.parametrize("variant", real.VARIANTS)
+@pytest.mark.parametrize("variant", real.EVERY)
 @pytest.mark.parametrize("workload", [over_tcp, over_unix])
 def test_memcached(compare, workload, variant):
     compare(workload, variant)

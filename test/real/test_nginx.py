@@ -215,7 +215,7 @@ def losing_workers(scene):
 WORKLOADS = [serving, reloading, under_wrk, reopening, upgrading, daemon, losing_workers]
 
 
-@pytest.mark.parametrize("variant", real.VARIANTS)
+@pytest.mark.parametrize("variant", real.EVERY)
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_nginx(compare, workload, variant):
     compare(workload, variant)

@@ -94,7 +94,7 @@ def inspected(scene):
     return shown
 
 
-@pytest.mark.parametrize("variant", real.VARIANTS)
+@pytest.mark.parametrize("variant", real.EVERY)
 @pytest.mark.parametrize("workload", [serving, handing_over, inspected])
 def test_node(compare, workload, variant):
     compare(workload, variant)

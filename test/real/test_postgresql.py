@@ -239,7 +239,7 @@ def deadlock(server):
     return done, server.sql("SELECT sum(v) FROM t").stdout
 
 
-@pytest.mark.parametrize("variant", real.VARIANTS)
+@pytest.mark.parametrize("variant", real.EVERY)
 @pytest.mark.parametrize("workload", [statements, pgbench, interrupting])
 def test_postgresql(compare, workload, variant):
     compare(workload, variant)

@@ -278,7 +278,7 @@ def replication(scene):
     return shown
 
 
-@pytest.mark.parametrize("variant", real.VARIANTS)
+@pytest.mark.parametrize("variant", real.EVERY)
 @pytest.mark.parametrize("workload", [commands, benchmark, saving, replication])
 def test_redis(compare, workload, variant):
     compare(workload, variant)

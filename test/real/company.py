@@ -1,0 +1,76 @@
+"""Somebody who attaches to running programs and detaches again, for as long as they have work to do."""
+
+import collections
+import json
+import statistics
+import subprocess
+import threading
+import time
+
+import harness
+import processes
+
+COMMAND = str(harness.BUILD / "sockleak")
+FINE, NO_PROCESS = 0, 3
+SOON_S = 0.02  # between two rounds, so that they are not in it all the time
+
+
+class Company(threading.Thread):
+    """Goes round among the programs that it is given, and among what they have started."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.is_over = threading.Event()
+        self.programs = []
+        self.held_us = collections.defaultdict(list)  # by the name of the program
+        self.attached = 0
+        self.wrong = []
+
+    def run(self):
+        while not self.is_over.is_set():
+            for program in list(self.programs):
+                for pid in [program.pid, *descendants(program.pid)]:
+                    if processes.is_there(pid) and not self.is_over.is_set():
+                        self.visit(pid)
+            time.sleep(SOON_S)
+
+    def say(self, *words):
+        """None: the process has ended meanwhile, or is somebody who is about to."""
+        done = subprocess.run([COMMAND, *words], capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode == FINE:
+            return done.stdout
+        # A process that has no command line is becoming another program, or ends.
+        if done.returncode != NO_PROCESS and processes.command_line(int(words[-1])):
+            self.wrong.append((words, done.returncode, done.stderr, processes.command_line(int(words[-1]))))
+        return None
+
+    def visit(self, pid):
+        text = self.say("attach", "--json", str(pid))
+        if text is None:
+            return
+        answer = json.loads(text)
+        if answer["held_us"] is not None:
+            self.held_us[answer["name"].split()[0]].append(answer["held_us"])
+        self.attached += 1
+        self.say("detach", str(pid))
+
+    def leave(self):
+        """All of it went well, and often enough."""
+        self.is_over.set()
+        self.join(120)
+        assert not self.wrong, self.wrong[:3]
+        return self.attached
+
+    def times(self):
+        """{name: (how often, median, worst)} of the time that a thread was held, in ms."""
+        return {
+            name: (len(held), statistics.median(held) / 1000, max(held) / 1000)
+            for name, held in self.held_us.items()
+        }
+
+
+def descendants(pid):
+    found = processes.children_of(pid)
+    for child in found:
+        found += descendants(child)
+    return found
