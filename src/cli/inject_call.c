@@ -18,6 +18,7 @@
 #define SL_WORD sizeof(long)
 #define SL_PATIENCE_US 2000000
 #define SL_LIMIT_US 30000000
+#define SL_END_US 10000000
 
 /* What lies in the room: our own code, left there by a command that was killed, is as good as none, since a thread may still be in
  * it; of another version it must stay untouched. */
@@ -132,7 +133,7 @@ static bool finish(struct sl_tracee *tracee, const struct sl_registers *register
 {
 	struct sl_registers now;
 	struct sl_point point;
-	const uint64_t until = sl_trace_now_us() + SL_PATIENCE_US;
+	const uint64_t until = sl_trace_now_us() + SL_END_US;
 	sl_tracee_hold(tracee);
 	do {
 		if (sl_tracee_run(tracee) < 0 || sl_tracee_wait(tracee, until) < 0)

@@ -27,11 +27,8 @@ static char state_of(const char *status)
 static bool find_view(void *context, int tid)
 {
 	struct sl_target *target = context;
-	size_t n;
-	char *status = sl_proc_file(tid, "status", &n);
-	if (status && !strchr("ZX", state_of(status)))
+	if (!sl_task_is_gone(tid))
 		target->view = tid;
-	free(status);
 	return !target->view;
 }
 
@@ -40,6 +37,16 @@ bool sl_target_find_view(struct sl_target *target)
 	target->view = 0;
 	(void)sl_tasks_each(target->pid, find_view, target);
 	return target->view != 0;
+}
+
+/* Before Linux 6.8 it is not told; all of them are children of the second process. */
+static bool is_kernel(int pid, const char *status)
+{
+	const long told = sl_proc_status_number(status, "Kthread");
+	if (told >= 0)
+		return told == 1;
+	return !sl_proc_status_value(status, "VmSize") &&
+	       (pid == 2 || sl_proc_status_number(status, "PPid") == 2);
 }
 
 static int refuse_state(struct sl_target *target, const char *status, struct sl_injected *injected)
@@ -52,11 +59,9 @@ static int refuse_state(struct sl_target *target, const char *status, struct sl_
 		                      "process %d is a zombie: it has ended, and its parent has "
 		                      "not looked",
 		                      pid);
-	if (target->view == pid && !sl_proc_status_value(status, "VmSize"))
-		return sl_target_fail(injected, -ENOTSUP, SL_EXIT_NO_LIBRARY,
-		                      "process %d is a thread of the kernel: it has no sockets of "
-		                      "its own program",
-		                      pid);
+	if (is_kernel(pid, status))
+		return sl_target_fail(injected, -ENXIO, SL_EXIT_NO_LIBRARY,
+		                      "process %d is a thread of the kernel", pid);
 	return 0;
 }
 

@@ -50,8 +50,10 @@ int sl_target_denied(int pid, struct sl_injected *injected)
 	if (geteuid() == 0)
 		return sl_target_fail(
 			injected, -EPERM, SL_EXIT_DENIED,
-			"process %d: not permitted even to root here (CAP_SYS_PTRACE is missing): "
-			"from the host this would be: sockleak attach PID",
+			"process %d: not permitted even to root here (CAP_SYS_PTRACE is missing, "
+			"or a "
+			"security module forbids it): "
+			"from the host this would be: sockleak attach with its pid there",
 			pid);
 	return sl_target_fail(injected, -EPERM, SL_EXIT_DENIED,
 	                      "process %d: not permitted%s; this would be: sudo sockleak attach %d",
@@ -74,6 +76,8 @@ static bool find_tracer(void *context, int tid)
 	if (status)
 		search->tracer = (int)sl_proc_status_number(status, "TracerPid");
 	free(status);
+	if (search->tracer == getpid())
+		search->tracer = 0;
 	return search->tracer <= 0;
 }
 

@@ -38,7 +38,7 @@ bool sl_target_find_view(struct sl_target *target);
 /* inject_libc.c: reads mappings, and finds the functions. */
 int sl_target_read_libc(struct sl_target *target, struct sl_injected *injected);
 
-/* The pid of who traces a thread of it other than `but`; 0: nobody. -1: it has ended. */
+/* The pid of who traces a thread of it other than `but`, and is not us; 0: nobody. -1: it has ended. */
 int sl_target_tracer(int pid, int but);
 
 void sl_target_close(struct sl_target *target);

@@ -61,8 +61,10 @@ static uint64_t earlier(uint64_t a, uint64_t b)
  * thread, and before it changes anything; so at least one of them sees the other. */
 static int seize(struct search *search, int tid)
 {
-	int error = sl_tracee_seize(search->tracee, tid);
-	if (error == -EPERM)
+	const int error = sl_tracee_seize(search->tracee, tid);
+	/* A thread that has ended is answered so too; and one that did not stop for us the last time. */
+	if ((error == -EPERM || error == -EACCES) && !sl_task_is_gone(tid) &&
+	    !sl_tracee_is_ours(tid))
 		search->error = -EPERM;
 	if (error)
 		return error;

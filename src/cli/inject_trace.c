@@ -2,12 +2,15 @@
 #include "cli/inject_trace.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/ptrace.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/inject_machine.h"
+#include "cli/proc.h"
 
 #define SL_RELEASE_US 1000000
 
@@ -124,10 +127,18 @@ int sl_tracee_wait(struct sl_tracee *tracee, uint64_t until_us)
 	}
 }
 
+bool sl_tracee_is_ours(int tid)
+{
+	size_t n;
+	char *status = sl_proc_file(tid, "status", &n);
+	const bool is_ours = status && sl_proc_status_number(status, "TracerPid") == getpid();
+	free(status);
+	return is_ours;
+}
+
 void sl_tracee_release(struct sl_tracee *tracee)
 {
 	const uint64_t until = sl_trace_now_us() + SL_RELEASE_US;
-	/* Only a thread that stands still can be let go. One that cannot be made to is let go when we end. */
 	while (!tracee->is_held) {
 		sl_tracee_hold(tracee);
 		if (sl_tracee_wait(tracee, until) < 0)
