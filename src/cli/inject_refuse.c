@@ -79,8 +79,8 @@ static int refuse_tracer(struct sl_target *target, struct sl_injected *injected)
 	char *shown = sl_heap_shown(name ? name : "?");
 	const int error = sl_target_fail(injected, -EPERM, SL_EXIT_DENIED,
 	                                 "process %d is traced already, by %s (pid %d): once that "
-	                                 "has let go, this would be: sockleak attach %d",
-	                                 target->pid, shown, tracer, target->pid);
+	                                 "has let go, this would be: sockleak %s",
+	                                 target->pid, shown, tracer, sl_target_again(target->pid));
 	free(shown);
 	free(name);
 	return error;
@@ -208,8 +208,8 @@ static int refuse_by_thread(const struct sl_injection *injection, struct sl_targ
 	if (!error && state_of(status) == 'T')
 		error = sl_target_fail(injected, -EBUSY, SL_EXIT_DENIED,
 		                       "process %d is stopped (as by SIGSTOP): once it runs again "
-		                       "(kill -CONT %d), this would be: sockleak attach %d",
-		                       target->pid, target->pid, target->pid);
+		                       "(kill -CONT %d), this would be: sockleak %s",
+		                       target->pid, target->pid, sl_target_again(target->pid));
 	if (!error)
 		error = refuse_sandbox(injection, target, status, injected);
 	if (!error)

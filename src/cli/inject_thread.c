@@ -204,8 +204,8 @@ static int say_why(const struct search *search, struct sl_injected *injected)
 		if (tracer > 0)
 			return sl_target_fail(injected, -EPERM, SL_EXIT_DENIED,
 			                      "process %d is traced by pid %d now: once that has "
-			                      "let go, this would be: sockleak attach %d",
-			                      pid, tracer, pid);
+			                      "let go, this would be: sockleak %s",
+			                      pid, tracer, sl_target_again(pid));
 		return sl_target_denied(pid, injected);
 	}
 	if (search->error == -ESRCH)
