@@ -21,6 +21,7 @@ enum sl_stop_kind {
 
 struct sl_tracee {
 	int tid;
+	int how;      /* it was let run: a request of ptrace */
 	bool is_held; /* it stands still, at `kind` */
 	enum sl_stop_kind kind;
 	uint64_t pc;      /* at ENTRY and RETURN */
