@@ -185,7 +185,7 @@ build-asan: $(addprefix $(BUILD)/asan/,$(UNIT_TESTS) $(HOOK_TESTS) $(FUZZERS))
 build-tsan: $(addprefix $(BUILD)/tsan/,$(filter $(TSAN_TESTS),$(UNIT_TESTS)) torture)
 build-e2e: all $(VICTIMS) $(TRANSPARENT) $(if $(JAVA_SOURCES),$(BUILD)/java/.compiled)
 
-build-real: all $(if $(JAVA_SOURCES),$(BUILD)/java/.compiled)
+build-real: all $(addprefix $(BUILD)/victims/,inject_driver so_attached.so) $(if $(JAVA_SOURCES),$(BUILD)/java/.compiled)
 
 build-bench: all $(BENCH)
 

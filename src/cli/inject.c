@@ -40,6 +40,18 @@ static int inject(struct sl_target *target, const struct sl_injection *injection
 	return error;
 }
 
+/* Its memory goes before it is a zombie. */
+static bool has_ended(struct sl_target *target)
+{
+	struct sl_maps maps;
+	if (!sl_target_find_view(target))
+		return true;
+	const int error = sl_maps_read(target->view, &maps);
+	const bool is_empty = error == -ESRCH || (!error && maps.n == 0);
+	sl_maps_free(&maps);
+	return is_empty;
+}
+
 int sl_inject(const struct sl_injection *injection, struct sl_injected *injected)
 {
 	struct sl_target target;
@@ -52,7 +64,7 @@ int sl_inject(const struct sl_injection *injection, struct sl_injected *injected
 	if (!error)
 		error = inject(&target, injection, injected);
 	/* Whatever did not go, where it has ended meanwhile that is the reason. */
-	if (error && error != -ESRCH && !sl_target_find_view(&target))
+	if (error && error != -ESRCH && error != -ENXIO && has_ended(&target))
 		error = sl_target_gone(injection->pid, injected);
 	sl_target_close(&target);
 	sl_trace_end(&before);

@@ -43,6 +43,7 @@ struct sl_injected {
 /* 0: the call was made, `result` is its answer, and where the library could not be loaded that is -1 and `error` the loader's
  * text. Else -errno, and `error` says why:
  *   -ESRCH    no such process, or it ended or became another program meanwhile
+ *   -ENXIO    a thread of the kernel
  *   -EPERM    not permitted, traced already, a seccomp filter in the way
  *   -ENOTSUP  nothing can be brought into it: static, musl, Go, another machine
  *   -EBUSY    it is stopped, or no thread came to a safe point: nothing was changed

@@ -18,6 +18,10 @@
 #define SL_WORD sizeof(long)
 #define SL_PATIENCE_US 2000000
 #define SL_LIMIT_US 30000000
+#define SL_SOON_US 3000 /* a library that is there already comes back at once */
+#define SL_LOOK_SOON_US 40
+#define SL_LOOK_US 200
+#define SL_END_US 10000000
 
 /* What lies in the room: our own code, left there by a command that was killed, is as good as none, since a thread may still be in
  * it; of another version it must stay untouched. */
@@ -91,32 +95,6 @@ static void say_waiting(const struct sl_target *target, int tid)
 					  : "waits in a system call");
 }
 
-/* Until the thread is at the end of the call. */
-static int wait_for_end(const struct sl_target *target, struct sl_tracee *tracee,
-                        const struct sl_machine_call *call)
-{
-	const uint64_t begin = sl_trace_now_us();
-	uint64_t until = begin + SL_PATIENCE_US;
-	int error = sl_tracee_step_call(tracee);
-	while (!error) {
-		error = sl_tracee_wait(tracee, until);
-		if (error == -ETIME && until < begin + SL_LIMIT_US) {
-			say_waiting(target, tracee->tid);
-			until = begin + SL_LIMIT_US;
-			error = 0;
-			continue;
-		}
-		if (error)
-			break;
-		if (tracee->kind == SL_STOP_PROGRAM)
-			return -ESRCH;
-		if (tracee->kind == SL_STOP_ENTRY && sl_machine_is_end(call, tracee->pc))
-			return 0;
-		error = sl_tracee_step_call(tracee);
-	}
-	return error;
-}
-
 static void read_text(const struct sl_target *target, uint64_t at, char *text, size_t room)
 {
 	size_t n = 0;
@@ -125,40 +103,68 @@ static void read_text(const struct sl_target *target, uint64_t at, char *text, s
 	text[n] = 0;
 }
 
-/* The thread is about to restore its signal mask, the last thing but its registers: those the kernel shall have from us as they
- * were, so that it ends the interrupted call by its own rules. */
+static bool take_result(const struct sl_target *target, const struct sl_machine_call *call,
+                        struct sl_injected *injected)
+{
+	uint64_t text;
+	if (!sl_machine_is_over(target->memory, call, &injected->result, &text))
+		return false;
+	if (injected->result != -1)
+		return true;
+	injected->code = SL_EXIT_NO_LIBRARY;
+	if (text)
+		read_text(target, text, injected->error, sizeof(injected->error));
+	else
+		(void)snprintf(injected->error, sizeof(injected->error),
+		               "the loader gave no reason");
+	return true;
+}
+
+/* Until the function has come back. The thread runs free meanwhile: a stop at each of its system calls would make it wait for us
+ * a hundred times, which on a busy machine is most of the time that it is away. */
+static int wait_for_end(const struct sl_target *target, struct sl_tracee *tracee,
+                        const struct sl_machine_call *call, struct sl_injected *injected)
+{
+	const uint64_t begin = sl_trace_now_us();
+	bool is_said = false;
+	int error = sl_tracee_run(tracee);
+	while (!error) {
+		const uint64_t now = sl_trace_now_us();
+		error = sl_tracee_wait(
+			tracee, now + (now < begin + SL_SOON_US ? SL_LOOK_SOON_US : SL_LOOK_US));
+		if (!error && tracee->kind == SL_STOP_PROGRAM)
+			return -ESRCH;
+		if (!error)
+			error = sl_tracee_run(tracee); /* the process was stopped as a whole */
+		else if (error == -ETIME && take_result(target, call, injected))
+			return 0;
+		else if (error == -ETIME && now < begin + SL_LIMIT_US)
+			error = 0;
+		if (!is_said && now > begin + SL_PATIENCE_US) {
+			say_waiting(target, tracee->tid);
+			is_said = true;
+		}
+	}
+	return error;
+}
+
+/* It waits for us in the code, all but its registers as it was. Those it gets from us, so that the kernel ends the interrupted system
+ * call by its own rules. False: it has not waited, or has ended. */
 static bool finish(struct sl_tracee *tracee, const struct sl_registers *registers,
                    const struct sl_machine_call *call)
 {
 	struct sl_registers now;
 	struct sl_point point;
-	const uint64_t until = sl_trace_now_us() + SL_PATIENCE_US;
+	const uint64_t until = sl_trace_now_us() + SL_END_US;
 	sl_tracee_hold(tracee);
-	do {
-		if (sl_tracee_run(tracee) < 0 || sl_tracee_wait(tracee, until) < 0)
+	while (sl_tracee_wait(tracee, until) == 0 && tracee->kind != SL_STOP_HELD)
+		if (sl_tracee_run(tracee) < 0)
 			return false;
-	} while (tracee->kind != SL_STOP_HELD);
-	if (sl_machine_read(tracee->tid, &now) < 0)
+	if (!tracee->is_held || sl_machine_read(tracee->tid, &now) < 0)
 		return false;
 	sl_machine_point(&now, &point);
-	return sl_machine_is_end(call, point.pc) && sl_machine_finish(tracee->tid, registers) == 0;
-}
-
-static int take_result(const struct sl_target *target, struct sl_tracee *tracee,
-                       struct sl_injected *injected)
-{
-	uint64_t text;
-	const int error = sl_machine_result(tracee->tid, &injected->result, &text);
-	if (error)
-		return error;
-	if (injected->result == -1)
-		injected->code = SL_EXIT_NO_LIBRARY;
-	if (injected->result == -1 && text)
-		read_text(target, text, injected->error, sizeof(injected->error));
-	else if (injected->result == -1)
-		(void)snprintf(injected->error, sizeof(injected->error),
-		               "the loader gave no reason");
-	return 0;
+	return sl_machine_is_inside(call, point.pc) &&
+	       sl_machine_finish(tracee->tid, registers, call) == 0;
 }
 
 static int say_failure(const struct sl_target *target, const struct sl_tracee *tracee, int error,
@@ -202,11 +208,9 @@ int sl_call_make(struct sl_target *target, struct sl_tracee *tracee,
 		error = sl_machine_begin(tracee->tid, target->memory, registers, call);
 	const bool is_begun = !error;
 	if (is_begun)
-		error = wait_for_end(target, tracee, call);
-	if (is_begun && !error) {
-		error = take_result(target, tracee, injected);
+		error = wait_for_end(target, tracee, call, injected);
+	if (is_begun && !error)
 		is_over = finish(tracee, registers, call);
-	}
 	/* Where the thread may still be in the code, the code stays: it harms nobody. */
 	if (is_put && (is_over || !is_begun))
 		(void)put_bytes(tracee->tid, call->code, old, n);

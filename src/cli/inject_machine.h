@@ -34,7 +34,7 @@ struct sl_machine_call {
 	struct sl_target_calls calls;
 	const char *library, *function, *options; /* options may be NULL */
 	uint64_t code;                            /* where sl_machine_code() has been put */
-	uint64_t frame;                           /* set by sl_machine_begin() */
+	uint64_t frame, mask;                     /* set by sl_machine_begin() */
 };
 
 /* Does ELF's e_machine name a program that runs on this machine, and is it one that is known here? */
@@ -69,11 +69,15 @@ size_t sl_machine_frame_bytes(const struct sl_machine_call *call);
 int sl_machine_begin(int tid, int memory, const struct sl_registers *registers,
                      struct sl_machine_call *call);
 
-/* Is a thread that enters a system call with this pc at the end of the call? */
-bool sl_machine_is_end(const struct sl_machine_call *call, uint64_t pc);
-/* There: the result of the function, or -1 and the address of the loader's text (0: none). */
-int sl_machine_result(int tid, int *result, uint64_t *error_text);
-/* Behind it: the registers as they were at the begin, so that the kernel ends the interrupted system call as it would have. */
-int sl_machine_finish(int tid, const struct sl_registers *registers);
+/* Has the function come back? Then its result, or -1 and the address of the loader's text (0: none), which stay there for
+ * a second, until the thread goes on by itself. */
+bool sl_machine_is_over(int memory, const struct sl_machine_call *call, int *result,
+                        uint64_t *error_text);
+/* Is this an address in the code? */
+bool sl_machine_is_inside(const struct sl_machine_call *call, uint64_t pc);
+/* Once it is over, and the thread held in the code: mask and registers as they were at the begin, so that the kernel ends the
+ * interrupted system call as it would have. */
+int sl_machine_finish(int tid, const struct sl_registers *registers,
+                      const struct sl_machine_call *call);
 
 #endif

@@ -27,11 +27,8 @@ static char state_of(const char *status)
 static bool find_view(void *context, int tid)
 {
 	struct sl_target *target = context;
-	size_t n;
-	char *status = sl_proc_file(tid, "status", &n);
-	if (status && !strchr("ZX", state_of(status)))
+	if (!sl_task_is_gone(tid))
 		target->view = tid;
-	free(status);
 	return !target->view;
 }
 
@@ -40,6 +37,16 @@ bool sl_target_find_view(struct sl_target *target)
 	target->view = 0;
 	(void)sl_tasks_each(target->pid, find_view, target);
 	return target->view != 0;
+}
+
+/* Before Linux 6.8 it is not told; all of them are children of the second process. */
+static bool is_kernel(int pid, const char *status)
+{
+	const long told = sl_proc_status_number(status, "Kthread");
+	if (told >= 0)
+		return told == 1;
+	return !sl_proc_status_value(status, "VmSize") &&
+	       (pid == 2 || sl_proc_status_number(status, "PPid") == 2);
 }
 
 static int refuse_state(struct sl_target *target, const char *status, struct sl_injected *injected)
@@ -52,11 +59,9 @@ static int refuse_state(struct sl_target *target, const char *status, struct sl_
 		                      "process %d is a zombie: it has ended, and its parent has "
 		                      "not looked",
 		                      pid);
-	if (target->view == pid && !sl_proc_status_value(status, "VmSize"))
-		return sl_target_fail(injected, -ENOTSUP, SL_EXIT_NO_LIBRARY,
-		                      "process %d is a thread of the kernel: it has no sockets of "
-		                      "its own program",
-		                      pid);
+	if (is_kernel(pid, status))
+		return sl_target_fail(injected, -ENXIO, SL_EXIT_NO_LIBRARY,
+		                      "process %d is a thread of the kernel", pid);
 	return 0;
 }
 
@@ -74,8 +79,8 @@ static int refuse_tracer(struct sl_target *target, struct sl_injected *injected)
 	char *shown = sl_heap_shown(name ? name : "?");
 	const int error = sl_target_fail(injected, -EPERM, SL_EXIT_DENIED,
 	                                 "process %d is traced already, by %s (pid %d): once that "
-	                                 "has let go, this would be: sockleak attach %d",
-	                                 target->pid, shown, tracer, target->pid);
+	                                 "has let go, this would be: sockleak %s",
+	                                 target->pid, shown, tracer, sl_target_again(target->pid));
 	free(shown);
 	free(name);
 	return error;
@@ -203,8 +208,8 @@ static int refuse_by_thread(const struct sl_injection *injection, struct sl_targ
 	if (!error && state_of(status) == 'T')
 		error = sl_target_fail(injected, -EBUSY, SL_EXIT_DENIED,
 		                       "process %d is stopped (as by SIGSTOP): once it runs again "
-		                       "(kill -CONT %d), this would be: sockleak attach %d",
-		                       target->pid, target->pid, target->pid);
+		                       "(kill -CONT %d), this would be: sockleak %s",
+		                       target->pid, target->pid, sl_target_again(target->pid));
 	if (!error)
 		error = refuse_sandbox(injection, target, status, injected);
 	if (!error)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cli/again.h"
 #include "cli/inject_tasks.h"
 #include "cli/proc.h"
 
@@ -19,6 +20,15 @@ int sl_target_fail(struct sl_injected *injected, int error, enum sl_exit code, c
 	va_end(list);
 	injected->code = code;
 	return error;
+}
+
+const char *sl_target_again(int pid)
+{
+	static char words[32];
+	if (*sl_again_words())
+		return sl_again_words();
+	(void)snprintf(words, sizeof(words), "attach %d", pid);
+	return words;
 }
 
 int sl_target_gone(int pid, struct sl_injected *injected)
@@ -50,12 +60,14 @@ int sl_target_denied(int pid, struct sl_injected *injected)
 	if (geteuid() == 0)
 		return sl_target_fail(
 			injected, -EPERM, SL_EXIT_DENIED,
-			"process %d: not permitted even to root here (CAP_SYS_PTRACE is missing): "
-			"from the host this would be: sockleak attach PID",
+			"process %d: not permitted even to root here (CAP_SYS_PTRACE is missing, "
+			"or a "
+			"security module forbids it): "
+			"from the host this would be: sockleak attach with its pid there",
 			pid);
 	return sl_target_fail(injected, -EPERM, SL_EXIT_DENIED,
-	                      "process %d: not permitted%s; this would be: sudo sockleak attach %d",
-	                      pid, scope ? " (kernel.yama.ptrace_scope)" : "", pid);
+	                      "process %d: not permitted%s; this would be: sudo sockleak %s", pid,
+	                      scope ? " (kernel.yama.ptrace_scope)" : "", sl_target_again(pid));
 }
 
 struct tracer_search {
@@ -74,6 +86,8 @@ static bool find_tracer(void *context, int tid)
 	if (status)
 		search->tracer = (int)sl_proc_status_number(status, "TracerPid");
 	free(status);
+	if (search->tracer == getpid())
+		search->tracer = 0;
 	return search->tracer <= 0;
 }
 

@@ -26,7 +26,9 @@ struct sl_target {
 /* Says why it does not go on; returns `error`. */
 int sl_target_fail(struct sl_injected *injected, int error, enum sl_exit code, const char *format,
                    ...) __attribute__((format(printf, 4, 5)));
-/* The same, for what ptrace or /proc did not permit; for a process that has ended. */
+/* "attach 4242", or the words of the command as it was called: for "this would be: sockleak ...". */
+const char *sl_target_again(int pid);
+/* As sl_target_fail(), for what ptrace or /proc did not permit; for a process that has ended. */
 int sl_target_denied(int pid, struct sl_injected *injected);
 int sl_target_gone(int pid, struct sl_injected *injected);
 
@@ -38,7 +40,7 @@ bool sl_target_find_view(struct sl_target *target);
 /* inject_libc.c: reads mappings, and finds the functions. */
 int sl_target_read_libc(struct sl_target *target, struct sl_injected *injected);
 
-/* The pid of who traces a thread of it other than `but`; 0: nobody. -1: it has ended. */
+/* The pid of who traces a thread of it other than `but`, and is not us; 0: nobody. -1: it has ended. */
 int sl_target_tracer(int pid, int but);
 
 void sl_target_close(struct sl_target *target);

@@ -27,6 +27,16 @@ bool sl_tasks_each(int pid, sl_task_each_fn *each, void *context)
 	return true;
 }
 
+bool sl_task_is_gone(int tid)
+{
+	size_t n;
+	char *status = sl_proc_file(tid, "status", &n);
+	const char *state = status ? sl_proc_status_value(status, "State") : NULL;
+	const bool is_gone = !state || *state == 'Z' || *state == 'X';
+	free(status);
+	return is_gone;
+}
+
 enum sl_task_state sl_task_look(int pid, int tid, struct sl_point *point)
 {
 	char name[64];

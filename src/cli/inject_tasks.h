@@ -13,6 +13,9 @@
 typedef bool sl_task_each_fn(void *context, int tid);
 bool sl_tasks_each(int pid, sl_task_each_fn *each, void *context);
 
+/* Has it ended, or is it a zombie? */
+bool sl_task_is_gone(int tid);
+
 enum sl_task_state {
 	SL_TASK_GONE,    /* or a zombie */
 	SL_TASK_UNKNOWN, /* not told */

@@ -61,8 +61,10 @@ static uint64_t earlier(uint64_t a, uint64_t b)
  * thread, and before it changes anything; so at least one of them sees the other. */
 static int seize(struct search *search, int tid)
 {
-	int error = sl_tracee_seize(search->tracee, tid);
-	if (error == -EPERM)
+	const int error = sl_tracee_seize(search->tracee, tid);
+	/* A thread that has ended is answered so too; and one that did not stop for us the last time. */
+	if ((error == -EPERM || error == -EACCES) && !sl_task_is_gone(tid) &&
+	    !sl_tracee_is_ours(tid))
 		search->error = -EPERM;
 	if (error)
 		return error;
@@ -202,8 +204,8 @@ static int say_why(const struct search *search, struct sl_injected *injected)
 		if (tracer > 0)
 			return sl_target_fail(injected, -EPERM, SL_EXIT_DENIED,
 			                      "process %d is traced by pid %d now: once that has "
-			                      "let go, this would be: sockleak attach %d",
-			                      pid, tracer, pid);
+			                      "let go, this would be: sockleak %s",
+			                      pid, tracer, sl_target_again(pid));
 		return sl_target_denied(pid, injected);
 	}
 	if (search->error == -ESRCH)

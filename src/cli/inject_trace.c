@@ -2,12 +2,16 @@
 #include "cli/inject_trace.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/inject_machine.h"
+#include "cli/proc.h"
 
 #define SL_RELEASE_US 1000000
 
@@ -24,10 +28,12 @@ void sl_trace_begin(sigset_t *before)
 	(void)sigemptyset(&child);
 	(void)sigaddset(&child, SIGCHLD);
 	(void)sigprocmask(SIG_BLOCK, &child, before);
+	(void)prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0); /* waits of microseconds mean it */
 }
 
 void sl_trace_end(const sigset_t *before)
 {
+	(void)prctl(PR_SET_TIMERSLACK, 0UL, 0, 0, 0); /* as it was at first */
 	(void)sigprocmask(SIG_SETMASK, before, NULL);
 }
 
@@ -38,7 +44,7 @@ static long request(int what, int tid, uint64_t address, uint64_t data)
 
 int sl_tracee_seize(struct sl_tracee *tracee, int tid)
 {
-	*tracee = (struct sl_tracee){.tid = tid};
+	*tracee = (struct sl_tracee){.tid = tid, .how = PTRACE_CONT};
 	return request(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC) < 0
 	               ? -errno
 	               : 0;
@@ -59,12 +65,12 @@ static int resume(struct sl_tracee *tracee, int how, int signal)
 
 int sl_tracee_step_call(struct sl_tracee *tracee)
 {
-	return resume(tracee, PTRACE_SYSCALL, 0);
+	return resume(tracee, tracee->how = PTRACE_SYSCALL, 0);
 }
 
 int sl_tracee_run(struct sl_tracee *tracee)
 {
-	return resume(tracee, PTRACE_CONT, 0);
+	return resume(tracee, tracee->how = PTRACE_CONT, 0);
 }
 
 /* Where in a system call it is. False: nowhere that concerns us. */
@@ -78,8 +84,8 @@ static bool read_call(struct sl_tracee *tracee)
 	return info.op == PTRACE_SYSCALL_INFO_ENTRY || info.op == PTRACE_SYSCALL_INFO_EXIT;
 }
 
-/* What a stop means; false: it was only a signal, which has been passed on. `how` it ran before goes on. */
-static bool take_stop(struct sl_tracee *tracee, int status, int how)
+/* What a stop means; false: it was only a signal, which has been passed on. */
+static bool take_stop(struct sl_tracee *tracee, int status)
 {
 	const int event = status >> 16, signal = WSTOPSIG(status);
 	tracee->is_held = true;
@@ -93,7 +99,7 @@ static bool take_stop(struct sl_tracee *tracee, int status, int how)
 	}
 	if (signal == (SIGTRAP | 0x80) && read_call(tracee))
 		return true;
-	(void)resume(tracee, how, signal == (SIGTRAP | 0x80) || event ? 0 : signal);
+	(void)resume(tracee, tracee->how, signal == (SIGTRAP | 0x80) || event ? 0 : signal);
 	return false;
 }
 
@@ -110,7 +116,7 @@ int sl_tracee_wait(struct sl_tracee *tracee, uint64_t until_us)
 		if (got < 0 || (got > 0 && !WIFSTOPPED(status)))
 			return -ESRCH;
 		if (got > 0) {
-			if (take_stop(tracee, status, PTRACE_SYSCALL))
+			if (take_stop(tracee, status))
 				return 0;
 			continue;
 		}
@@ -124,10 +130,18 @@ int sl_tracee_wait(struct sl_tracee *tracee, uint64_t until_us)
 	}
 }
 
+bool sl_tracee_is_ours(int tid)
+{
+	size_t n;
+	char *status = sl_proc_file(tid, "status", &n);
+	const bool is_ours = status && sl_proc_status_number(status, "TracerPid") == getpid();
+	free(status);
+	return is_ours;
+}
+
 void sl_tracee_release(struct sl_tracee *tracee)
 {
 	const uint64_t until = sl_trace_now_us() + SL_RELEASE_US;
-	/* Only a thread that stands still can be let go. One that cannot be made to is let go when we end. */
 	while (!tracee->is_held) {
 		sl_tracee_hold(tracee);
 		if (sl_tracee_wait(tracee, until) < 0)

@@ -21,6 +21,7 @@ enum sl_stop_kind {
 
 struct sl_tracee {
 	int tid;
+	int how;      /* it was let run: a request of ptrace */
 	bool is_held; /* it stands still, at `kind` */
 	enum sl_stop_kind kind;
 	uint64_t pc;      /* at ENTRY and RETURN */
@@ -45,7 +46,10 @@ int sl_tracee_run(struct sl_tracee *tracee);
 /* Until it stops: 0; -ETIME: it has not by then; -ESRCH: it has ended. */
 int sl_tracee_wait(struct sl_tracee *tracee, uint64_t until_us);
 
-/* Detach, from wherever it is. */
+/* Is it traced by us? */
+bool sl_tracee_is_ours(int tid);
+
+/* Detach, from wherever it is. One that does not stop within a second, as in the middle of vfork(), stays traced until we end. */
 void sl_tracee_release(struct sl_tracee *tracee);
 
 #endif

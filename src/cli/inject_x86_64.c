@@ -53,7 +53,10 @@ struct frame {
 	uint64_t vectors;        /*  80: where xsave puts them */
 	uint64_t has_xsave;      /*  88 */
 	uint64_t mode;           /*  96: of dlopen() */
-	uint64_t padding;        /* 104 */
+	uint64_t is_over;        /* 104: the call is, and what follows is its outcome */
+	uint64_t result;         /* 112 */
+	uint64_t error_text;     /* 120: or 0 */
+	uint64_t pause[2];       /* 128: a struct timespec */
 };
 
 /* As the code pops them; lies at the end, below the place to go on. */
@@ -121,13 +124,30 @@ __asm__(".pushsection .rodata, \"a\", @progbits\n"
         "5:\n"
         "  fxrstor64 (%r15)\n"
         "6:\n"
+        "  movq %rbp, 112(%rbx)\n"
+        "  movq %r13, 120(%rbx)\n"
+        "  movq $1, 104(%rbx)\n"
+        /* Here it is fetched, and never sees what follows. Nobody there for a second: it finds its way itself. Not poll() nor
+         * a futex: they would overwrite what the kernel keeps of an interrupted sleep. */
+        "  movl $50, %ebp\n"
+        "7:\n"
+        "  movq $0, 128(%rbx)\n"
+        "  movq $20000000, 136(%rbx)\n"
+        "  movl $271, %eax\n" /* ppoll */
+        "  xorl %edi, %edi\n"
+        "  xorl %esi, %esi\n"
+        "  leaq 128(%rbx), %rdx\n"
+        "  xorl %r10d, %r10d\n"
+        "  movl $8, %r8d\n"
+        "  syscall\n"
+        "  decl %ebp\n"
+        "  jnz 7b\n"
         "  movl $14, %eax\n"
         "  movl $2, %edi\n"
         "  leaq 8(%rbx), %rsi\n"
         "  xorl %edx, %edx\n"
         "  movl $8, %r10d\n"
         "  syscall\n"
-        "sl_inject_end:\n"
         "  movq 72(%rbx), %rsp\n"
         "  popfq\n"
         "  popq %r15\n"
@@ -149,8 +169,7 @@ __asm__(".pushsection .rodata, \"a\", @progbits\n"
         "sl_inject_code_end:\n"
         ".popsection\n");
 
-extern const unsigned char sl_inject_code[], sl_inject_entry[], sl_inject_end[],
-	sl_inject_code_end[];
+extern const unsigned char sl_inject_code[], sl_inject_entry[], sl_inject_code_end[];
 
 /* Of a place in the code from its begin. */
 static size_t offset_of(const unsigned char *place)
@@ -351,6 +370,7 @@ int sl_machine_begin(int tid, int memory, const struct sl_registers *registers,
 	if (!is_written)
 		return -EFAULT;
 	call->frame = frame_at;
+	call->mask = frame.mask;
 	entry.rip = call->code + offset_of(sl_inject_entry);
 	entry.rsp = entry.rbx = frame_at;
 	entry.eflags = SL_FLAGS;
@@ -363,25 +383,28 @@ int sl_machine_begin(int tid, int memory, const struct sl_registers *registers,
 	return 0;
 }
 
-bool sl_machine_is_end(const struct sl_machine_call *call, uint64_t pc)
+bool sl_machine_is_inside(const struct sl_machine_call *call, uint64_t pc)
 {
-	return pc == call->code + offset_of(sl_inject_end);
+	return pc >= call->code && pc < call->code + offset_of(sl_inject_code_end);
 }
 
-int sl_machine_result(int tid, int *result, uint64_t *error_text)
+bool sl_machine_is_over(int memory, const struct sl_machine_call *call, int *result,
+                        uint64_t *error_text)
 {
-	struct sl_registers registers;
-	int error = sl_machine_read(tid, &registers);
-	if (error)
-		return error;
-	*result = (int)registers.user.rbp;
-	*error_text = registers.user.r13;
-	return 0;
+	struct frame frame;
+	if (!sl_memory_read(memory, call->frame, &frame, sizeof(frame)) || frame.is_over != 1)
+		return false;
+	*result = (int)frame.result;
+	*error_text = frame.error_text;
+	return true;
 }
 
-int sl_machine_finish(int tid, const struct sl_registers *registers)
+int sl_machine_finish(int tid, const struct sl_registers *registers,
+                      const struct sl_machine_call *call)
 {
 	struct user_regs_struct user = registers->user;
 	mend_result(&user);
+	if (ptrace(PTRACE_SETSIGMASK, tid, sizeof(call->mask), &call->mask) < 0)
+		return -errno;
 	return write_registers(tid, &user);
 }
