@@ -12,7 +12,7 @@
 #include "cli/inject_safe.h"
 #include "cli/inject_tasks.h"
 
-#define SL_HOLD_US 200000   /* how long a thread may take to stop */
+#define SL_HOLD_US 1000000  /* how long a thread may take to stop, on a busy machine */
 #define SL_FOLLOW_US 100000 /* how long one is followed */
 #define SL_PAUSE_US 2000    /* between two looks at all */
 

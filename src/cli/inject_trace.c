@@ -65,6 +65,7 @@ static int resume(struct sl_tracee *tracee, int how, int signal)
 
 int sl_tracee_step_call(struct sl_tracee *tracee)
 {
+	tracee->held_us = 0;
 	return resume(tracee, tracee->how = PTRACE_SYSCALL, 0);
 }
 
@@ -89,6 +90,8 @@ static bool take_stop(struct sl_tracee *tracee, int status)
 {
 	const int event = status >> 16, signal = WSTOPSIG(status);
 	tracee->is_held = true;
+	if (!tracee->held_us)
+		tracee->held_us = sl_trace_now_us();
 	if (event == PTRACE_EVENT_STOP) {
 		tracee->kind = SL_STOP_HELD;
 		return true;

@@ -25,7 +25,7 @@ struct sl_tracee {
 	bool is_held; /* it stands still, at `kind` */
 	enum sl_stop_kind kind;
 	uint64_t pc;      /* at ENTRY and RETURN */
-	uint64_t held_us; /* CLOCK_MONOTONIC when it was first made to stop; 0: never */
+	uint64_t held_us; /* CLOCK_MONOTONIC since when it does not go its own way; 0: it does */
 };
 
 /* Signals that tell of stops are caught from here on, and waited for below. */

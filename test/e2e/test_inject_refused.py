@@ -13,6 +13,23 @@ import pytest
 
 LOOP = "#include <unistd.h>\nint main(void) { if (write(1, \"ready\\n\", 6) != 6) return 1; for (;;) pause(); }\n"
 
+# Without a libc, which there is seldom one of for 32 bits.
+LOOP_32 = """
+static int call(int number, int a, const void *b, int c)
+{
+	int result;
+	__asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c) : "memory");
+	return result;
+}
+
+void _start(void)
+{
+	call(4, 1, "ready\\n", 6);
+	for (;;)
+		call(29, 0, 0, 0);
+}
+"""
+
 GO = """package main
 
 import "os"
@@ -87,7 +104,7 @@ def test_musl(compiled):
 
 
 def test_32_bit(compiled):
-    program = compiled("gcc", "-m32")
+    program = compiled("gcc", "-m32", "-nostdlib", "-static", "-ffreestanding", "-fno-pic", "-no-pie", source=LOOP_32)
     inject.refused(program.pid, inject.NO_LIBRARY, "32-bit program for i386")
 
 

@@ -298,7 +298,7 @@ static void do_malloc(int n)
 	while (!is_over) {
 		size_t i = next_random() % 64;
 		free(blocks[i]);
-		blocks[i] = malloc(next_random() % 100000);
+		blocks[i] = malloc(16 + next_random() % 100000);
 		memset(blocks[i], 1, 16);
 		if (n && count % n == 0 && write(2, "", 0) < 0)
 			die("write");
