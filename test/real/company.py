@@ -12,7 +12,7 @@ import processes
 
 COMMAND = str(harness.BUILD / "sockleak")
 FINE, NO_PROCESS = 0, 3
-SOON_S = 0.02  # between two rounds, so that they are not in it all the time
+PAUSE_S = 0.02  # between two rounds, so that they are not in it all the time
 
 
 class Company(threading.Thread):
@@ -21,6 +21,7 @@ class Company(threading.Thread):
     def __init__(self):
         super().__init__(daemon=True)
         self.is_over = threading.Event()
+        self.pause_s = PAUSE_S
         self.programs = []
         self.held_us = collections.defaultdict(list)  # by the name of the program
         self.attached = 0
@@ -30,18 +31,19 @@ class Company(threading.Thread):
         while not self.is_over.is_set():
             for program in list(self.programs):
                 for pid in [program.pid, *descendants(program.pid)]:
-                    if processes.is_there(pid) and not self.is_over.is_set():
+                    if processes.program(pid) and not self.is_over.is_set():
                         self.visit(pid)
-            time.sleep(SOON_S)
+            time.sleep(self.pause_s)
 
     def say(self, *words):
-        """None: the process has ended meanwhile, or is somebody who is about to."""
+        """None: the process has ended meanwhile, or become another program."""
+        pid = int(words[-1])
+        before = processes.program(pid)
         done = subprocess.run([COMMAND, *words], capture_output=True, text=True, timeout=60, check=False)
         if done.returncode == FINE:
             return done.stdout
-        # A process that has no command line is becoming another program, or ends.
-        if done.returncode != NO_PROCESS and processes.command_line(int(words[-1])):
-            self.wrong.append((words, done.returncode, done.stderr, processes.command_line(int(words[-1]))))
+        if done.returncode != NO_PROCESS and processes.program(pid) == before:
+            self.wrong.append((words, done.returncode, done.stderr, processes.command_line(pid)))
         return None
 
     def visit(self, pid):

@@ -1,6 +1,7 @@
 """What /proc tells of running programs."""
 
 import contextlib
+import os
 import pathlib
 
 
@@ -22,3 +23,12 @@ def children_of(pid):
     with contextlib.suppress(OSError):
         return [int(word) for word in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
+
+
+def program(pid):
+    """Which program it runs, and where that lies: another once it has begun anew. None while it is being started, or has ended."""
+    with contextlib.suppress(OSError):
+        maps = pathlib.Path(f"/proc/{pid}/maps").read_text()
+        if "/libc.so.6" in maps and command_line(pid):
+            return os.readlink(f"/proc/{pid}/exe"), maps.split("-", 1)[0]
+    return None

@@ -215,10 +215,16 @@ def losing_workers(scene):
 WORKLOADS = [serving, reloading, under_wrk, reopening, upgrading, daemon, losing_workers]
 
 
-@pytest.mark.parametrize("variant", real.EVERY)
+@pytest.mark.parametrize("variant", real.VARIANTS)
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_nginx(compare, workload, variant):
     compare(workload, variant)
+
+
+@pytest.mark.parametrize("workload", [serving, reloading, under_wrk, reopening, losing_workers])
+def test_nginx_is_visited(compare, workload):
+    """Those in which it does not leave us behind at once."""
+    compare(workload, real.VISITED)
 
 
 @pytest.mark.parametrize("workload", [reopening, upgrading])
