@@ -283,7 +283,8 @@ static int attach(struct attempt *attempt, const struct sl_options *options)
 		return refuse_other_version(attempt);
 	if (attempt->there.is_mapped && attempt->there.is_preloaded)
 		return tell_already(attempt, SL_ATTACH_PRELOADED);
-	sl_attach_plan(&attempt->proc, sl_again_words(), &attempt->plan);
+	sl_attach_plan(&attempt->proc, sl_again_words(), attempt->wanted->is_forced,
+	               &attempt->plan);
 	if (attempt->plan.refusal.code)
 		return sl_say(attempt->plan.refusal.code, "%s", attempt->plan.refusal.why);
 	if (attempt->plan.is_jvm && attempt->plan.jvm.major >= SL_JVM_WARNS_FROM &&

@@ -275,7 +275,7 @@ def test_a_stopped_vm_and_a_zombie(start, kit):
     program = attach.start_java(start)
     os.kill(program.pid, signal.SIGSTOP)
     harness.wait_until(lambda: "State:\tT" in harness.pathlib.Path(f"/proc/{program.pid}/status").read_text(), "the stop")
-    line = kit.refusal("attach", program.pid, code=cli.NO_LIBRARY)
+    line = kit.refusal("attach", program.pid, code=cli.DENIED)
     assert "is stopped" in line and f"kill -CONT {program.pid}" in line
     os.kill(program.pid, signal.SIGKILL)
     harness.wait_until(lambda: "State:\tZ" in harness.pathlib.Path(f"/proc/{program.pid}/status").read_text(), "the end")
