@@ -69,7 +69,7 @@ def test_attached_and_detached_under_load(start, web, tmp_path):
     """A hundred times, and not one request is lost; jcmd is at work beside."""
     requests, rounds = 3000, 100
     program = start_client(start, web, "clean", requests, 1)
-    harness.wait_until(lambda: cli.states_of(program.pid, web), "the first request")
+    harness.wait_until(lambda: services.tcp_counter(web, "ActiveOpens") > 5, "the first requests")
     took_ms = []
     for n in range(rounds):
         took_ms.append(cli.parsed("attach", "-o", f"{OPTIONS} dir={tmp_path}/ctl", program.pid)["took_ms"])
