@@ -93,7 +93,8 @@ def test_already_attached(start, web, tmp_path):
     assert again.stdout == "" and "attached already" in again.stderr
     line = cli.refusal("attach", "-o", "deadline=7s", program.pid, code=cli.USAGE)
     assert f"sockleak set {program.pid} deadline=7s" in line
-    cli.run("detach", program.pid)
+    gone = cli.parsed("detach", program.pid)
+    assert gone["detached"] is True and gone["pid"] == program.pid and gone["entries"] >= gone["objects"] > 0
     # Other options, this time.
     cli.run("attach", "-o", f"dir={tmp_path}/ctl deadline=7s", program.pid)
     assert cli.parsed("report", program.pid)["options"]["deadline"] == "7s"

@@ -127,6 +127,14 @@ def test_a_vm_that_must_not_be_attached_to_is_left_alone(start, kit, tmp_path, c
     assert program.end() == 0
 
 
+def test_doctor_and_report_say_whether_it_can_be_done(start):
+    for options, status, said in (((), "ok", "possible, by its Java VM"), ((NO_ATTACH,), "note", "lets nobody attach")):
+        program = attach.start_java(start, *options)
+        (finding,) = [row for row in cli.parsed("doctor", program.pid) if row["check"] == "attach"]
+        assert finding["status"] == status and said in finding["detail"], finding
+        assert finding["advice"] == (f"sockleak attach {program.pid}" if status == "ok" else None)
+
+
 def test_the_last_word_counts(start, kit):
     program = attach.start_java(start, NO_ATTACH, NO_LOADING, env={
         "_JAVA_OPTIONS": "-XX:-DisableAttachMechanism -XX:+EnableDynamicAgentLoading"})
@@ -147,9 +155,9 @@ def wait_for_listener(pid):
     subprocess.run([jcmd, str(pid), "VM.version"], check=True, capture_output=True, timeout=harness.PATIENCE_S)
 
 
-def test_a_vm_that_listens_is_asked(start, kit, tmp_path):
+def test_a_vm_that_listens_is_asked(start, kit, tmp_path, any_java):
     """Its own word counts, whatever else is read."""
-    program = attach.start_java(start, NO_LOADING)
+    program = attach.start_java(start, NO_LOADING, java=any_java)
     wait_for_listener(program.pid)
     line = traced(kit, tmp_path, "attach", program.pid, code=cli.NO_LIBRARY)
     assert NO_LOADING in line and "takes no agent" in line
@@ -175,6 +183,47 @@ def test_a_vm_that_does_not_catch_the_signal_yet(start, kit, tmp_path):
     path.unlink()
     assert "ReduceSignalUsage" in traced(kit, tmp_path, "attach", program.pid, code=cli.NO_LIBRARY)
     assert program.is_alive()
+
+
+def start_embedder(start, *options):
+    """A program with a VM in it, whose options nobody can read."""
+    home = harness.pathlib.Path(services.java("x")[0]).resolve().parents[1]
+    words = [word if word == "own-quit" else word[::-1] for word in options]
+    program = start([harness.victim("embedder"), home / "lib/server/libjvm.so", *words], library=False)
+    program.ready()
+    return program
+
+
+def test_a_program_with_a_vm_in_it(start, kit):
+    program = start_embedder(start)
+    assert "attached to embedder, pid " in kit.attach(program.pid, "-o", OPTIONS)
+    assert attach.calls(program) == [f"vm: [{OPTIONS}]"]
+
+
+def test_a_vm_says_no_by_itself(start, kit):
+    """What it was told is not to be read anywhere."""
+    program = start_embedder(start, "-XX:-UsePerfData", NO_LOADING)
+    line = kit.refusal("attach", program.pid, code=cli.NO_LIBRARY)
+    assert "its VM says: Dynamic agent loading is not enabled" in line
+    assert attach.left_behind(program) == []
+
+
+def test_options_of_an_embedded_vm_are_known_by_its_counters(start, kit, tmp_path):
+    program = start_embedder(start, NO_ATTACH)
+    assert NO_ATTACH in traced(kit, tmp_path, "attach", program.pid, code=cli.NO_LIBRARY)
+
+
+def test_a_signal_that_is_the_programs_own(start, kit, tmp_path):
+    """As in PostgreSQL with a VM in it: the signal has a handler, which is not the VM's."""
+    program = start_embedder(start, "-XX:-UsePerfData", "-Xrs", "own-quit")
+    path = harness.pathlib.Path(f"/tmp/.java_pid{program.pid}")
+    harness.wait_until(path.is_socket, "the socket")
+    kit.attach(program.pid, "-o", OPTIONS)
+    path.unlink()
+    line = traced(kit, tmp_path, "attach", program.pid, code=cli.NO_LIBRARY)
+    assert "SIGQUIT is caught, but not by its VM" in line
+    program.popen.stdin.close()
+    assert program.line() == "quits 0"
 
 
 def test_what_an_earlier_process_left_is_no_listener(start, kit):
