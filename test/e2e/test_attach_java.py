@@ -65,6 +65,15 @@ def test_the_leak_is_blamed_and_ended_without_a_restart(start, web, tmp_path, ja
     assert program.end() == 0
 
 
+def test_report_says_where_it_cannot_be_attached_to(start, web):
+    words = services.java("LeakyClient", f"http://{services.PLACE}/", 12, 1, "main")
+    program = start([words[0], "-XX:+DisableAttachMechanism", *words[1:]], network=web, library=False)
+    assert program.line() == "done 12 failed 0"
+    harness.wait_until(lambda: close_wait(program, web) == 12, "the leak to show")
+    notes = cli.run("report", program.pid).stderr
+    assert "cannot be attached to: process" in notes and "lets nobody attach" in notes
+
+
 def test_attached_and_detached_under_load(start, web, tmp_path):
     """A hundred times, and not one request is lost; jcmd is at work beside."""
     requests, rounds = 3000, 100

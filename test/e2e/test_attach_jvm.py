@@ -275,21 +275,74 @@ def test_a_foreign_file_in_the_way(start, kit):
         other.close()
 
 
-def test_an_interrupt_leaves_nothing_behind(start, kit):
-    """A VM that is stopped between the look and the signal, as near as that can be had: it is frozen at its signal thread."""
-    program = attach.start_java(start)
-    dispatcher = next(tid for tid in os.listdir(f"/proc/{program.pid}/task")
-                      if harness.pathlib.Path(f"/proc/{program.pid}/task/{tid}/comm").read_text().startswith("Signal Dis"))
-    holder = subprocess.Popen([harness.victim("holder"), dispatcher], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
-    assert holder.stdout.readline() == "held\n"
-    command = subprocess.Popen([kit.command, "attach", "-o", OPTIONS, str(program.pid)], stderr=subprocess.PIPE, text=True)
-    harness.wait_until(lambda: attach.left_behind(program), "the file")
-    command.send_signal(signal.SIGINT)
-    assert command.wait(harness.PATIENCE_S) == -signal.SIGINT
+@pytest.fixture
+def held(start, kit):
+    """A function that starts a JVM whose signals nobody takes, and an attempt to attach to it that waits; both, and who holds it."""
+    programs = []
+
+    def start_held():
+        program = attach.start_java(start)
+        tasks = harness.pathlib.Path(f"/proc/{program.pid}/task")
+        (dispatcher,) = [task.name for task in tasks.iterdir() if (task / "comm").read_text().startswith("Signal Dis")]
+        holder = start([harness.victim("holder"), dispatcher], library=False)
+        assert holder.line() == "held"
+        words = [kit.command, "attach", "-o", OPTIONS, str(program.pid)]
+        command = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        programs.append(command)
+        harness.wait_until(lambda: attach.left_behind(program), "the file")
+        return program, command, holder
+
+    yield start_held
+    for command in programs:
+        command.kill()
+        command.communicate()
+
+
+@pytest.mark.parametrize("signo", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_leaves_nothing_behind(held, signo):
+    program, command, holder = held()
+    command.send_signal(signo)
+    assert command.wait(harness.PATIENCE_S) == -signo
     assert attach.left_behind(program) == []
-    holder.stdin.close()
-    holder.wait(harness.PATIENCE_S)
-    assert program.is_alive()
+    assert holder.end() == 0 and program.is_alive() and attach.calls(program) == []
+
+
+def test_a_vm_that_does_not_answer(held):
+    program, command, holder = held()
+    _, said = command.communicate(timeout=harness.PATIENCE_S)
+    assert command.returncode == cli.NO_LIBRARY and "has not opened its attach socket within 10 s" in said
+    assert attach.left_behind(program) == []
+    assert holder.end() == 0 and program.is_alive()
+
+
+def test_a_vm_that_answers_late(held):
+    """It takes its signal while the command waits still."""
+    program, command, holder = held()
+    assert holder.end() == 0
+    said, _ = command.communicate(timeout=harness.PATIENCE_S)
+    assert command.returncode == 0 and said.startswith("attached to"), said
+    assert attach.left_behind(program) == [] and len(attach.calls(program)) == 1
+
+
+def test_a_vm_that_ends_meanwhile(held):
+    program, command, holder = held()
+    program.popen.kill()
+    holder.kill()  # who holds a thread has to let it end
+    program.wait()
+    _, said = command.communicate(timeout=harness.PATIENCE_S)
+    assert command.returncode == cli.NO_PROCESS and f"process {program.pid} has ended meanwhile" in said
+    assert [name for name in os.listdir("/tmp") if name == f".attach_pid{program.pid}"] == []
+
+
+def test_many_at_once(start, kit):
+    """One of them wakes it; nobody makes it print its stacks, and all are served."""
+    program = attach.start_java(start)
+    words = [kit.command, "attach", "-o", OPTIONS, str(program.pid)]
+    commands = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(8)]
+    for command in commands:
+        said = command.communicate(timeout=harness.PATIENCE_S)
+        assert command.returncode == 0, said
+    assert len(attach.calls(program)) == 8 and attach.left_behind(program) == []
 
 
 def test_a_vm_of_another_user(start, tmp_path):
