@@ -1,6 +1,7 @@
 """`sockleak attach` and `detach` where there is nothing to do, or nothing that can be done: one line, and the right exit code."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -44,6 +45,7 @@ def test_another_version_is_refused(start, tmp_path):
     second = attach.Kit(tmp_path / "second", library=harness.LIBRARY)
     line = second.refusal("attach", program.pid, code=cli.NO_LIBRARY)
     assert "another libsockleak.so" in line and "version unknown" in line and "version 1." in line
+    assert len(set(re.findall(r"build ([0-9a-f]{12})", line))) == 2
     # Replaced on disk, as by an upgrade: it is the mapped one that counts.
     first.library.unlink()
     attach.shutil.copy(harness.LIBRARY, first.library)
@@ -111,6 +113,14 @@ def test_a_zombie():
     harness.wait_until(is_zombie, "the end")
     assert "zombie" in cli.refusal("attach", child.pid, code=cli.NO_PROCESS)
     child.wait()
+
+
+def test_a_process_whose_first_thread_has_ended(start):
+    program = start("main_gone", library=False)
+    program.ready()
+    is_gone = lambda: "State:\tZ" in harness.pathlib.Path(f"/proc/{program.pid}/status").read_text()
+    harness.wait_until(is_gone, "its first thread to end")
+    assert "first thread has ended" in cli.refusal("attach", program.pid, code=cli.NO_LIBRARY)
 
 
 def test_itself():
