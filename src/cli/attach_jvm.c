@@ -54,12 +54,12 @@ static void check_state(const struct sl_proc *proc, struct sl_attach_refusal *re
 {
 	if (proc->state == 'T')
 		sl_attach_refuse(
-			refusal, SL_EXIT_NO_LIBRARY,
+			refusal, SL_EXIT_DENIED,
 			"process %d is stopped, its VM answers nobody; 'kill -CONT %d' lets "
 			"it go on",
 			proc->pid, proc->pid);
 	else if (proc->state == 't')
-		sl_attach_refuse(refusal, SL_EXIT_NO_LIBRARY,
+		sl_attach_refuse(refusal, SL_EXIT_DENIED,
 		                 "process %d is stopped by process %d, which traces it: its VM "
 		                 "answers nobody",
 		                 proc->pid, proc->tracer);

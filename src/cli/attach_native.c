@@ -6,17 +6,22 @@
 void sl_attach_native(const struct sl_proc *proc, const char *library, const char *options,
                       bool is_forced, struct sl_attach_outcome *outcome)
 {
-	const struct sl_injection injection = {.pid = proc->pid,
-	                                       .library = library,
-	                                       .options = options,
-	                                       .is_forced = is_forced};
-	struct sl_injected injected;
+	const struct sl_injection injection = {
+		.pid = proc->pid,
+		.library = library,
+		.options = options,
+		.is_forced = is_forced,
+	};
+	struct sl_injected injected = {0};
 	*outcome = (struct sl_attach_outcome){0};
 	const int error = sl_inject(&injection, &injected);
-	outcome->result = injected.result;
-	outcome->is_held = injected.tid != 0;
+	outcome->is_held = injected.stopped_us > 0;
 	outcome->held_us = injected.stopped_us;
 	outcome->tid = injected.tid;
-	if (error || injected.result < 0)
+	outcome->result = injected.result;
+	if (error)
 		sl_attach_refuse(&outcome->refusal, injected.code, "%s", injected.error);
+	else if (injected.result < 0)
+		sl_attach_refuse(&outcome->refusal, SL_EXIT_NO_LIBRARY,
+		                 "process %d: its loader says: %s", proc->pid, injected.error);
 }

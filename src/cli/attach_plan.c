@@ -7,9 +7,8 @@
 
 #include "cli/attach_jvm.h"
 #include "cli/elf_file.h"
+#include "cli/inject_target.h"
 #include "cli/root_file.h"
-
-#define SL_FROM_OUTSIDE "'sockleak report' and 'reap' work from outside"
 
 int sl_attach_ptrace_scope(void)
 {
@@ -27,12 +26,7 @@ static void check_rights(const struct sl_proc *proc, const char *words,
                          struct sl_attach_refusal *refusal)
 {
 	const int scope = sl_attach_ptrace_scope();
-	if (proc->tracer)
-		sl_attach_refuse(refusal, SL_EXIT_DENIED,
-		                 "process %d is traced by process %d, and nobody else can then; "
-		                 "afterwards: sockleak %s",
-		                 proc->pid, proc->tracer, words);
-	else if (scope >= 3)
+	if (scope >= 3)
 		sl_attach_refuse(refusal, SL_EXIT_DENIED,
 		                 "process %d: kernel.yama.ptrace_scope is %d: nobody can attach to "
 		                 "anything until a reboot",
@@ -49,35 +43,39 @@ static void check_rights(const struct sl_proc *proc, const char *words,
 			proc->pid, words);
 }
 
-static void check_program(const struct sl_proc *proc, struct sl_attach_refusal *refusal)
+/* Neither a loader nor a libc; that of glibc before 2.34 is called libc-2.31.so. */
+static bool is_static(const struct sl_proc *proc)
 {
 	char path[64];
 	struct sl_elf_file elf;
 	(void)snprintf(path, sizeof(path), "/proc/%d/exe", proc->pid);
 	const int fd = sl_root_file_open(0, path, true);
-	const int error = fd < 0 ? fd : sl_elf_file_read(fd, &elf);
+	const bool has_no_loader = fd >= 0 && !sl_elf_file_read(fd, &elf) && !elf.interpreter[0];
 	if (fd >= 0)
 		(void)close(fd);
-	if (error)
-		return; /* nothing is known */
-	if (elf.is_go)
-		sl_attach_refuse(refusal, SL_EXIT_NO_LIBRARY,
-		                 "process %d is a Go program, which makes its system calls "
-		                 "itself; " SL_FROM_OUTSIDE,
-		                 proc->pid);
-	else if (!elf.interpreter[0] && sl_proc_has_object(proc->pid, "libc.so", NULL) != 1)
-		sl_attach_refuse(refusal, SL_EXIT_NO_LIBRARY,
-		                 "process %d is linked statically: nothing can be loaded into "
-		                 "it; " SL_FROM_OUTSIDE,
-		                 proc->pid);
-	else if (strstr(elf.interpreter, "ld-musl"))
-		sl_attach_refuse(refusal, SL_EXIT_NO_LIBRARY,
-		                 "process %d: its libc is musl, the library needs "
-		                 "glibc; " SL_FROM_OUTSIDE,
-		                 proc->pid);
+	return has_no_loader && sl_proc_has_object(proc->pid, "libc.so", NULL) == 0 &&
+	       sl_proc_has_object(proc->pid, "libc-2", NULL) == 0;
 }
 
-void sl_attach_plan(const struct sl_proc *proc, const char *words, struct sl_attach_plan *plan)
+/* The words of the way in itself. */
+static void check_program(const struct sl_proc *proc, bool is_forced,
+                          struct sl_attach_refusal *refusal)
+{
+	const struct sl_injection injection = {.pid = proc->pid, .is_forced = is_forced};
+	struct sl_injected injected = {0};
+	struct sl_target target;
+	if (sl_target_refuse(&injection, &target, &injected))
+		sl_attach_refuse(refusal, injected.code, "%s", injected.error);
+	else if (is_static(proc))
+		sl_attach_refuse(refusal, SL_EXIT_NO_LIBRARY,
+		                 "process %d is linked statically: nothing can be loaded into it; "
+		                 "'sockleak report %d' and 'sockleak reap %d' work on it from "
+		                 "outside",
+		                 proc->pid, proc->pid, proc->pid);
+}
+
+void sl_attach_plan(const struct sl_proc *proc, const char *words, bool is_forced,
+                    struct sl_attach_plan *plan)
 {
 	char own[64];
 	*plan = (struct sl_attach_plan){0};
@@ -86,7 +84,7 @@ void sl_attach_plan(const struct sl_proc *proc, const char *words, struct sl_att
 		sl_attach_jvm_check(proc, &plan->jvm, words, &plan->refusal);
 		return;
 	}
-	check_program(proc, &plan->refusal);
+	check_program(proc, is_forced, &plan->refusal);
 	(void)snprintf(own, sizeof(own), "attach %d", proc->pid);
 	if (!plan->refusal.code)
 		check_rights(proc, words ? words : own, &plan->refusal);

@@ -18,8 +18,9 @@ struct sl_attach_plan {
 };
 
 /* What speaks against it is in plan->refusal. `words`: the command that asks for it, as it would stand behind sudo;
- * NULL: nobody asks to attach, so the VM is not asked either. */
-void sl_attach_plan(const struct sl_proc *proc, const char *words, struct sl_attach_plan *plan);
+ * NULL: nobody asks to attach, so the VM is not asked either. is_forced: in spite of a seccomp filter. */
+void sl_attach_plan(const struct sl_proc *proc, const char *words, bool is_forced,
+                    struct sl_attach_plan *plan);
 
 /* The value of kernel.yama.ptrace_scope; 0 where there is none. */
 int sl_attach_ptrace_scope(void);

@@ -61,7 +61,7 @@ static void look_at_attach(struct sl_doctor *doctor, const struct sl_proc *proc)
 	static struct sl_attach_plan plan;
 	char advice[64];
 	(void)snprintf(advice, sizeof(advice), "sockleak attach %d", proc->pid);
-	sl_attach_plan(proc, NULL, &plan);
+	sl_attach_plan(proc, NULL, false, &plan);
 	if (plan.refusal.code)
 		sl_doctor_find(doctor, SL_DOCTOR_NOTE, "attach", NULL, "not possible: %.480s",
 		               plan.refusal.why);

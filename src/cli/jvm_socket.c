@@ -214,10 +214,12 @@ int sl_jvm_socket_wake(const struct sl_proc *proc, unsigned patience_ms)
 	}
 	int fd = lay(&trigger, proc);
 	if (fd == 0) {
-		/* At the last moment: a VM that starts has no handler yet, and would die. */
+		/* At the last moment: a VM that starts has no handler yet, and would die; one that listens, because somebody
+		 * else attaches as well, would print its stacks. */
 		if (!sl_jvm_catches_quit(proc->pid))
 			fd = -ENXIO;
-		else if (syscall(SYS_pidfd_send_signal, pidfd, SIGQUIT, NULL, 0) < 0)
+		else if (!sl_jvm_socket_exists(proc) &&
+		         syscall(SYS_pidfd_send_signal, pidfd, SIGQUIT, NULL, 0) < 0)
 			fd = -errno;
 		else
 			fd = await(proc, pidfd, until_ms);

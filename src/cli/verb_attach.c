@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -89,6 +90,13 @@ static error_t take(int key, char *argument, struct argp_state *state)
 	}
 }
 
+static bool has_other_threads(int pid)
+{
+	char count[16];
+	sl_proc_status_word(pid, "Threads", count, sizeof(count));
+	return strtol(count, NULL, 10) > 1;
+}
+
 /* Who it is, and that it may be looked at. 0, or the exit code, said. */
 static int find_process(struct attempt *attempt)
 {
@@ -96,6 +104,11 @@ static int find_process(struct attempt *attempt)
 	const int pid = attempt->wanted->pid;
 	const int error = sl_proc_read(pid, &attempt->proc);
 	sl_proc_status_word(pid, "State", state, sizeof(state));
+	if (error == -ESRCH && state[0] == 'Z' && has_other_threads(pid))
+		return sl_say(SL_EXIT_NO_LIBRARY,
+		              "process %d: its first thread has ended while others run, and /proc "
+		              "shows nothing of such a process",
+		              pid);
 	if (error == -ESRCH && state[0] == 'Z')
 		return sl_say(SL_EXIT_NO_PROCESS,
 		              "process %d has ended, and is a zombie until its parent waits for it",
@@ -110,13 +123,16 @@ static int find_process(struct attempt *attempt)
 
 static int refuse_other_version(const struct attempt *attempt)
 {
+	char ours[SL_BUILD_ID_BYTES];
 	const struct sl_attach_there *there = &attempt->there;
+	const bool is_known = sl_build_id_of_file(attempt->library, ours);
 	return sl_say(SL_EXIT_NO_LIBRARY,
 	              "process %d has another libsockleak.so: version %s, build %.12s; here it is "
-	              "version " SL_VERSION ": two at once would undo each other, and it stays "
-	              "until the process ends",
+	              "version " SL_VERSION ", build %.12s: two at once would undo each other, and "
+	              "it stays until the process ends",
 	              attempt->proc.pid, there->version[0] ? there->version : "unknown",
-	              there->build_id[0] ? there->build_id : "unknown");
+	              there->build_id[0] ? there->build_id : "unknown",
+	              is_known ? ours : "unknown");
 }
 
 /* Another user's: a Java VM wants that user itself, or root in its place; nothing of it can be seen but its name. */
@@ -283,7 +299,8 @@ static int attach(struct attempt *attempt, const struct sl_options *options)
 		return refuse_other_version(attempt);
 	if (attempt->there.is_mapped && attempt->there.is_preloaded)
 		return tell_already(attempt, SL_ATTACH_PRELOADED);
-	sl_attach_plan(&attempt->proc, sl_again_words(), &attempt->plan);
+	sl_attach_plan(&attempt->proc, sl_again_words(), attempt->wanted->is_forced,
+	               &attempt->plan);
 	if (attempt->plan.refusal.code)
 		return sl_say(attempt->plan.refusal.code, "%s", attempt->plan.refusal.why);
 	if (attempt->plan.is_jvm && attempt->plan.jvm.major >= SL_JVM_WARNS_FROM &&

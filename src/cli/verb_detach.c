@@ -104,6 +104,13 @@ static void print_done(const struct sl_proc *proc, const json_t *root)
 	(void)printf("\n  sockleak attach %d\n", proc->pid);
 }
 
+static void print_json(const struct sl_proc *proc, json_t *root)
+{
+	(void)json_object_set_new(root, "pid", json_integer(proc->pid));
+	(void)json_dumpf(root, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+	(void)putchar('\n');
+}
+
 static int tell(const struct wanted *wanted, const struct sl_proc *proc,
                 const struct sl_client_reply *reply)
 {
@@ -113,7 +120,7 @@ static int tell(const struct wanted *wanted, const struct sl_proc *proc,
 		code = sl_say(SL_EXIT_NO_LIBRARY, "process %d: its answer is not understood",
 		              proc->pid);
 	else if (wanted->is_json)
-		(void)printf("%.*s\n", (int)reply->n, reply->bytes);
+		print_json(proc, root);
 	else
 		print_done(proc, root);
 	json_decref(root);

@@ -144,7 +144,7 @@ static void hint_at_child(const struct sl_proc *proc)
 static void hint_at_attach(const struct sl_proc *proc)
 {
 	static struct sl_attach_plan plan;
-	sl_attach_plan(proc, NULL, &plan);
+	sl_attach_plan(proc, NULL, false, &plan);
 	if (plan.refusal.code)
 		sl_say_note("cannot be attached to: %s", plan.refusal.why);
 }

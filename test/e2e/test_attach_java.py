@@ -65,11 +65,20 @@ def test_the_leak_is_blamed_and_ended_without_a_restart(start, web, tmp_path, ja
     assert program.end() == 0
 
 
+def test_report_says_where_it_cannot_be_attached_to(start, web):
+    words = services.java("LeakyClient", f"http://{services.PLACE}/", 12, 1, "main")
+    program = start([words[0], "-XX:+DisableAttachMechanism", *words[1:]], network=web, library=False)
+    assert program.line() == "done 12 failed 0"
+    harness.wait_until(lambda: close_wait(program, web) == 12, "the leak to show")
+    notes = cli.run("report", program.pid).stderr
+    assert "cannot be attached to: process" in notes and "lets nobody attach" in notes
+
+
 def test_attached_and_detached_under_load(start, web, tmp_path):
     """A hundred times, and not one request is lost; jcmd is at work beside."""
     requests, rounds = 3000, 100
     program = start_client(start, web, "clean", requests, 1)
-    harness.wait_until(lambda: cli.states_of(program.pid, web), "the first request")
+    harness.wait_until(lambda: services.tcp_counter(web, "ActiveOpens") > 5, "the first requests")
     took_ms = []
     for n in range(rounds):
         took_ms.append(cli.parsed("attach", "-o", f"{OPTIONS} dir={tmp_path}/ctl", program.pid)["took_ms"])
@@ -93,7 +102,8 @@ def test_already_attached(start, web, tmp_path):
     assert again.stdout == "" and "attached already" in again.stderr
     line = cli.refusal("attach", "-o", "deadline=7s", program.pid, code=cli.USAGE)
     assert f"sockleak set {program.pid} deadline=7s" in line
-    cli.run("detach", program.pid)
+    gone = cli.parsed("detach", program.pid)
+    assert gone["detached"] is True and gone["pid"] == program.pid and gone["entries"] >= gone["objects"] > 0
     # Other options, this time.
     cli.run("attach", "-o", f"dir={tmp_path}/ctl deadline=7s", program.pid)
     assert cli.parsed("report", program.pid)["options"]["deadline"] == "7s"

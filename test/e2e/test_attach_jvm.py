@@ -127,6 +127,14 @@ def test_a_vm_that_must_not_be_attached_to_is_left_alone(start, kit, tmp_path, c
     assert program.end() == 0
 
 
+def test_doctor_and_report_say_whether_it_can_be_done(start):
+    for options, status, said in (((), "ok", "possible, by its Java VM"), ((NO_ATTACH,), "note", "lets nobody attach")):
+        program = attach.start_java(start, *options)
+        (finding,) = [row for row in cli.parsed("doctor", program.pid) if row["check"] == "attach"]
+        assert finding["status"] == status and said in finding["detail"], finding
+        assert finding["advice"] == (f"sockleak attach {program.pid}" if status == "ok" else None)
+
+
 def test_the_last_word_counts(start, kit):
     program = attach.start_java(start, NO_ATTACH, NO_LOADING, env={
         "_JAVA_OPTIONS": "-XX:-DisableAttachMechanism -XX:+EnableDynamicAgentLoading"})
@@ -147,9 +155,9 @@ def wait_for_listener(pid):
     subprocess.run([jcmd, str(pid), "VM.version"], check=True, capture_output=True, timeout=harness.PATIENCE_S)
 
 
-def test_a_vm_that_listens_is_asked(start, kit, tmp_path):
+def test_a_vm_that_listens_is_asked(start, kit, tmp_path, any_java):
     """Its own word counts, whatever else is read."""
-    program = attach.start_java(start, NO_LOADING)
+    program = attach.start_java(start, NO_LOADING, java=any_java)
     wait_for_listener(program.pid)
     line = traced(kit, tmp_path, "attach", program.pid, code=cli.NO_LIBRARY)
     assert NO_LOADING in line and "takes no agent" in line
@@ -175,6 +183,47 @@ def test_a_vm_that_does_not_catch_the_signal_yet(start, kit, tmp_path):
     path.unlink()
     assert "ReduceSignalUsage" in traced(kit, tmp_path, "attach", program.pid, code=cli.NO_LIBRARY)
     assert program.is_alive()
+
+
+def start_embedder(start, *options):
+    """A program with a VM in it, whose options nobody can read."""
+    home = harness.pathlib.Path(services.java("x")[0]).resolve().parents[1]
+    words = [word if word == "own-quit" else word[::-1] for word in options]
+    program = start([harness.victim("embedder"), home / "lib/server/libjvm.so", *words], library=False)
+    program.ready()
+    return program
+
+
+def test_a_program_with_a_vm_in_it(start, kit):
+    program = start_embedder(start)
+    assert "attached to embedder, pid " in kit.attach(program.pid, "-o", OPTIONS)
+    assert attach.calls(program) == [f"vm: [{OPTIONS}]"]
+
+
+def test_a_vm_says_no_by_itself(start, kit):
+    """What it was told is not to be read anywhere."""
+    program = start_embedder(start, "-XX:-UsePerfData", NO_LOADING)
+    line = kit.refusal("attach", program.pid, code=cli.NO_LIBRARY)
+    assert "its VM says: Dynamic agent loading is not enabled" in line
+    assert attach.left_behind(program) == []
+
+
+def test_options_of_an_embedded_vm_are_known_by_its_counters(start, kit, tmp_path):
+    program = start_embedder(start, NO_ATTACH)
+    assert NO_ATTACH in traced(kit, tmp_path, "attach", program.pid, code=cli.NO_LIBRARY)
+
+
+def test_a_signal_that_is_the_programs_own(start, kit, tmp_path):
+    """As in PostgreSQL with a VM in it: the signal has a handler, which is not the VM's."""
+    program = start_embedder(start, "-XX:-UsePerfData", "-Xrs", "own-quit")
+    path = harness.pathlib.Path(f"/tmp/.java_pid{program.pid}")
+    harness.wait_until(path.is_socket, "the socket")
+    kit.attach(program.pid, "-o", OPTIONS)
+    path.unlink()
+    line = traced(kit, tmp_path, "attach", program.pid, code=cli.NO_LIBRARY)
+    assert "SIGQUIT is caught, but not by its VM" in line
+    program.popen.stdin.close()
+    assert program.line() == "quits 0"
 
 
 def test_what_an_earlier_process_left_is_no_listener(start, kit):
@@ -226,21 +275,74 @@ def test_a_foreign_file_in_the_way(start, kit):
         other.close()
 
 
-def test_an_interrupt_leaves_nothing_behind(start, kit):
-    """A VM that is stopped between the look and the signal, as near as that can be had: it is frozen at its signal thread."""
-    program = attach.start_java(start)
-    dispatcher = next(tid for tid in os.listdir(f"/proc/{program.pid}/task")
-                      if harness.pathlib.Path(f"/proc/{program.pid}/task/{tid}/comm").read_text().startswith("Signal Dis"))
-    holder = subprocess.Popen([harness.victim("holder"), dispatcher], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
-    assert holder.stdout.readline() == "held\n"
-    command = subprocess.Popen([kit.command, "attach", "-o", OPTIONS, str(program.pid)], stderr=subprocess.PIPE, text=True)
-    harness.wait_until(lambda: attach.left_behind(program), "the file")
-    command.send_signal(signal.SIGINT)
-    assert command.wait(harness.PATIENCE_S) == -signal.SIGINT
+@pytest.fixture
+def held(start, kit):
+    """A function that starts a JVM whose signals nobody takes, and an attempt to attach to it that waits; both, and who holds it."""
+    programs = []
+
+    def start_held():
+        program = attach.start_java(start)
+        tasks = harness.pathlib.Path(f"/proc/{program.pid}/task")
+        (dispatcher,) = [task.name for task in tasks.iterdir() if (task / "comm").read_text().startswith("Signal Dis")]
+        holder = start([harness.victim("holder"), dispatcher], library=False)
+        assert holder.line() == "held"
+        words = [kit.command, "attach", "-o", OPTIONS, str(program.pid)]
+        command = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        programs.append(command)
+        harness.wait_until(lambda: attach.left_behind(program), "the file")
+        return program, command, holder
+
+    yield start_held
+    for command in programs:
+        command.kill()
+        command.communicate()
+
+
+@pytest.mark.parametrize("signo", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_leaves_nothing_behind(held, signo):
+    program, command, holder = held()
+    command.send_signal(signo)
+    assert command.wait(harness.PATIENCE_S) == -signo
     assert attach.left_behind(program) == []
-    holder.stdin.close()
-    holder.wait(harness.PATIENCE_S)
-    assert program.is_alive()
+    assert holder.end() == 0 and program.is_alive() and attach.calls(program) == []
+
+
+def test_a_vm_that_does_not_answer(held):
+    program, command, holder = held()
+    _, said = command.communicate(timeout=harness.PATIENCE_S)
+    assert command.returncode == cli.NO_LIBRARY and "has not opened its attach socket within 10 s" in said
+    assert attach.left_behind(program) == []
+    assert holder.end() == 0 and program.is_alive()
+
+
+def test_a_vm_that_answers_late(held):
+    """It takes its signal while the command waits still."""
+    program, command, holder = held()
+    assert holder.end() == 0
+    said, _ = command.communicate(timeout=harness.PATIENCE_S)
+    assert command.returncode == 0 and said.startswith("attached to"), said
+    assert attach.left_behind(program) == [] and len(attach.calls(program)) == 1
+
+
+def test_a_vm_that_ends_meanwhile(held):
+    program, command, holder = held()
+    program.popen.kill()
+    holder.kill()  # who holds a thread has to let it end
+    program.wait()
+    _, said = command.communicate(timeout=harness.PATIENCE_S)
+    assert command.returncode == cli.NO_PROCESS and f"process {program.pid} has ended meanwhile" in said
+    assert [name for name in os.listdir("/tmp") if name == f".attach_pid{program.pid}"] == []
+
+
+def test_many_at_once(start, kit):
+    """One of them wakes it; nobody makes it print its stacks, and all are served."""
+    program = attach.start_java(start)
+    words = [kit.command, "attach", "-o", OPTIONS, str(program.pid)]
+    commands = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(8)]
+    for command in commands:
+        said = command.communicate(timeout=harness.PATIENCE_S)
+        assert command.returncode == 0, said
+    assert len(attach.calls(program)) == 8 and attach.left_behind(program) == []
 
 
 def test_a_vm_of_another_user(start, tmp_path):
@@ -275,7 +377,7 @@ def test_a_stopped_vm_and_a_zombie(start, kit):
     program = attach.start_java(start)
     os.kill(program.pid, signal.SIGSTOP)
     harness.wait_until(lambda: "State:\tT" in harness.pathlib.Path(f"/proc/{program.pid}/status").read_text(), "the stop")
-    line = kit.refusal("attach", program.pid, code=cli.NO_LIBRARY)
+    line = kit.refusal("attach", program.pid, code=cli.DENIED)
     assert "is stopped" in line and f"kill -CONT {program.pid}" in line
     os.kill(program.pid, signal.SIGKILL)
     harness.wait_until(lambda: "State:\tZ" in harness.pathlib.Path(f"/proc/{program.pid}/status").read_text(), "the end")

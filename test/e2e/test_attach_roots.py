@@ -156,3 +156,23 @@ def test_a_library_that_its_user_cannot_read(start, tmp_path):
         assert attach.calls(rooted.program) == [f"vm: [{OPTIONS}]"]
     finally:
         other.close()
+
+
+@pytest.mark.parametrize("wrap", [("unshare", "-mpf", "--kill-child"), ("unshare", "-rmpf", "--kill-child")],
+                         ids=["root", "user_namespace"])
+def test_the_library_itself_in_a_container(start, tmp_path, wrap):
+    """Attached to from the host, asked, detached, and attached to again, each time by the object that is there."""
+    rooted = Rooted(start, tmp_path / "root", "pivot", wrap=wrap)
+    libraries = set()
+    for deadline in ("7s", "8s"):
+        found = cli.parsed("attach", "-o", f"deadline={deadline}", rooted.pid)
+        assert (found["result"], found["answers"]) == ("attached", True)
+        libraries.add(found["library"])
+        snapshot = cli.parsed("report", rooted.pid)
+        assert (snapshot["mode"], snapshot["options"]["deadline"]) == ("attach", deadline)
+        assert rooted.left_behind() == []
+        row = next(row for row in cli.parsed("doctor", rooted.pid) if row["check"] == "instrumented")
+        assert re.search(r"libsockleak\.so\.\d+ \(deleted\)$", row["detail"]), row
+        assert cli.parsed("detach", rooted.pid)["entries"] > 0
+    assert len(libraries) == 1 and re.fullmatch(COPY.format("/tmp"), libraries.pop())
+    assert rooted.program.end() == 0

@@ -1,13 +1,13 @@
 """`sockleak attach` and `detach` where there is nothing to do, or nothing that can be done: one line, and the right exit code."""
 
 import os
+import re
 import subprocess
 import sys
 
 import attach
 import cli
 import harness
-import pytest
 
 NONE = 2**22 + 1  # above the largest pid
 
@@ -45,6 +45,7 @@ def test_another_version_is_refused(start, tmp_path):
     second = attach.Kit(tmp_path / "second", library=harness.LIBRARY)
     line = second.refusal("attach", program.pid, code=cli.NO_LIBRARY)
     assert "another libsockleak.so" in line and "version unknown" in line and "version 1." in line
+    assert len(set(re.findall(r"build ([0-9a-f]{12})", line))) == 2
     # Replaced on disk, as by an upgrade: it is the mapped one that counts.
     first.library.unlink()
     attach.shutil.copy(harness.LIBRARY, first.library)
@@ -61,10 +62,49 @@ def test_detach_of_what_was_never_attached(start):
 
 
 def test_a_static_program(start):
-    program = start([harness.victim("no_libc")], library=False)
-    assert program.is_alive() or pytest.skip("it ends by itself")
-    line = cli.refusal("attach", program.pid, code=cli.NO_LIBRARY)
-    assert "static" in line or "libc" in line
+    program = start("static", library=False)
+    program.ready()
+    assert "static" in cli.refusal("attach", program.pid, code=cli.NO_LIBRARY)
+    (finding,) = [row for row in cli.parsed("doctor", program.pid) if row["check"] == "attach"]
+    assert "not possible" in finding["detail"] and "static" in finding["detail"]
+
+
+def test_a_program_without_a_vm(start, peer):
+    """From outside first; then it is attached to, and what it opens has a line."""
+    program = start("puppet", library=False)
+    program.ready()
+    (finding,) = [row for row in cli.parsed("doctor", program.pid) if row["check"] == "attach"]
+    assert finding["advice"] == f"sockleak attach {program.pid}"
+    fds = cli.close_wait(program, peer, 3)
+    found = cli.parsed("attach", "-o", "deadline=1s interval=250ms", program.pid)
+    assert (found["way"], found["result"], found["answers"]) == ("ptrace", "attached", True) and found["held_us"] > 0
+    fds += cli.close_wait(program, peer, 2)
+    seen = cli.parsed("report", program.pid)
+    assert seen["mode"] == "attach" and seen["totals"]["adopted"] == 3 and seen["totals"]["opened"] >= 2
+    done = cli.output("detach", program.pid)
+    assert "lead to libc again" in done
+    for fd in fds:
+        program.ask(f"close {fd}")
+    text = cli.output("attach", "-o", "deadline=1s", program.pid)
+    assert "was held for" in text.splitlines()[0]
+    assert program.end() == 0
+
+
+def test_a_traced_process(start):
+    program = start("puppet", library=False)
+    program.ready()
+    holder = start([harness.victim("holder"), program.pid], library=False)
+    assert holder.line() == "held"
+    line = cli.refusal("attach", program.pid, code=cli.DENIED)
+    assert "traced" in line and str(holder.pid) in line
+    assert holder.end() == 0
+
+
+def test_another_user(start):
+    program = start("puppet", library=False)
+    program.ready()
+    line = cli.refusal("attach", program.pid, code=cli.DENIED, wrap=cli.as_plain_user(cli.SOCKLEAK))
+    assert line.endswith(f"this would be: sudo sockleak attach {program.pid}")
 
 
 def test_a_zombie():
@@ -73,6 +113,14 @@ def test_a_zombie():
     harness.wait_until(is_zombie, "the end")
     assert "zombie" in cli.refusal("attach", child.pid, code=cli.NO_PROCESS)
     child.wait()
+
+
+def test_a_process_whose_first_thread_has_ended(start):
+    program = start("main_gone", library=False)
+    program.ready()
+    is_gone = lambda: "State:\tZ" in harness.pathlib.Path(f"/proc/{program.pid}/status").read_text()
+    harness.wait_until(is_gone, "its first thread to end")
+    assert "first thread has ended" in cli.refusal("attach", program.pid, code=cli.NO_LIBRARY)
 
 
 def test_itself():
