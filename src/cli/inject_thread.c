@@ -14,7 +14,9 @@
 
 #define SL_HOLD_US 1000000  /* how long a thread may take to stop, on a busy machine */
 #define SL_FOLLOW_US 100000 /* how long one is followed */
-#define SL_PAUSE_US 2000    /* between two looks at all */
+#define SL_REFUSED_MAX 256
+#define SL_PAUSE_MAX_US 64000
+#define SL_PAUSE_US 2000 /* between two looks at all */
 
 struct search {
 	struct sl_target *target;
@@ -24,10 +26,20 @@ struct search {
 	struct sl_registers *registers;
 	int best; /* the thread that promises most */
 	enum sl_call_use promise;
+	int refused[SL_REFUSED_MAX]; /* looked at closely in this round, and not taken */
+	unsigned refused_count;
 	int running, after; /* one that runs, the next one behind `after` in turn */
 	const char *why;    /* the last one was not taken */
 	int error;          /* ends the search */
 };
+
+static bool is_refused(const struct search *search, int tid)
+{
+	for (unsigned i = 0; i < search->refused_count; i++)
+		if (search->refused[i] == tid)
+			return true;
+	return false;
+}
 
 static void look(struct search *search, int tid, enum sl_task_state state,
                  const struct sl_point *point)
@@ -36,7 +48,8 @@ static void look(struct search *search, int tid, enum sl_task_state state,
 	if (state == SL_TASK_RUNS || state == SL_TASK_UNKNOWN) {
 		if (!search->running || (search->running <= search->after && tid > search->after))
 			search->running = tid;
-	} else if (state == SL_TASK_WAITS && use >= SL_CALL_LAST && use > search->promise) {
+	} else if (state == SL_TASK_WAITS && use >= SL_CALL_LAST && use > search->promise &&
+	           !is_refused(search, tid)) {
 		search->best = tid;
 		search->promise = use;
 	}
@@ -189,6 +202,11 @@ static bool try_once(struct search *search)
 	}
 	if (search->best && take_waiting(search, search->best))
 		return true;
+	if (search->best && search->refused_count < SL_REFUSED_MAX) {
+		search->refused[search->refused_count++] = search->best;
+		return false;
+	}
+	search->refused_count = 0;
 	if (!search->error && search->running) {
 		search->after = search->running;
 		return follow(search, search->running);
@@ -231,12 +249,16 @@ int sl_thread_find(struct sl_target *target, size_t need, uint64_t until_us,
 		.registers = registers,
 		.why = "waiting for a lock",
 	};
+	uint64_t pause = SL_PAUSE_US;
 	while (sl_trace_now_us() < until_us) {
 		if (try_once(&search))
 			return 0;
 		if (search.error)
 			break;
-		pause_us(SL_PAUSE_US);
+		if (search.refused_count == 0) { /* the round is over */
+			pause_us(pause);
+			pause = pause < SL_PAUSE_MAX_US ? pause * 2 : pause;
+		}
 	}
 	return say_why(&search, injected);
 }

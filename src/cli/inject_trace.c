@@ -54,12 +54,16 @@ void sl_tracee_hold(struct sl_tracee *tracee)
 {
 	if (!tracee->held_us)
 		tracee->held_us = sl_trace_now_us();
+	tracee->is_wanted = true;
 	(void)request(PTRACE_INTERRUPT, tracee->tid, 0, 0);
 }
 
 static int resume(struct sl_tracee *tracee, int how, int signal)
 {
 	tracee->is_held = false;
+	/* Whatever it stopped for, the kernel has forgotten that it was asked to. */
+	if (tracee->is_wanted && how != PTRACE_DETACH)
+		(void)request(PTRACE_INTERRUPT, tracee->tid, 0, 0);
 	return request(how, tracee->tid, 0, (uint64_t)signal) < 0 ? -errno : 0;
 }
 
@@ -94,6 +98,7 @@ static bool take_stop(struct sl_tracee *tracee, int status)
 		tracee->held_us = sl_trace_now_us();
 	if (event == PTRACE_EVENT_STOP) {
 		tracee->kind = SL_STOP_HELD;
+		tracee->is_wanted = false;
 		return true;
 	}
 	if (event == PTRACE_EVENT_EXEC) {

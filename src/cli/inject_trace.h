@@ -21,8 +21,9 @@ enum sl_stop_kind {
 
 struct sl_tracee {
 	int tid;
-	int how;      /* it was let run: a request of ptrace */
-	bool is_held; /* it stands still, at `kind` */
+	int how;        /* it was let run: a request of ptrace */
+	bool is_wanted; /* to stand still, asked for and not yet so */
+	bool is_held;   /* it stands still, at `kind` */
 	enum sl_stop_kind kind;
 	uint64_t pc;      /* at ENTRY and RETURN */
 	uint64_t held_us; /* CLOCK_MONOTONIC since when it does not go its own way; 0: it does */

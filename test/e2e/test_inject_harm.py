@@ -82,6 +82,17 @@ def test_a_thread_that_never_comes_out_of_malloc(at_work):
     assert finish(program) > 0
 
 
+def test_threads_that_may_not_be_borrowed_are_left_out(at_work):
+    """In a handler, or on a stack that a program made for a coroutine: the one that waits for a condition is taken instead."""
+    program = at_work("mixed", 9)
+    for _ in range(5):
+        assert program.line() == "in"
+    harness.wait_until(lambda: len(inject.threads(program.pid)) == 10, "its threads")
+    tid, _ = inject.bring_in(program.pid)
+    assert tid == program.pid
+    assert finish(program) > 0
+
+
 def test_a_sleep_is_as_long_as_it_was(at_work):
     """Interrupted many times, it ends when it would have; it is not begun anew each time."""
     program = at_work("deadline", 3000)

@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 
 static atomic_int is_over;
 static atomic_long count;
@@ -373,6 +374,56 @@ static void do_crowd(int n)
 	}
 }
 
+/* ---- mixed: threads that may not be borrowed, each in a read(), and one that may, which waits for a condition ---- */
+
+static ucontext_t outer, inner;
+
+static void wait_on_own_stack(void)
+{
+	char byte;
+	while (read(gate[0], &byte, 1) < 0)
+		;
+}
+
+static void *be_coroutine(void *unused)
+{
+	getcontext(&inner);
+	inner.uc_stack.ss_size = 256 << 10;
+	inner.uc_stack.ss_sp = malloc(inner.uc_stack.ss_size);
+	inner.uc_link = &outer;
+	makecontext(&inner, wait_on_own_stack, 0);
+	swapcontext(&outer, &inner);
+	return unused;
+}
+
+static void *be_handler(void *unused)
+{
+	raise(SIGUSR2);
+	return unused;
+}
+
+static void do_mixed(int n)
+{
+	struct sigaction action = {.sa_handler = wait_in_handler};
+	pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+	pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+	pthread_t thread;
+	if (pipe(gate) < 0)
+		die("pipe");
+	sigaction(SIGUSR2, &action, NULL);
+	for (int i = 0; i < n; i++)
+		if (pthread_create(&thread, NULL, i % 2 ? be_coroutine : be_handler, NULL) != 0)
+			die("thread");
+	pthread_mutex_lock(&mutex);
+	while (!is_over) {
+		struct timespec time;
+		clock_gettime(CLOCK_REALTIME, &time);
+		time.tv_sec++;
+		pthread_cond_timedwait(&condition, &mutex, &time);
+		count++;
+	}
+}
+
 /* ---- filtered: a seccomp filter of its own, which lets everything pass ---- */
 
 static void do_filtered(int n)
@@ -396,7 +447,7 @@ static const struct {
 } works[] = {
 	{"registers", do_registers}, {"signals", do_signals},   {"wakeups", do_wakeups},
 	{"handler", do_handler},     {"malloc", do_malloc},     {"deadline", do_deadline},
-	{"crowd", do_crowd},         {"filtered", do_filtered},
+	{"crowd", do_crowd},         {"filtered", do_filtered}, {"mixed", do_mixed},
 };
 
 int main(int argc, char **argv)
