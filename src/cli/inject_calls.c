@@ -37,6 +37,7 @@ static const struct row rows[] = {
 	{SYS_wait4, SL_CALL_WAITING, false},
 	{SYS_waitid, SL_CALL_WAITING, false},
 	{SYS_rt_sigtimedwait, SL_CALL_WAITING, true},
+	{SYS_rt_sigsuspend, SL_CALL_WAITING, false},
 	{SYS_read, SL_CALL_WAITING, true},
 	{SYS_recvfrom, SL_CALL_WAITING, true},
 	{SYS_recvmsg, SL_CALL_WAITING, true},

@@ -14,7 +14,7 @@ import pytest
 
 # What wakes each of sleeper's ways to wait, and what it answers then; None: any signal would, or nothing.
 WAYS = ["read", "readv", "recv", "recvmsg", "recv_with_timeout", "accept", "accept_with_timeout", "poll", "select"]
-WAYS += ["epoll_wait", "sem_wait", "nanosleep", "sleep", "pause", "sigwait", "signalfd"]
+WAYS += ["epoll_wait", "sem_wait", "nanosleep", "sleep", "pause", "sigwait", "signalfd", "sigsuspend"]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_thread_that_waits_is_borrowed_and_waits_on(sleeper, peer, tmp_path, w
     assert inject.threads(sleeper.pid)[tid][0] == "S"
     if way in ("sem_wait", "nanosleep", "sleep", "pause"):
         return  # ended with the test; how it is woken is what test_inject_harm.py is about
-    if way in ("sigwait", "signalfd"):
+    if way in ("sigwait", "signalfd", "sigsuspend"):
         os.kill(sleeper.pid, signal.SIGUSR1)
         assert sleeper.line() == f"ok {int(signal.SIGUSR1)}"
     elif peer_end:

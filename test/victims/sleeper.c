@@ -130,6 +130,30 @@ static long by_signalfd(int fd)
 	return read(signalfd(-1, &one, 0), &info, sizeof(info)) > 0 ? (long)info.ssi_signo : -1;
 }
 
+static volatile sig_atomic_t came;
+
+static void note(int number)
+{
+	came = number;
+}
+
+/* As masters of servers wait: every other moment the signal is blocked. */
+static long by_sigsuspend(int fd)
+{
+	struct sigaction action = {.sa_handler = note};
+	sigset_t one, before;
+	(void)fd;
+	sigemptyset(&one);
+	sigaddset(&one, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &one, &before);
+	sigaction(SIGUSR1, &action, NULL);
+	while (!came)
+		sigsuspend(&before);
+	sigset_t now;
+	sigprocmask(SIG_BLOCK, NULL, &now);
+	return sigismember(&now, SIGUSR1) ? came : -1;
+}
+
 static const struct {
 	const char *name;
 	long (*call)(int fd);
@@ -150,6 +174,7 @@ static const struct {
 	{"pause", by_pause},
 	{"sigwait", by_sigwait},
 	{"signalfd", by_signalfd},
+	{"sigsuspend", by_sigsuspend},
 };
 
 /* sleep HOW FD: what the call returned. */
