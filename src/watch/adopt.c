@@ -101,7 +101,7 @@ static void look_at_unfinished(const struct scan *scan, int fd)
 /* An earlier candidate that is the same socket under another number; NULL: none. */
 static const struct candidate *twin_of(const struct scan *scan, const struct candidate *of)
 {
-	for (const struct candidate *c = scan->candidates; of->cookie && c < of; c++)
+	for (const struct candidate *c = scan->candidates; c < of; c++)
 		if (c->cookie == of->cookie)
 			return c;
 	return NULL;
@@ -165,10 +165,12 @@ static void look_at(struct scan *scan, int fd)
 	look_at_unfinished(scan, fd);
 	if (is_recorded(fd) && !is_replaced(fd))
 		return;
-	enum sl_kind kind = sl_kernel_kind(fd);
+	/* Identity first: what the number is given to next has another cookie, and what is none has none. */
+	uint64_t cookie = sl_kernel_cookie(fd);
+	enum sl_kind kind = cookie ? sl_kernel_kind(fd) : SL_KIND_NONE;
 	if (kind == SL_KIND_NONE)
 		return;
-	scan->candidates[scan->count++] = (struct candidate){fd, kind, sl_kernel_cookie(fd)};
+	scan->candidates[scan->count++] = (struct candidate){fd, kind, cookie};
 	if (scan->count == SL_CANDIDATES)
 		settle(scan);
 }
