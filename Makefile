@@ -8,7 +8,7 @@ CC = gcc
 endif
 CFLAGS ?= -O2 -g
 CLANG_FORMAT ?= clang-format
-TSAN_TESTS ?= test_fdtable test_fdtable_records test_fdmarks test_regret test_rescue test_keepalive test_sites test_intern test_peers test_threads test_fdnames test_arena test_locks
+TSAN_TESTS ?= test_fdtable test_fdtable_records test_openings test_fdmarks test_regret test_rescue test_keepalive test_sites test_intern test_peers test_threads test_fdnames test_arena test_locks
 export PYTHONDONTWRITEBYTECODE := 1
 export BUILD CC CFLAGS LDFLAGS TSAN_TESTS CLANG_FORMAT
 

@@ -9,6 +9,7 @@
 #include "base/sys.h"
 #include "ledger/fdtable.h"
 #include "ledger/sites.h"
+#include "watch/doubts.h"
 #include "watch/kernel.h"
 
 #include "base/poison.h"
@@ -129,14 +130,21 @@ static void adopt(struct scan *scan, const struct candidate *found)
 	scan->tcp_found++;
 }
 
-/* Adopt those that are still not recorded: between a hook's real call and its record lie a few instructions. */
+/* Adopt those that are still not recorded, and are of no call that is under way. */
 static void settle(struct scan *scan)
 {
 	static const _Atomic uint32_t never;
-	if (scan->count > 0 && !scan->is_alone)
+	static struct sl_openings under_way;
+	if (scan->count > 0 && !scan->is_alone) {
+		sl_openings_look(&under_way);
 		sl_sys_futex_wait(&never, 0, SL_SETTLE_NS);
+	}
 	for (unsigned i = 0; i < scan->count; i++) {
 		const struct candidate *found = &scan->candidates[i];
+		/* In this order: a call that is back has made its record. */
+		if (!scan->is_alone && sl_doubts_remain(&under_way, found->fd, found->kind,
+		                                        found->cookie, scan->now_ms))
+			continue;
 		if (is_recorded(found->fd) || sl_kernel_cookie(found->fd) != found->cookie)
 			continue;
 		sl_fdtable_prepare();
