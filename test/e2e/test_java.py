@@ -11,15 +11,15 @@ RUNS = "first"  # takes minutes (scripts/check-all)
 
 JAVA = harness.ROOT / "test" / "java"
 JARS = "httpclient httpcore commons-logging commons-codec".split()
-IDLE_MS = 1000  # nginx's keepalive_timeout
-PAUSE_MS = 150  # most requests are sent when the first connections lie there, closed by nginx
+IDLE_MS = 2000  # nginx's keepalive_timeout
+PAUSE_MS = 300  # most requests are sent when the first connections lie there, closed by nginx
 REQUESTS = 30
 PLACE = "127.0.0.1:8080"  # nobody else is in a private network
 
 
 @pytest.fixture
 def web(start, networks, tmp_path):
-    """An nginx in a private network that closes connections after a second of idleness; the network."""
+    """An nginx in a private network that closes connections after 2 s of idleness; the network."""
     network = networks()
     config = (JAVA / "nginx.conf.in").read_text()
     for word, value in (("DIR", tmp_path), ("KEEPALIVE", f"{IDLE_MS}ms"), ("LISTEN", PLACE)):
