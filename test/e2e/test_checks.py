@@ -191,9 +191,9 @@ def test_exports_accepts_hooks_and_public_api(table):
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (CODE + f"{EXPORT} int helper;\n", "helper: exported, neither"),
+        (CODE + f"{EXPORT} int helper;\n", "helper: exported, in none"),
         (CODE.replace("second", "other"), "second: in hooks.def, sockleak.h or attach.h, not exported"),
-        (CODE + f"{EXPORT} void sockleak_report(void) {{}}\n", "sockleak_report: exported, neither"),
+        (CODE + f"{EXPORT} void sockleak_report(void) {{}}\n", "sockleak_report: exported, in none"),
     ],
 )
 def test_exports_refuses(table, code, said):
