@@ -8,7 +8,7 @@ CC = gcc
 endif
 CFLAGS ?= -O2 -g
 CLANG_FORMAT ?= clang-format
-TSAN_TESTS ?= test_fdtable test_fdtable_records test_fdmarks test_regret test_rescue test_keepalive test_sites test_intern test_peers test_threads test_fdnames test_arena test_locks
+TSAN_TESTS ?= test_fdtable test_fdtable_records test_openings test_fdmarks test_regret test_rescue test_keepalive test_sites test_intern test_peers test_threads test_fdnames test_arena test_locks
 export PYTHONDONTWRITEBYTECODE := 1
 export BUILD CC CFLAGS LDFLAGS TSAN_TESTS CLANG_FORMAT
 
@@ -64,8 +64,9 @@ COMMON = $(CFLAGS) -std=gnu11 -D_GNU_SOURCE= $(WARNINGS) $(INCLUDES) -MMD -MP
 OBJECT = $(COMMON) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptions \
 	-U_FORTIFY_SOURCE -fno-stack-protector
 # now: no symbol is resolved in a signal handler. nodelete: a handler or thread may be in our code. symbolic: a door is ours by its
-# address, also where the program's symbols do not lead to it.
-SHARED = -shared $(LDFLAGS) -Wl,--build-id -Wl,-Bsymbolic-functions -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,-z,defs -Wl,--as-needed
+# address, also where the program's symbols do not lead to it. But our own threads are made as the program's are: a sanitizer that stands
+# before us must see each begin.
+SHARED = -shared $(LDFLAGS) -Wl,--build-id -Wl,-Bsymbolic-functions -Wl,--export-dynamic-symbol=pthread_create -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,-z,defs -Wl,--as-needed
 
 # Says what is made in a word; V=1 shows the commands.
 quiet = $(if $(V),,@echo '  $(1)  $@';)

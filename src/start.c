@@ -24,6 +24,7 @@
 #include "hooks/real.h"
 #include "hooks/walker.h"
 #include "ledger/fdtable.h"
+#include "ledger/openings.h"
 #include "ledger/sites.h"
 #include "reclaim/reclaim.h"
 #include "report/events.h"
@@ -159,6 +160,7 @@ static void in_child(void)
 {
 	begin_anew();
 	sl_fdtable_forked();
+	sl_openings_forked();
 	sl_paths_forked();
 	sl_loader_forked();
 	sl_java_forget();

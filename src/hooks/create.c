@@ -5,6 +5,7 @@
 #include "base/process.h"
 #include "hooks/entry.h"
 #include "hooks/real.h"
+#include "ledger/openings.h"
 #include "ledger/sites.h"
 #include "reclaim/rescue.h"
 #include "watch/kernel.h"
@@ -16,6 +17,7 @@ struct opening {
 	bool is_ours;
 	enum sl_kind kind;
 	struct sl_origin origin;
+	struct sl_openings_call call;
 };
 
 static struct opening opening_begin(const void *caller, int domain, int type, int protocol)
@@ -25,11 +27,12 @@ static struct opening opening_begin(const void *caller, int domain, int type, in
 		return opening;
 	opening.kind = sl_kernel_kind_of(domain, type, protocol);
 	sl_entry_opening(caller, opening.kind == SL_KIND_TCP, &opening.origin);
+	opening.call = sl_openings_begin(opening.kind, -1);
 	return opening;
 }
 
 /* After the real call. */
-static void opening_end(const struct opening *opening, int fd, uint32_t flags)
+static void opening_record(const struct opening *opening, int fd, uint32_t flags)
 {
 	if (!opening->is_ours)
 		return;
@@ -37,6 +40,13 @@ static void opening_end(const struct opening *opening, int fd, uint32_t flags)
 		sl_entry_opened(fd, opening->kind, flags, &opening->origin);
 	else
 		sl_entry_failed(errno, -1);
+}
+
+/* The last word of a door: what there was to record is recorded. */
+static void opening_end(const struct opening *opening, int fd, uint32_t flags)
+{
+	opening_record(opening, fd, flags);
+	sl_openings_end(&opening->call);
 }
 
 /* After a real call that failed: out of fds, and are there some now? Then it is worth a second try. */
@@ -64,9 +74,9 @@ int sl_hook_socketpair(int domain, int type, int protocol, int fds[2])
 	int result = sl_real.socketpair(domain, type, protocol, fds);
 	if (is_rescued(&opening, result))
 		result = sl_real.socketpair(domain, type, protocol, fds);
-	opening_end(&opening, result == 0 ? fds[0] : -1, 0);
 	if (result == 0)
-		opening_end(&opening, fds[1], 0);
+		opening_record(&opening, fds[1], 0);
+	opening_end(&opening, result == 0 ? fds[0] : -1, 0);
 	return result;
 }
 
@@ -104,6 +114,7 @@ static struct opening accepting(const void *caller, int fd)
 		return opening;
 	opening.kind = kind_of_listener(fd);
 	sl_entry_opening(caller, opening.kind == SL_KIND_TCP, &opening.origin);
+	opening.call = sl_openings_begin(opening.kind, fd);
 	return opening;
 }
 

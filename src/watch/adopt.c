@@ -9,6 +9,7 @@
 #include "base/sys.h"
 #include "ledger/fdtable.h"
 #include "ledger/sites.h"
+#include "watch/doubts.h"
 #include "watch/kernel.h"
 
 #include "base/poison.h"
@@ -101,7 +102,7 @@ static void look_at_unfinished(const struct scan *scan, int fd)
 /* An earlier candidate that is the same socket under another number; NULL: none. */
 static const struct candidate *twin_of(const struct scan *scan, const struct candidate *of)
 {
-	for (const struct candidate *c = scan->candidates; of->cookie && c < of; c++)
+	for (const struct candidate *c = scan->candidates; c < of; c++)
 		if (c->cookie == of->cookie)
 			return c;
 	return NULL;
@@ -129,14 +130,21 @@ static void adopt(struct scan *scan, const struct candidate *found)
 	scan->tcp_found++;
 }
 
-/* Adopt those that are still not recorded: between a hook's real call and its record lie a few instructions. */
+/* Adopt those that are still not recorded, and are of no call that is under way. */
 static void settle(struct scan *scan)
 {
 	static const _Atomic uint32_t never;
-	if (scan->count > 0 && !scan->is_alone)
+	static struct sl_openings under_way;
+	if (scan->count > 0 && !scan->is_alone) {
+		sl_openings_look(&under_way);
 		sl_sys_futex_wait(&never, 0, SL_SETTLE_NS);
+	}
 	for (unsigned i = 0; i < scan->count; i++) {
 		const struct candidate *found = &scan->candidates[i];
+		/* In this order: a call that is back has made its record. */
+		if (!scan->is_alone && sl_doubts_remain(&under_way, found->fd, found->kind,
+		                                        found->cookie, scan->now_ms))
+			continue;
 		if (is_recorded(found->fd) || sl_kernel_cookie(found->fd) != found->cookie)
 			continue;
 		sl_fdtable_prepare();
@@ -165,10 +173,12 @@ static void look_at(struct scan *scan, int fd)
 	look_at_unfinished(scan, fd);
 	if (is_recorded(fd) && !is_replaced(fd))
 		return;
-	enum sl_kind kind = sl_kernel_kind(fd);
+	/* Identity first: what the number is given to next has another cookie, and what is none has none. */
+	uint64_t cookie = sl_kernel_cookie(fd);
+	enum sl_kind kind = cookie ? sl_kernel_kind(fd) : SL_KIND_NONE;
 	if (kind == SL_KIND_NONE)
 		return;
-	scan->candidates[scan->count++] = (struct candidate){fd, kind, sl_kernel_cookie(fd)};
+	scan->candidates[scan->count++] = (struct candidate){fd, kind, cookie};
 	if (scan->count == SL_CANDIDATES)
 		settle(scan);
 }

@@ -1,7 +1,7 @@
 /* adopt.h - the sockets that nobody saw open: inherited across exec, by raw system calls, through io_uring.
  *
  * Found by listing the fds of the process, through the clerk, and recorded as adopted if they are still not recorded a moment later: the
- * hooks record a socket a few instructions after it was opened.
+ * hooks record a socket a few instructions after it was opened. What a hook may yet record waits for the next look (watch/doubts.h).
  *
  * Layer: watch. Locks: none: the worker only. Fork: no state. errno: untouched.
  */

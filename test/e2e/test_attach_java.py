@@ -8,6 +8,8 @@ import harness
 import pytest
 import services
 
+RUNS = "alone"  # requests at a pace, a hundred visits meanwhile (scripts/check-all)
+
 OPTIONS = "deadline=1s interval=250ms grace=500ms"
 
 

@@ -191,9 +191,9 @@ def test_exports_accepts_hooks_and_public_api(table):
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (CODE + f"{EXPORT} int helper;\n", "helper: exported, neither"),
+        (CODE + f"{EXPORT} int helper;\n", "helper: exported, in none"),
         (CODE.replace("second", "other"), "second: in hooks.def, sockleak.h or attach.h, not exported"),
-        (CODE + f"{EXPORT} void sockleak_report(void) {{}}\n", "sockleak_report: exported, neither"),
+        (CODE + f"{EXPORT} void sockleak_report(void) {{}}\n", "sockleak_report: exported, in none"),
     ],
 )
 def test_exports_refuses(table, code, said):
@@ -290,11 +290,13 @@ def test_lint_refuses(tmp_path, file, text, tool):
 # ---- check-all ----
 
 
-def check_all(root, *groups):
+def check_all(root, *groups, lint=None):
     """check-all of a tree of its own, where "building" makes test/unit/test_one.c executable."""
     shutil.copytree(SCRIPTS, root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     recipe = "install -D -m 755 test/unit/test_one.c build/unit/test_one"
-    write(root, {"Makefile": f"build-unit:\n\t{recipe}\n"})
+    write(root, {"Makefile": f"build-unit:\n\t{recipe}\nbuild-e2e:\n\tmkdir -p build\nbuild-asan:\n\tsh build-asan.sh\n"})
+    if lint:
+        (root / "scripts/lint").write_text(lint)
     ours = ("BUILD", "TSAN_TESTS")
     done = subprocess.run(
         [root / "scripts/check-all", *groups],
@@ -358,6 +360,78 @@ def test_check_all_fails_where_nothing_is_built(tmp_path):
     write(tmp_path, {"test/unit/test_one.c": CMOCKA_GOOD})
     result, lines = check_all(tmp_path, "tsan")  # the Makefile has no such target
     assert (result, lines[-1]) == (1, "0 passed, 1 failed"), lines
+
+
+PYTEST_GOOD = """\
+import pytest
+@pytest.mark.parametrize("n", range(3))
+def test_it(n, tmp_path):
+    assert len(str(tmp_path)) < 50
+def test_not_here():
+    pytest.skip("not here")
+"""
+
+
+@pytest.mark.parametrize(
+    ("other", "code", "last"),
+    [
+        ("def test_it(): pass\n", 0, "4 passed, 0 failed, 1 skipped"),
+        ("def test_it(): pass\ndef test_that(): assert False\n", 1, "4 passed, 1 failed, 1 skipped"),
+        ("import pytest\n@pytest.fixture\ndef x(): assert False\ndef test_it(x): pass\n", 1, "3 passed, 1 failed, 1 skipped"),
+        ("def test_it(: pass\n", 1, "3 passed, 1 failed, 1 skipped"),
+        ("import os\ndef test_it(): os._exit(0)\n", 1, "3 passed, 1 failed, 1 skipped"),
+        ("import os, signal\ndef test_it(): os.kill(os.getpid(), signal.SIGKILL)\n", 1, "3 passed, 1 failed, 1 skipped"),
+        ("", 1, "3 passed, 1 failed, 1 skipped"),
+    ],
+    ids=["good", "bad", "fixture", "no python", "left early", "killed", "no test"],
+)
+@pytest.mark.parametrize("mark", ["", 'RUNS = "alone"\n'], ids=["beside", "alone"])
+def test_check_all_counts_files_that_run_beside_each_other(tmp_path, other, code, last, mark):
+    write(tmp_path, {"test/e2e/test_one.py": PYTEST_GOOD, "test/e2e/test_other.py": mark + other})
+    result, lines = check_all(tmp_path, "e2e")
+    assert (result, lines[-1]) == (code, last), lines
+
+
+def test_check_all_keeps_no_count_of_an_earlier_run(tmp_path):
+    write(tmp_path, {"test/e2e/test_one.py": PYTEST_GOOD})
+    assert check_all(tmp_path, "e2e")[1][-1] == "3 passed, 0 failed, 1 skipped"
+    write(tmp_path, {"test/e2e/test_one.py": "import os\nos._exit(0)\n"})
+    shutil.rmtree(tmp_path / "scripts")
+    result, lines = check_all(tmp_path, "e2e")
+    assert (result, lines[-1]) == (1, "0 passed, 1 failed"), lines
+
+
+def test_check_all_runs_alone_what_minds(tmp_path):
+    """Each says when it began and when it ended."""
+    body = """\
+import pathlib, time
+def test_it():
+    began = time.monotonic()
+    time.sleep(0.5)
+    pathlib.Path({0!r}).write_text(f"{{began}} {{time.monotonic()}}")
+"""
+    marks = {"one": "", "two": "", "three": 'RUNS = "alone"  # why\n', "four": 'RUNS = "alone"\n'}
+    for name, mark in marks.items():
+        write(tmp_path, {f"test/e2e/test_{name}.py": mark + body.format(str(tmp_path / name))})
+    result, lines = check_all(tmp_path, "e2e")
+    assert (result, lines[-1]) == (0, "4 passed, 0 failed"), lines
+    spans = {name: tuple(map(float, (tmp_path / name).read_text().split())) for name in marks}
+    overlap = lambda a, b: spans[a][0] < spans[b][1] and spans[b][0] < spans[a][1]
+    assert not overlap("three", "four")
+    assert min(spans["three"][0], spans["four"][0]) > max(spans["one"][1], spans["two"][1])
+
+
+LINT = "#!/bin/sh\necho linted\nexit {}\n"
+
+
+@pytest.mark.parametrize(("lint", "asan", "failed"), [(0, 0, 0), (1, 0, 1), (0, 1, 1)], ids=["good", "lint", "build"])
+def test_check_all_counts_what_ran_beside_the_tests(tmp_path, lint, asan, failed):
+    write(tmp_path, {"test/e2e/test_one.py": PYTEST_GOOD, "test/unit/test_one.c": CMOCKA_GOOD, "build-asan.sh": (
+        f"install -D -m 755 test/unit/test_one.c build/asan/test_one; echo compiled; exit {asan}")})
+    result, lines = check_all(tmp_path, "asan", "lint", "e2e", lint=LINT.format(lint))
+    passed = 3 + 3 + (lint == 0)
+    assert (result, lines[-1]) == (int(failed > 0), f"{passed} passed, {failed} failed, 1 skipped"), lines
+    assert lines.count("linted") == lines.count("compiled") == 1
 
 
 # ---- make install ----

@@ -12,6 +12,8 @@ import pytest
 import services
 import snapshots
 
+RUNS = "alone"  # looks at all processes of the machine (scripts/check-all)
+
 
 @pytest.fixture
 def bare(start):

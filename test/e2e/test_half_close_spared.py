@@ -10,6 +10,8 @@ import ladder
 import pytest
 import services
 
+RUNS = "first"  # takes minutes (scripts/check-all)
+
 ACTIONS = {"shutdown", "neutralized", "closed"}
 SHORT = {"side": "both", "deadline": "600ms", "deadline_in": "600ms"}
 

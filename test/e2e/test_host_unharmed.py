@@ -10,6 +10,8 @@ import signal
 import harness
 import pytest
 
+RUNS = "alone"  # storms, and what they bring in a given time (scripts/check-all)
+
 
 @pytest.fixture(params=[True, False], ids=["with", "without"])
 def library(request):

@@ -11,6 +11,8 @@ import harness
 import inject
 import pytest
 
+RUNS = "alone"  # busy threads, and what they get done meanwhile (scripts/check-all)
+
 ROUNDS = 100
 
 

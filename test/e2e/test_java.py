@@ -7,6 +7,8 @@ import subprocess
 import harness
 import pytest
 
+RUNS = "first"  # takes minutes (scripts/check-all)
+
 JAVA = harness.ROOT / "test" / "java"
 JARS = "httpclient httpcore commons-logging commons-codec".split()
 IDLE_MS = 2000  # nginx's keepalive_timeout
@@ -20,7 +22,7 @@ def web(start, networks, tmp_path):
     """An nginx in a private network that closes connections after 2 s of idleness; the network."""
     network = networks()
     config = (JAVA / "nginx.conf.in").read_text()
-    for word, value in (("DIR", tmp_path), ("KEEPALIVE", "2s"), ("LISTEN", PLACE)):
+    for word, value in (("DIR", tmp_path), ("KEEPALIVE", f"{IDLE_MS}ms"), ("LISTEN", PLACE)):
         config = config.replace(f"@{word}@", str(value))
     path = tmp_path / "nginx.conf"
     path.write_text(config)

@@ -6,6 +6,8 @@ import harness
 import pytest
 import services
 
+RUNS = "alone"  # a JVM is held to a pace (scripts/check-all)
+
 URL = f"http://{services.PLACE}/"
 PER_SECOND = 30
 PORTS = (40000, 40099)

@@ -8,6 +8,8 @@ import harness
 import pytest
 import services
 
+RUNS = "alone"  # runtimes are held to a pace (scripts/check-all)
+
 QUICK = {"deadline": "300ms", "deadline_in": "300ms", "grace": "300ms", "interval": "100ms"}
 RUNGS = ("shutdown", "neutralize")
 ALL_RUNGS = (*RUNGS, "close")  # where what the program does late cannot hit a number that is another's by then

@@ -7,6 +7,8 @@ import harness
 import ladder
 import pytest
 
+RUNS = "first"  # takes minutes (scripts/check-all)
+
 
 @pytest.mark.parametrize("side", ["out", "in", "both"])
 def test_side(puppet, peer, side):

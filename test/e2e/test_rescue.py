@@ -9,6 +9,8 @@ import harness
 import pytest
 import services
 
+RUNS = "alone"  # a rescue has a moment, no more (scripts/check-all)
+
 PORTS = 100
 RESCUE_AFTER_MS = 300
 RESCUE = {"action": "report", "rescue": "on", "rescue_after": f"{RESCUE_AFTER_MS}ms", "deadline": "10m"}

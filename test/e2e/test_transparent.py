@@ -15,6 +15,8 @@ import tempfile
 import harness
 import pytest
 
+RUNS = "first"  # takes minutes (scripts/check-all)
+
 SOURCES = sorted(
     source
     for source in (harness.ROOT / "test" / "transparent").glob("*.c*")

@@ -21,6 +21,7 @@
 #include "base/clerk.h"
 #include "base/clock.h"
 #include "base/ownfd.h"
+#include "between.h"
 #include "ledger/fdtable.h"
 #include "ledger/sites.h"
 #include "tcp.h"
@@ -375,6 +376,93 @@ static void a_record_that_is_never_finished(void **state)
 	close(other);
 }
 
+/* What becomes of a number while the worker looks at it. */
+enum fate {
+	CLOSED,
+	RECORDED,            /* its hook comes to its record */
+	RECORDED_AND_CLOSED, /* ... and the program is quick */
+	ANOTHER,             /* closed, and given out again past the hooks */
+	FATES,
+};
+
+struct met {
+	int fd;
+	enum fate fate;
+};
+
+static void meet_fate(void *at)
+{
+	const struct met *met = at;
+	struct sl_fd_opening opening = {
+		.kind = SL_KIND_TCP, .site = 7, .opened_at_ms = sl_clock_ms()};
+	struct sl_fd_forgotten closing = {.fd = -1};
+	if (met->fate == RECORDED || met->fate == RECORDED_AND_CLOSED)
+		(void)sl_fdtable_open(met->fd, &opening);
+	if (met->fate == RECORDED_AND_CLOSED)
+		closing = sl_fdtable_forget(met->fd);
+	if (met->fate != RECORDED)
+		close(met->fd);
+	sl_fdtable_commit(&closing);
+	if (met->fate == ANOTHER)
+		(void)!socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC,
+		              0); /* the lowest number: the same */
+}
+
+/* Are all counts as if each look had met what was there last? */
+static bool is_counted_right(const struct met *met)
+{
+	struct sl_fd_record record;
+	bool is_there = sl_fdtable_get(met->fd, &record);
+	uint64_t adopted = sl_fdtable_adopted() - adopted_before;
+	switch (met->fate) {
+	case RECORDED:
+		return is_there && record.site == 7 && adopted == 0;
+	case ANOTHER:
+		return is_there ? record.kind == SL_KIND_UDP && adopted == 1 : adopted == 0;
+	default:
+		return !is_there && adopted == 0;
+	}
+}
+
+/* A fate at each place of a scan: 0, or 1 + the fate that was met badly. */
+static int meet_each_fate(void)
+{
+	sl_clerk_forked();
+	sl_clerk_start();
+	sl_fdtable_prepare();
+	if (!between_start())
+		return 0;
+	for (int fate = 0; fate < FATES; fate++) {
+		bool has_run = true;
+		for (unsigned n = 0; has_run; n++) {
+			struct met met = {socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fate};
+			adopted_before = sl_fdtable_adopted();
+			between_set(n, meet_fate, &met);
+			(void)sl_adopt_scan(sl_clock_ms());
+			has_run = between_has_run();
+			if (has_run && !is_counted_right(&met))
+				return 1 + fate;
+			if (!has_run && n < 4)
+				return 1 + FATES; /* nothing was met */
+			set_up(NULL);
+		}
+	}
+	return 0;
+}
+
+static void a_number_changes_while_it_is_looked_at(void **state)
+{
+	(void)state;
+	int status;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(meet_each_fate());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status >> 8, 0);
+	assert_int_equal(status, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -394,6 +482,7 @@ int main(void)
 		TEST(a_child_looks_at_its_own),
 		TEST(a_close_that_never_came),
 		TEST(a_record_that_is_never_finished),
+		TEST(a_number_changes_while_it_is_looked_at),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }
