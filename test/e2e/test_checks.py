@@ -421,6 +421,23 @@ def test_it():
     assert min(spans["three"][0], spans["four"][0]) > max(spans["one"][1], spans["two"][1])
 
 
+def test_check_all_runs_both_ways_what_asks_for_it(tmp_path):
+    body = """\
+import os, pathlib
+def test_it():
+    with open({0!r}, "a") as file:
+        file.write(os.environ["SOCKLEAK_WAY"] + "\\n")
+def test_attached(): assert os.environ["SOCKLEAK_WAY"] != "attach"
+"""
+    write(tmp_path, {"test/e2e/test_one.py": 'WAYS = "both"\n' + body.format(str(tmp_path / "one"))})
+    write(tmp_path, {"test/e2e/test_other.py": body.format(str(tmp_path / "other"))})
+    result, lines = check_all(tmp_path, "e2e")
+    assert (result, lines[-1]) == (1, "5 passed, 1 failed"), lines
+    assert "FAILED: test.e2e.test_one.test_attached (attach)" in lines
+    assert sorted((tmp_path / "one").read_text().split()) == ["attach", "preload"]
+    assert (tmp_path / "other").read_text() == "preload\n"
+
+
 LINT = "#!/bin/sh\necho linted\nexit {}\n"
 
 

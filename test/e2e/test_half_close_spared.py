@@ -11,6 +11,7 @@ import pytest
 import services
 
 RUNS = "first"  # takes minutes (scripts/check-all)
+WAYS = "both"
 
 ACTIONS = {"shutdown", "neutralized", "closed"}
 SHORT = {"side": "both", "deadline": "600ms", "deadline_in": "600ms"}

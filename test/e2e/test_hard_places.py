@@ -9,6 +9,8 @@ import time
 import harness
 import pytest
 
+WAYS = "both"
+
 
 def test_a_storm_of_signals_and_sockets(start):
     """A thousand SIGUSR1 in a second while 8 threads open and close sockets."""

@@ -7,6 +7,8 @@ import ladder
 import pytest
 import services
 
+WAYS = "both"
+
 
 @pytest.mark.parametrize("action", ["shutdown", "neutralize", "close"])
 def test_rungs_in_order_and_none_above_the_action(puppet, peer, action):

@@ -5,6 +5,8 @@ import socket
 import ladder
 import pytest
 
+WAYS = "both"
+
 
 def test_one_regret_exempts_its_site(puppet, peer):
     program = puppet(options=ladder.options("shutdown"))

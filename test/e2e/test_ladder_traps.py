@@ -11,6 +11,8 @@ import harness
 import ladder
 import pytest
 
+WAYS = "both"
+
 # What poll() says of a connection that both sides have closed: IN, OUT, HUP and RDHUP.
 GONE = 0x2015
 

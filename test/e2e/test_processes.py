@@ -12,6 +12,8 @@ import pytest
 import services
 import test_transparent
 
+WAYS = "both"
+
 VICTIMS = harness.ROOT / "test" / "victims"
 REPORT_BY_NAME = signal.SIGRTMIN + 5
 

@@ -5,6 +5,7 @@ import ladder
 import pytest
 
 RUNS = "alone"  # takes all processors, and counts what it gets done (scripts/check-all)
+WAYS = "both"
 
 SECONDS = 5
 
