@@ -12,6 +12,8 @@
 #define SL_WAKE_MS 10000
 #define SL_LOAD_MS 30000
 #define SL_PRINTFLAG_MS 5000
+#define SL_FDS_NEEDED \
+	8 /* for the connection, the library's file, and what the library opens first */
 #define SL_FLAG_NAME "EnableDynamicAgentLoading"
 
 static bool is_another_users(const struct sl_proc *proc)
@@ -63,6 +65,19 @@ static void check_state(const struct sl_proc *proc, struct sl_attach_refusal *re
 		                 "process %d is stopped by process %d, which traces it: its VM "
 		                 "answers nobody",
 		                 proc->pid, proc->tracer);
+}
+
+/* Neither the VM's socket could be opened nor the library's file. */
+static void check_fds(const struct sl_proc *proc, struct sl_attach_refusal *refusal)
+{
+	const long left = sl_proc_fds_left(proc->pid);
+	if (left >= 0 && left < SL_FDS_NEEDED)
+		sl_attach_refuse(
+			refusal, SL_EXIT_DENIED,
+			"process %d has %ld descriptors left: its VM could not load the "
+			"library; 'prlimit --nofile=N: --pid %d' raises its limit, or 'sockleak "
+			"reap %d' may make it close some",
+			proc->pid, left, proc->pid, proc->pid);
 }
 
 static void refuse_flag(const struct sl_proc *proc, const struct sl_jvm *jvm, enum sl_jvm_flag flag,
@@ -153,6 +168,8 @@ void sl_attach_jvm_check(const struct sl_proc *proc, const struct sl_jvm *jvm, c
 		check_kind(proc, jvm, refusal);
 	if (!refusal->code)
 		check_state(proc, refusal);
+	if (!refusal->code)
+		check_fds(proc, refusal);
 	if (!refusal->code)
 		check_listener(proc, jvm, words, refusal);
 }

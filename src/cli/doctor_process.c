@@ -135,7 +135,8 @@ void sl_doctor_process(struct sl_doctor *doctor, const struct sl_proc *proc)
 	char path[SL_PROC_PATH_BYTES];
 	int has_library = sl_proc_has_object(proc->pid, "libsockleak.so", path);
 	if (has_library == 1) {
-		bool is_old = strstr(path, " (deleted)");
+		/* What attach has copied into its root is removed once it is loaded. */
+		bool is_old = strstr(path, " (deleted)") && !strstr(path, "libsockleak.so.");
 		sl_doctor_find(
 			doctor, is_old ? SL_DOCTOR_NOTE : SL_DOCTOR_OK, "instrumented",
 			is_old ? "the file was replaced since: the next start takes the new one"

@@ -202,6 +202,29 @@ void sl_proc_status_word(int pid, const char *name, char *text, size_t n)
 	free(status);
 }
 
+long sl_proc_fds_left(int pid)
+{
+	static const char label[] = "Max open files";
+	size_t n;
+	char path[64], *end = NULL;
+	char *limits = sl_proc_file(pid, "limits", &n);
+	const char *at = limits ? strstr(limits, label) : NULL;
+	long left = at ? strtol(at + sizeof(label) - 1, &end, 10) : -1;
+	const bool is_limited = at && end != at + sizeof(label) - 1; /* "unlimited" is no number */
+	free(limits);
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	DIR *fds = opendir(path);
+	if (!fds || !is_limited) {
+		if (fds)
+			(void)closedir(fds);
+		return -1;
+	}
+	for (const struct dirent *entry; (entry = readdir(fds));)
+		left -= entry->d_name[0] != '.';
+	(void)closedir(fds);
+	return left > 0 ? left : 0;
+}
+
 static bool thread_is(int pid, const char *tid, const char *name)
 {
 	size_t n;

@@ -51,6 +51,9 @@ void sl_proc_inner_path(int pid, char path[SL_PROC_PATH_BYTES]);
 /* The lines of its status: the text behind "NAME:", "" where there is none. */
 void sl_proc_status_word(int pid, const char *name, char *text, size_t n);
 
+/* How many descriptors it may still open, by its soft limit; -1: not known, or no limit. */
+long sl_proc_fds_left(int pid);
+
 /* Has it a thread whose name begins so? */
 bool sl_proc_has_thread(int pid, const char *name);
 

@@ -96,6 +96,18 @@ def test_attached_and_detached_under_load(start, web, tmp_path):
     assert program.end() == 0
 
 
+def test_no_descriptor_is_left(start, web, tmp_path):
+    """Told beforehand, not after ten seconds; after a word to the kernel it is attached to."""
+    words = services.java("LeakyClient", f"http://{services.PLACE}/", 200, 1, "socket")
+    program = start([words[0], "-XX:-MaxFDLimit", *words[1:]], network=web, library=False, wrap=["prlimit", "--nofile=150:600"])
+    assert "Too many open files" in program.line() and program.line().startswith("done ")
+    line = cli.refusal("attach", program.pid, code=cli.DENIED)
+    assert "descriptors left" in line and f"prlimit --nofile=N: --pid {program.pid}" in line
+    subprocess.run([harness.need_tool("prlimit"), "--nofile=600:", "--pid", str(program.pid)], check=True)
+    assert cli.parsed("attach", "-o", f"{OPTIONS} dir={tmp_path}/ctl", program.pid)["answers"]
+    assert cli.parsed("report", program.pid)["totals"]["adopted"] > 50
+
+
 def test_already_attached(start, web, tmp_path):
     program = start_client(start, web, "clean", 0, 0)
     assert program.line() == "done 0 failed 0"
