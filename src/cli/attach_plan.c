@@ -1,7 +1,9 @@
 /* attach_plan.c - see attach_plan.h. */
 #include "cli/attach_plan.h"
 
+#include <linux/capability.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,26 +23,36 @@ int sl_attach_ptrace_scope(void)
 	return scope;
 }
 
+static bool may_trace_all(void)
+{
+	char mask[32];
+	sl_proc_status_word(getpid(), "CapEff", mask, sizeof(mask));
+	return strtoull(mask, NULL, 16) >> CAP_SYS_PTRACE & 1;
+}
+
 /* ptrace(2), "Ptrace access mode checking", and Yama. */
 static void check_rights(const struct sl_proc *proc, const char *words,
                          struct sl_attach_refusal *refusal)
 {
 	const int scope = sl_attach_ptrace_scope();
+	/* Root without that capability is root of a container. */
+	const char *by = geteuid() == 0 ? "from the host: sockleak" : "sudo sockleak";
 	if (scope >= 3)
 		sl_attach_refuse(refusal, SL_EXIT_DENIED,
 		                 "process %d: kernel.yama.ptrace_scope is %d: nobody can attach to "
 		                 "anything until a reboot",
 		                 proc->pid, scope);
-	else if (geteuid() != 0 && scope >= 1)
+	else if (may_trace_all())
+		return;
+	else if (scope >= 1)
 		sl_attach_refuse(refusal, SL_EXIT_DENIED,
 		                 "process %d: kernel.yama.ptrace_scope is %d, so it takes "
-		                 "CAP_SYS_PTRACE; this would be: sudo sockleak %s",
-		                 proc->pid, scope, words);
-	else if (geteuid() != 0 && (proc->euid != geteuid() || proc->uid != geteuid()))
-		sl_attach_refuse(
-			refusal, SL_EXIT_DENIED,
-			"process %d: it is another user's; this would be: sudo sockleak %s",
-			proc->pid, words);
+		                 "CAP_SYS_PTRACE; this would be: %s %s",
+		                 proc->pid, scope, by, words);
+	else if (proc->euid != geteuid() || proc->uid != geteuid())
+		sl_attach_refuse(refusal, SL_EXIT_DENIED,
+		                 "process %d: it is another user's; this would be: %s %s",
+		                 proc->pid, by, words);
 }
 
 /* Neither a loader nor a libc; that of glibc before 2.34 is called libc-2.31.so. */
