@@ -65,7 +65,7 @@ OBJECT = $(COMMON) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fexceptio
 	-U_FORTIFY_SOURCE -fno-stack-protector
 # now: no symbol is resolved in a signal handler. nodelete: a handler or thread may be in our code. symbolic: a door is ours by its
 # address, also where the program's symbols do not lead to it. But our own threads are made as the program's are: a sanitizer that stands
-# before us must see each begin.
+# before us must see each begin. build-id: by it one build is told from another, whatever the compiler adds.
 SHARED = -shared $(LDFLAGS) -Wl,--build-id -Wl,-Bsymbolic-functions -Wl,--export-dynamic-symbol=pthread_create -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,-z,defs -Wl,--as-needed
 
 # Says what is made in a word; V=1 shows the commands.
