@@ -202,27 +202,30 @@ static int await(const struct sl_proc *proc, int pidfd, uint64_t until_ms)
 	}
 }
 
+/* With the file in its place. At the last moment it is asked again whether the VM catches the signal: one that starts has no handler yet,
+ * and would die; and whether it listens by now, because somebody else attaches as well: it would print its stacks. */
+static int signal_and_await(const struct sl_proc *proc, int pidfd, uint64_t until_ms)
+{
+	if (!sl_jvm_catches_quit(proc->pid))
+		return -ENXIO;
+	const int fd = sl_jvm_socket_connect(proc);
+	if (fd != -ENOENT)
+		return fd;
+	if (syscall(SYS_pidfd_send_signal, pidfd, SIGQUIT, NULL, 0) < 0)
+		return -errno;
+	return await(proc, pidfd, until_ms);
+}
+
 int sl_jvm_socket_wake(const struct sl_proc *proc, unsigned patience_ms)
 {
 	struct trigger trigger = {0};
 	const uint64_t until_ms = sl_clock_ms() + patience_ms;
 	const int pidfd = (int)syscall(SYS_pidfd_open, proc->pid, 0);
-	if (pidfd < 0 || !sl_proc_is_same(proc)) {
-		if (pidfd >= 0)
-			(void)close(pidfd);
+	if (pidfd < 0)
 		return -ESRCH;
-	}
-	int fd = lay(&trigger, proc);
+	int fd = sl_proc_is_same(proc) ? lay(&trigger, proc) : -ESRCH;
 	if (fd == 0) {
-		/* At the last moment: a VM that starts has no handler yet, and would die; one that listens, because somebody
-		 * else attaches as well, would print its stacks. */
-		if (!sl_jvm_catches_quit(proc->pid))
-			fd = -ENXIO;
-		else if (!sl_jvm_socket_exists(proc) &&
-		         syscall(SYS_pidfd_send_signal, pidfd, SIGQUIT, NULL, 0) < 0)
-			fd = -errno;
-		else
-			fd = await(proc, pidfd, until_ms);
+		fd = signal_and_await(proc, pidfd, until_ms);
 		take_away(&trigger, proc);
 	}
 	(void)close(pidfd);
