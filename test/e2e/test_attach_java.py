@@ -67,6 +67,25 @@ def test_the_leak_is_blamed_and_ended_without_a_restart(start, web, tmp_path, ja
     assert program.end() == 0
 
 
+def test_the_command_may_be_killed_at_any_moment(start, web, tmp_path):
+    """Sixty times, a little later each time. The VM goes on, prints no stacks, and is attached to by the next command."""
+    program = start_client(start, web, "clean", 0, 0)
+    assert program.line() == "done 0 failed 0"
+    for n in range(60):
+        words = [cli.SOCKLEAK, "attach", "-o", f"dir={tmp_path}/ctl", str(program.pid)]
+        command = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            command.wait(n * 0.0005)
+        except subprocess.TimeoutExpired:
+            command.kill()
+            command.wait()
+    cli.run("attach", program.pid)
+    assert cli.parsed("report", program.pid)["mode"] == "attach"
+    assert program.end() == 0
+    assert [line for line in iter(program.line, None) if "thread dump" in line] == []
+    harness.pathlib.Path(f"/tmp/.attach_pid{program.pid}").unlink(missing_ok=True)
+
+
 def test_report_says_where_it_cannot_be_attached_to(start, web):
     words = services.java("LeakyClient", f"http://{services.PLACE}/", 12, 1, "main")
     program = start([words[0], "-XX:+DisableAttachMechanism", *words[1:]], network=web, library=False)
