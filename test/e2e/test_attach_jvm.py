@@ -380,7 +380,8 @@ def test_a_stopped_vm_and_a_zombie(start, kit):
     line = kit.refusal("attach", program.pid, code=cli.DENIED)
     assert "is stopped" in line and f"kill -CONT {program.pid}" in line
     os.kill(program.pid, signal.SIGKILL)
-    harness.wait_until(lambda: "State:\tZ" in harness.pathlib.Path(f"/proc/{program.pid}/status").read_text(), "the end")
+    status = harness.pathlib.Path(f"/proc/{program.pid}/status")
+    harness.wait_until(lambda: "State:\tZ" in status.read_text() and "Threads:\t1\n" in status.read_text(), "the end")
     assert "zombie" in kit.refusal("attach", program.pid, code=cli.NO_PROCESS)
 
 
