@@ -185,6 +185,24 @@ def test_a_vm_that_does_not_catch_the_signal_yet(start, kit, tmp_path):
     assert program.is_alive()
 
 
+def test_a_vm_that_is_only_starting(start, kit):
+    """From the moment that its library is mapped: it has no handler yet, and must not die of us."""
+    words = services.java("LeakyClient", "http://127.0.0.1:1/", 0, 0, "clean")
+    codes = set()
+    for _ in range(12):
+        program = start(words, library=False)
+        maps = harness.pathlib.Path(f"/proc/{program.pid}/maps")
+        harness.wait_until(lambda maps=maps: "libjvm.so" in maps.read_text(), "the VM", every_s=0.0002)
+        done = subprocess.run([kit.command, "attach", "-o", OPTIONS, str(program.pid)], capture_output=True, text=True,
+                              check=False, timeout=harness.PATIENCE_S)
+        codes.add(done.returncode)
+        assert done.returncode == 0 or "does not catch SIGQUIT" in done.stderr, done
+        assert program.line() == "done 0 failed 0"
+        assert program.end() == 0
+        assert program.line() is None
+    assert codes <= {cli.FINE, cli.NO_LIBRARY}
+
+
 def start_embedder(start, *options):
     """A program with a VM in it, whose options nobody can read."""
     home = harness.pathlib.Path(services.java("x")[0]).resolve().parents[1]
