@@ -373,7 +373,9 @@ void sl_top_draw(struct sl_top_watch *watch, const struct sl_top_around *around)
 	} else if (top->view == SL_TOP_STACK) {
 		put_stack(top);
 	} else if (top->view == SL_TOP_PROCESSES) {
-		put_table(top, " none yet; 'sockleak run -- CMD' starts one");
+		put_table(
+			top,
+			" none yet: 'sockleak attach PID', or 'sockleak run -- CMD' for a new one");
 	} else {
 		put_tabs(top);
 		put_table(top, top->view == SL_TOP_SITES && watch->snapshot.no_sites
