@@ -205,7 +205,7 @@ unsigned sl_advice_of(const struct sl_snapshot *s, struct sl_advice advice[SL_AD
 			&list, "adopted",
 			s->mode == SL_MODE_ATTACH
 				? "opened before attach: the line of what leaks from now on is "
-		                  "named"
+				  "named"
 				: "opened before the library, or past its hooks: a restart with it "
 				  "names the line");
 	if (site->verdict != SL_SITE_LEAK)

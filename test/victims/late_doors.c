@@ -101,9 +101,9 @@ static void do_still(const struct words *w)
 }
 
 static const struct command commands[] = {
-	{"attach", do_attach}, {"load", do_load},       {"by", do_by},
-	{"its", do_its},       {"closeby", do_closeby}, {"connect", do_connect},
-	{"close", do_close},   {"dup2", do_dup2},       {"churn", do_churn},
+	{"attach", do_attach}, {"load", do_load},         {"by", do_by},
+	{"its", do_its},       {"closeby", do_closeby},   {"connect", do_connect},
+	{"close", do_close},   {"dup2", do_dup2},         {"churn", do_churn},
 	{"still", do_still},   {"rawclose", do_rawclose}, {"nop", do_nop},
 	{"fin", do_fin},
 };
