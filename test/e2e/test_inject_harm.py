@@ -165,6 +165,17 @@ def test_signals_of_the_terminal_wait_for_the_end(at_work):
     assert finish(program) > 0
 
 
+def test_one_that_becomes_another_program(at_work):
+    """It comes in, or is told to have become another; it is never told to be of a kind that cannot be helped."""
+    program = at_work("becoming", 0)
+    for _ in range(100):
+        done = subprocess.run(inject.words(program.pid), capture_output=True, text=True, timeout=60)
+        assert done.returncode in (inject.FINE, inject.NO_PROCESS) and done.stderr == "", done
+        assert program.is_alive()
+    program.popen.terminate()
+    program.popen.wait(harness.PATIENCE_S)
+
+
 def test_two_commands_at_once(at_work):
     """One at a time borrows a thread; nothing is mixed up."""
     program = at_work("crowd", 8)

@@ -424,6 +424,21 @@ static void do_mixed(int n)
 	}
 }
 
+/* ---- becoming: another program every few milliseconds, which is this one again ---- */
+
+static void do_becoming(int n)
+{
+	char number[16];
+	for (int i = 0; i < 10 && !is_over; i++)
+		poll(NULL, 0, 1);
+	count = n;
+	if (is_over)
+		return;
+	snprintf(number, sizeof(number), "%d", n + 1);
+	execl("/proc/self/exe", "inject_victim", "becoming", number, (char *)NULL);
+	die("execl");
+}
+
 /* ---- filtered: a seccomp filter of its own, which lets everything pass ---- */
 
 static void do_filtered(int n)
@@ -448,6 +463,7 @@ static const struct {
 	{"registers", do_registers}, {"signals", do_signals},   {"wakeups", do_wakeups},
 	{"handler", do_handler},     {"malloc", do_malloc},     {"deadline", do_deadline},
 	{"crowd", do_crowd},         {"filtered", do_filtered}, {"mixed", do_mixed},
+	{"becoming", do_becoming},
 };
 
 int main(int argc, char **argv)
