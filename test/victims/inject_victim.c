@@ -41,6 +41,7 @@ struct bank {
 };
 
 /* Fills the registers, makes syscall(number, a, b, c), and stores them. */
+#ifdef __x86_64__
 static void exchange(const struct bank *in, struct bank *out, long number, long a, long b, long c)
 {
 	const struct {
@@ -118,6 +119,14 @@ static void exchange(const struct bank *in, struct bank *out, long number, long 
 	                   "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
 	                   "xmm12", "xmm13", "xmm14", "xmm15");
 }
+
+#else
+static void exchange(const struct bank *in, struct bank *out, long number, long a, long b, long c)
+{
+	*out = *in;
+	syscall(number, a, b, c, 0);
+}
+#endif
 
 static uint64_t next_random(void)
 {
