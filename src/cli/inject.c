@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/attach.h"
 #include "cli/inject_call.h"
@@ -12,6 +13,8 @@
 #include "cli/inject_trace.h"
 
 #define SL_SEARCH_US 5000000
+#define SL_START_US 500000
+#define SL_START_LOOK_NS 5000000
 
 static int inject(struct sl_target *target, const struct sl_injection *injection,
                   struct sl_injected *injected)
@@ -52,21 +55,35 @@ static bool has_ended(struct sl_target *target)
 	return is_empty;
 }
 
+static int try_once(const struct sl_injection *injection, struct sl_target *target,
+                    struct sl_injected *injected)
+{
+	*injected = (struct sl_injected){.result = -1};
+	int error = sl_target_refuse(injection, target, injected);
+	if (!error)
+		error = sl_target_read_libc(target, injected);
+	if (!error)
+		error = inject(target, injection, injected);
+	/* Whatever did not go, where it has ended meanwhile that is the reason. */
+	if (error && error != -ESRCH && error != -ENXIO && has_ended(target))
+		error = sl_target_gone(injection->pid, injected);
+	sl_target_close(target);
+	return error;
+}
+
 int sl_inject(const struct sl_injection *injection, struct sl_injected *injected)
 {
 	struct sl_target target;
 	sigset_t before;
-	*injected = (struct sl_injected){.result = -1};
 	sl_trace_begin(&before);
-	int error = sl_target_refuse(injection, &target, injected);
-	if (!error)
-		error = sl_target_read_libc(&target, injected);
-	if (!error)
-		error = inject(&target, injection, injected);
-	/* Whatever did not go, where it has ended meanwhile that is the reason. */
-	if (error && error != -ESRCH && error != -ENXIO && has_ended(&target))
-		error = sl_target_gone(injection->pid, injected);
-	sl_target_close(&target);
+	const uint64_t until = sl_trace_now_us() + SL_START_US;
+	int error = try_once(injection, &target, injected);
+	/* A program that has just begun has its libraries in a moment. */
+	while (error == -ENOTSUP && target.is_dynamic && sl_trace_now_us() < until) {
+		const struct timespec pause = {0, SL_START_LOOK_NS};
+		(void)nanosleep(&pause, NULL);
+		error = try_once(injection, &target, injected);
+	}
 	sl_trace_end(&before);
 	return error;
 }

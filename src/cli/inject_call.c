@@ -71,6 +71,14 @@ static int put_bytes(int tid, uint64_t at, const unsigned char *bytes, size_t n)
 	return 0;
 }
 
+/* The mark is the last to come and the first to go: what bears it is whole. */
+static int put_code(int tid, uint64_t at, const unsigned char *code, size_t n)
+{
+	const int error = put_bytes(tid, at + SL_MACHINE_MARK_BYTES, code + SL_MACHINE_MARK_BYTES,
+	                            n - SL_MACHINE_MARK_BYTES);
+	return error ? error : put_bytes(tid, at, code, SL_MACHINE_MARK_BYTES);
+}
+
 /* Signals that would end or stop us, during the call. */
 static void hold_back_signals(sigset_t *before)
 {
@@ -201,7 +209,7 @@ int sl_call_make(struct sl_target *target, struct sl_tracee *tracee,
 	int error = sl_memory_read(target->memory, call->code, old, n) ? 0 : -ESRCH;
 	hold_back_signals(&before);
 	if (!error && memcmp(old, code, n) != 0) {
-		error = put_bytes(tracee->tid, call->code, code, n);
+		error = put_code(tracee->tid, call->code, code, n);
 		is_put = true;
 	}
 	if (!error)

@@ -102,6 +102,7 @@ static int refuse_program(struct sl_target *target, struct sl_injected *injected
 		return sl_target_fail(injected, -ENOTSUP, SL_EXIT_NO_LIBRARY,
 		                      "process %d: its program cannot be read: %s", pid,
 		                      strerror(-error));
+	target->is_dynamic = elf.interpreter[0] != 0;
 	sl_elf_file_machine(&elf, machine, sizeof(machine));
 	if (!elf.is_64 || !elf.is_little_endian || !sl_machine_is_ours(elf.machine))
 		return sl_target_fail(injected, -ENOTSUP, SL_EXIT_NO_LIBRARY,

@@ -15,8 +15,9 @@
 
 struct sl_target {
 	int pid;
-	int view;   /* the thread whose files in /proc tell of it: the first may have ended */
-	int memory; /* /proc/PID/mem; -1: not open */
+	int view;        /* the thread whose files in /proc tell of it: the first may have ended */
+	bool is_dynamic; /* its program names a loader */
+	int memory;      /* /proc/PID/mem; -1: not open */
 	struct sl_maps maps;
 	struct sl_target_calls calls;
 	uint64_t libc_start, libc_end; /* the code of its libc */

@@ -14,6 +14,8 @@
  * Between them and the first instruction a signal may be handled, below the frame, and returns. The last instruction, "ret $128",
  * leaves the frame and goes on in one step, so that at no instant lies anything that is needed below the stack pointer.
  */
+#ifdef __x86_64__
+
 #include "cli/inject_machine.h"
 
 #include <cpuid.h>
@@ -408,3 +410,5 @@ int sl_machine_finish(int tid, const struct sl_registers *registers,
 		return -errno;
 	return write_registers(tid, &user);
 }
+
+#endif

@@ -1,6 +1,7 @@
 """Nothing is lost by it and nothing is spoilt: registers, signals, sleeps, work in progress; and whenever the command is killed, the
 thread that it had borrowed finishes by itself."""
 
+import pathlib
 import random
 import signal
 import statistics
@@ -38,6 +39,11 @@ def finish(program):
     return int(line.split()[1])
 
 
+def need_avx():
+    if " avx " not in pathlib.Path("/proc/cpuinfo").read_text():
+        raise harness.Forbidden("a processor with AVX")
+
+
 def bring_in_often(program, times=ROUNDS):
     rows = inject.attempts(program.pid, options="/dev/null", times=times)
     assert [row["error"] for row in rows] == [0] * times, rows
@@ -62,6 +68,8 @@ def assert_left_alone(program):
 
 @pytest.mark.parametrize("way", ["registers", "wakeups", "signals", "signals 1"])
 def test_under_work_that_is_checked(at_work, way):
+    if way == "registers":
+        need_avx()
     program = at_work(*way.split())
     bring_in_often(program)
     assert_left_alone(program)
@@ -114,6 +122,8 @@ def test_many_busy_threads(at_work):
 @pytest.mark.parametrize("way", ["crowd 8", "registers", "wakeups 1", "signals"])
 def test_a_command_that_is_killed_at_any_moment(at_work, way, tmp_path):
     """SIGKILL at random moments of its work: the program goes on each time, and the library comes in afterwards."""
+    if way == "registers":
+        need_avx()
     program = at_work(*way.split())
     dice = random.Random(4711)
     inject.bring_in(program.pid)
@@ -152,7 +162,7 @@ def test_a_command_that_is_killed_at_its_first_try(at_work):
 
 def test_signals_of_the_terminal_wait_for_the_end(at_work):
     """SIGINT and SIGTERM end the command where it holds nobody."""
-    program = at_work("registers")
+    program = at_work("crowd", 2)
     for number in (signal.SIGINT, signal.SIGTERM):
         driver = subprocess.Popen(
             inject.words(program.pid, options="/dev/null", times=1000), stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -163,6 +173,17 @@ def test_signals_of_the_terminal_wait_for_the_end(at_work):
         assert driver.returncode == -number
         assert program.is_alive()
     assert finish(program) > 0
+
+
+def test_one_that_becomes_another_program(at_work):
+    """It comes in, or is told to have become another; it is never told to be of a kind that cannot be helped."""
+    program = at_work("becoming", 0)
+    for _ in range(100):
+        done = subprocess.run(inject.words(program.pid), capture_output=True, text=True, timeout=60)
+        assert done.returncode in (inject.FINE, inject.NO_PROCESS) and done.stderr == "", done
+        assert program.is_alive()
+    program.popen.terminate()
+    program.popen.wait(harness.PATIENCE_S)
 
 
 def test_two_commands_at_once(at_work):

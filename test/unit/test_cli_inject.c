@@ -223,7 +223,7 @@ static bool is_code(void *context, uint64_t address)
 	return map && map->is_executable;
 }
 
-static void count_frames(const void *from)
+__attribute__((no_sanitize("address"))) static void count_frames(const void *from)
 {
 	const struct sl_map *stack = map_of(seen.own, from);
 	struct sl_maps maps = seen.own->maps;

@@ -41,6 +41,7 @@ struct bank {
 };
 
 /* Fills the registers, makes syscall(number, a, b, c), and stores them. */
+#ifdef __x86_64__
 static void exchange(const struct bank *in, struct bank *out, long number, long a, long b, long c)
 {
 	const struct {
@@ -118,6 +119,14 @@ static void exchange(const struct bank *in, struct bank *out, long number, long 
 	                   "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
 	                   "xmm12", "xmm13", "xmm14", "xmm15");
 }
+
+#else
+static void exchange(const struct bank *in, struct bank *out, long number, long a, long b, long c)
+{
+	*out = *in;
+	syscall(number, a, b, c, 0);
+}
+#endif
 
 static uint64_t next_random(void)
 {
@@ -424,6 +433,21 @@ static void do_mixed(int n)
 	}
 }
 
+/* ---- becoming: another program every few milliseconds, which is this one again ---- */
+
+static void do_becoming(int n)
+{
+	char number[16];
+	for (int i = 0; i < 10 && !is_over; i++)
+		poll(NULL, 0, 1);
+	count = n;
+	if (is_over)
+		return;
+	snprintf(number, sizeof(number), "%d", n + 1);
+	execl("/proc/self/exe", "inject_victim", "becoming", number, (char *)NULL);
+	die("execl");
+}
+
 /* ---- filtered: a seccomp filter of its own, which lets everything pass ---- */
 
 static void do_filtered(int n)
@@ -448,6 +472,7 @@ static const struct {
 	{"registers", do_registers}, {"signals", do_signals},   {"wakeups", do_wakeups},
 	{"handler", do_handler},     {"malloc", do_malloc},     {"deadline", do_deadline},
 	{"crowd", do_crowd},         {"filtered", do_filtered}, {"mixed", do_mixed},
+	{"becoming", do_becoming},
 };
 
 int main(int argc, char **argv)

@@ -41,9 +41,12 @@ int sockleak_attach(const char *options)
 		pthread_detach(thread);
 	/* Everything that a caller might expect to be kept is spoilt. */
 	errno = EXDEV;
-	__asm__ volatile("vpcmpeqd %%xmm0, %%xmm0, %%xmm0\n"
-	                 "vmovdqa %%xmm0, %%xmm7\n"
-	                 "vmovdqa %%xmm0, %%xmm15\n" ::
-	                         : "xmm0", "xmm7", "xmm15");
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx"))
+		__asm__ volatile("vpcmpeqd %%xmm0, %%xmm0, %%xmm0\n"
+		                 "vmovdqa %%xmm0, %%xmm7\n"
+		                 "vmovdqa %%xmm0, %%xmm15\n" ::
+		                         : "xmm0", "xmm7", "xmm15");
+#endif
 	return now == 1 ? 0 : 1;
 }
