@@ -290,7 +290,7 @@ void sl_fdtable_forked(void)
 		held[i] = NULL;
 	}
 	for (unsigned chunk = 0; chunk < SL_FD_CHUNKS; chunk++)
-		forget_writers(atomic_load(&sl_fd_chunks[chunk]));
+		forget_writers(sl_fdtable_chunk(chunk));
 }
 
 uint32_t sl_fdtable_count_marked(uint32_t marks)

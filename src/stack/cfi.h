@@ -24,7 +24,7 @@ enum sl_cfi_kind {
 /* Of one return address. */
 struct sl_cfi_rule {
 	uint8_t kind;
-	int16_t saved_fp;   /* the caller's %rbp lies so far from the CFA (below it); 0: it is still there */
+	int16_t saved_fp; /* the caller's %rbp lies so far from the CFA (below it); 0: it is still there */
 	int32_t cfa_offset; /* the return address lies 8 bytes below the CFA */
 };
 

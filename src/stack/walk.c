@@ -59,8 +59,7 @@ static inline bool look_up(uintptr_t pc, struct sl_cfi_rule *rule)
 		struct entry *entry = &entries[at % SL_RULES_MAX];
 		uintptr_t key = atomic_load_explicit(&entry->key, memory_order_acquire);
 		if (key == pc) {
-			*rule = unpacked(
-				atomic_load_explicit(&entry->rule, memory_order_acquire));
+			*rule = unpacked(atomic_load_explicit(&entry->rule, memory_order_acquire));
 			/* Forgotten meanwhile, and another's? */
 			return atomic_load_explicit(&entry->key, memory_order_relaxed) == pc;
 		}

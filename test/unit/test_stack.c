@@ -186,8 +186,8 @@ static void nameless(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(one_place_is_one_site), TEST(depth_cuts),          TEST(stacks_none),
-		TEST(threads_have_names),    TEST(a_thread_is_renamed), TEST(nameless),
+		TEST(one_place_is_one_site),      TEST(depth_cuts),          TEST(stacks_none),
+		TEST(threads_have_names),         TEST(a_thread_is_renamed), TEST(nameless),
 		TEST(unloaded_code_is_forgotten),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
