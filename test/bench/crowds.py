@@ -11,9 +11,9 @@ WORKER = "sockleak"  # the name of its thread
 
 
 @contextlib.contextmanager
-def crowd(n, variant="with", options="", sites=1, cpu=rig.OURS):
+def crowd(n, variant="with", options="", sites=1, cpu=rig.OURS, prefix=()):
     """A program with so many connections, and the other side of them."""
     with rig.peer("hold") as (other, port):
-        with rig.program([rig.BENCH / "crowd", port, n, sites], variant, options, cpu) as program:
+        with rig.program([*prefix, rig.BENCH / "crowd", port, n, sites], variant, options, cpu) as program:
             program.ready()
             yield program, other

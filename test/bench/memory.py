@@ -1,5 +1,7 @@
 """What is held of memory, by the number of sockets and of sites."""
 
+import shutil
+import subprocess
 import time
 
 import crowds
@@ -8,11 +10,22 @@ import rig
 GROUP = "memory"
 
 
+PAGE_SLOTS = 64  # fds whose slots fill a page
+
+
+def fixed():
+    """The prefix under which addresses are the same each time: which pages of a table are touched depends on them."""
+    words = ["setarch", "-R"]
+    return words if shutil.which("setarch") and subprocess.run([*words, "true"], stderr=subprocess.DEVNULL).returncode == 0 else []
+
+
 def sockets(plan, sizes):
-    points = []
+    points, prefix = [], fixed()
+    # Memory comes in pages: sizes that are whole pages apart differ by what is held for their fds, and not by what is left of a page.
+    sizes = [n - (n - sizes[0]) % PAGE_SLOTS for n in sizes]
     for n in sizes:
         def held(variant, n=n):
-            with crowds.crowd(n, variant, "interval=250ms warn_at=off") as (program, _):  # a warning takes memory once, not for each fd
+            with crowds.crowd(n, variant, "interval=250ms warn_at=off", prefix=prefix) as (program, _):  # a warning takes memory once
                 time.sleep(3 * crowds.INTERVAL_S)  # the worker's tables
                 return rig.memory_bytes(program.pid)
         series = rig.interleave({name: lambda name=name, held=held: held(name) for name in ("alone", "with")}, plan.of(3, 1))
