@@ -9,7 +9,7 @@
 
 #include "base/poison.h"
 
-#define SL_RULES_MAX 8192u /* a power of two */
+#define SL_RULES_MAX 4096u /* a power of two */
 #define SL_PROBES_MAX 16u
 
 /* One frame is no larger, or is libunwind's. */

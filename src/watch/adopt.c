@@ -25,7 +25,7 @@ struct directory_entry { /* struct linux_dirent64, getdents64(2) */
 #define SL_CLOSES 64
 #define SL_CLOSE_LOST_MS 3000
 #define SL_SETTLE_NS 1000000
-#define SL_LISTED_LOW (1u << 20) /* numbers below this are looked at, */
+#define SL_LISTED_LOW (1u << 19) /* numbers below this are looked at, */
 #define SL_LISTED_HIGH 256u      /* and so many above; others are only counted */
 #define SL_WORD_BITS 64u
 #define SL_LIST_WAIT_MS 1000
