@@ -18,7 +18,8 @@
 
 #define MOST (1 << 20)
 
-static int fds[MOST] __attribute__((aligned(4096))), n; /* not on the heap: a library has other things there */
+static int fds[MOST] __attribute__((aligned(4096))),
+	n; /* not on the heap: a library has other things there */
 
 static int __attribute__((noinline)) wander(int port, int depth, unsigned way)
 {
