@@ -46,20 +46,21 @@ static inline struct sl_fd_slot *open_slot(int fd)
 	               : NULL;
 }
 
-static inline void look_at(volatile struct before *before, struct sl_fd_slot *slot, size_t room)
+static inline void look_at(volatile struct before *before, struct sl_fd_slot *slot)
 {
 	before->slot = slot;
 	before->head = atomic_load_explicit(&slot->head, memory_order_relaxed);
-	before->room = room;
 }
 
 /* Before bytes in: false where fd is not tracked. */
 static inline bool look_in(volatile struct before *before, int fd, size_t room)
 {
 	struct sl_fd_slot *slot = open_slot(fd);
-	if (slot)
-		look_at(before, slot, room);
-	return slot != NULL;
+	if (!slot)
+		return false;
+	look_at(before, slot);
+	before->room = room;
+	return true;
 }
 
 static inline void touch(struct sl_fd_slot *slot, enum sl_io io)
@@ -176,8 +177,7 @@ __attribute__((noinline)) static ssize_t read_tracked(int fd, void *bytes, size_
                                                       struct sl_fd_slot *slot)
 {
 	volatile struct before before;
-	before.slot = slot;
-	before.head = atomic_load_explicit(&slot->head, memory_order_relaxed);
+	look_at(&before, slot);
 	ssize_t result = sl_real.read(fd, bytes, n);
 	touch(before.slot, SL_IO_READ);
 	if (result == 0) {
@@ -228,7 +228,8 @@ __attribute__((noinline)) static ssize_t recv_tracked(int fd, void *bytes, size_
                                                       struct sl_fd_slot *slot)
 {
 	volatile struct before before;
-	look_at(&before, slot, n);
+	look_at(&before, slot);
+	before.room = n;
 	before.flags = flags;
 	return came_in_for(&before, sl_real.recv(fd, bytes, n, flags));
 }
