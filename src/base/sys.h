@@ -157,11 +157,21 @@ static inline void sl_sys_futex_wake(const _Atomic uint32_t *word)
 	(void)SL_SYS3(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX);
 }
 
+#define SL_SYS_PAGE_BYTES 4096u /* the smallest there is */
+
+/* Do these few bytes lie in the page of `there`? No system call. */
+static inline bool sl_sys_is_in_page_of(const void *there, const void *at, size_t n)
+{
+	uintptr_t page = (uintptr_t)there / SL_SYS_PAGE_BYTES;
+	return n > 0 && (uintptr_t)at / SL_SYS_PAGE_BYTES == page &&
+	       ((uintptr_t)at + n - 1) / SL_SYS_PAGE_BYTES == page;
+}
+
 /* Can these few bytes be read, by the program too? The kernel reads a set of signals before it finds that there is no such `how`
  * (rt_sigprocmask(2)): nothing faults, and nothing is changed. An aligned word lies in one page. */
 static inline bool sl_sys_is_readable(const void *at, size_t n)
 {
-	const uintptr_t none = 0x7fffffff, page = 4096;
+	const uintptr_t none = 0x7fffffff, page = SL_SYS_PAGE_BYTES;
 	uintptr_t first = (uintptr_t)at, last = first + n - 1;
 	if (n == 0 || last < first || first < page || /* NULL would be no set at all */
 	    SL_SYS4(SYS_rt_sigprocmask, none, first & ~7UL, NULL, 8) == -EFAULT)

@@ -34,12 +34,13 @@ static struct address address_at(const struct sockaddr *from, socklen_t length)
 	return address;
 }
 
-/* Before the real call it may be any pointer: that it leads nowhere is the kernel's to say. */
+/* Before the real call it may be any pointer: that it leads nowhere is the kernel's to say. But for one into the page that this
+ * very frame lies in, where most programs have it. */
 static struct address address_if_readable(const struct sockaddr *from, socklen_t length)
 {
-	if (!sl_sys_is_readable(from, length < sizeof(struct sockaddr_in6)
-	                                      ? length
-	                                      : sizeof(struct sockaddr_in6)))
+	size_t n = length < sizeof(struct sockaddr_in6) ? length : sizeof(struct sockaddr_in6);
+	if (!sl_sys_is_in_page_of(__builtin_frame_address(0), from, n) &&
+	    !sl_sys_is_readable(from, n))
 		return (struct address){.length = 0};
 	return address_at(from, length);
 }

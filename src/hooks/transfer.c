@@ -38,9 +38,18 @@ struct before {
 /* The slot of this number if a socket is open there, else NULL. */
 static inline struct sl_fd_slot *open_slot(int fd)
 {
-	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	struct sl_fd_place place;
 	/* The state is the head's lowest byte: the processors we know are little-endian. */
-	return slot && SL_PLAIN(uint8_t, slot->head) == SL_FD_OPEN ? slot : NULL;
+	return sl_fdtable_locate(fd, &place) &&
+	                       SL_PLAIN(uint8_t, sl_fdtable_at(&place)->head) == SL_FD_OPEN
+	               ? sl_fdtable_found(place)
+	               : NULL;
+}
+
+static inline void look_at(volatile struct before *before, struct sl_fd_slot *slot)
+{
+	before->slot = slot;
+	before->head = atomic_load_explicit(&slot->head, memory_order_relaxed);
 }
 
 /* Before bytes in: false where fd is not tracked. */
@@ -49,8 +58,7 @@ static inline bool look_in(volatile struct before *before, int fd, size_t room)
 	struct sl_fd_slot *slot = open_slot(fd);
 	if (!slot)
 		return false;
-	before->slot = slot;
-	before->head = atomic_load_explicit(&slot->head, memory_order_relaxed);
+	look_at(before, slot);
 	before->room = room;
 	return true;
 }
@@ -67,7 +75,7 @@ static inline void touch(struct sl_fd_slot *slot, enum sl_io io)
 static int number_of(const struct sl_fd_slot *slot)
 {
 	for (size_t chunk = 0; chunk < SL_FD_CHUNKS; chunk++) {
-		const struct sl_fd_slot *first = atomic_load(&sl_fd_chunks[chunk]);
+		const struct sl_fd_slot *first = sl_fdtable_chunk(chunk);
 		uintptr_t bytes = (uintptr_t)slot - (uintptr_t)first;
 		if (first && bytes < SL_FD_CHUNK_SLOTS * sizeof(*slot))
 			return (int)(chunk * SL_FD_CHUNK_SLOTS + bytes / sizeof(*slot));
@@ -104,11 +112,13 @@ __attribute__((always_inline)) static inline ssize_t came_in(const volatile stru
 /* Before bytes out: true where the call must take the guarded way. */
 static inline bool look_out(int fd)
 {
-	struct sl_fd_slot *slot = sl_fdtable_slot(fd);
+	struct sl_fd_place place;
 	/* Marks are the head's third byte, the state its lowest. Where nothing is recorded both are 0: one test, and on. A free number
 	 * has marks where we have closed it. */
-	if (!slot || !(SL_PLAIN(uint64_t, slot->head) & (SL_MARKS | 0xffu)))
+	if (!sl_fdtable_locate(fd, &place) ||
+	    !(SL_PLAIN(uint64_t, sl_fdtable_at(&place)->head) & (SL_MARKS | 0xffu)))
 		return false;
+	struct sl_fd_slot *slot = sl_fdtable_found(place);
 	if (__builtin_expect(SL_PLAIN(uint8_t, ((const uint8_t *)&slot->head)[2]), 0))
 		return true;
 	if (__builtin_expect(SL_PLAIN(uint8_t, slot->head) == SL_FD_OPEN, 1))
@@ -162,16 +172,12 @@ __attribute__((noinline)) static ssize_t read_little(int fd, void *bytes, size_t
 	return result;
 }
 
-ssize_t sl_hook_read(int fd, void *bytes, size_t n)
+/* Apart from the doors, which jump here: so these have no frame where they pass on at once. */
+__attribute__((noinline)) static ssize_t read_tracked(int fd, void *bytes, size_t n,
+                                                      struct sl_fd_slot *slot)
 {
 	volatile struct before before;
-	if (n <= 1)
-		return read_little(fd, bytes, n, SL_CALLER());
-	struct sl_fd_slot *slot = open_slot(fd);
-	if (!slot)
-		return sl_real.read(fd, bytes, n);
-	before.slot = slot;
-	before.head = atomic_load_explicit(&slot->head, memory_order_relaxed);
+	look_at(&before, slot);
 	ssize_t result = sl_real.read(fd, bytes, n);
 	touch(before.slot, SL_IO_READ);
 	if (result == 0) {
@@ -179,6 +185,14 @@ ssize_t sl_hook_read(int fd, void *bytes, size_t n)
 		got_nothing(SL_CALLER(), &before);
 	}
 	return result;
+}
+
+ssize_t sl_hook_read(int fd, void *bytes, size_t n)
+{
+	if (n <= 1)
+		return read_little(fd, bytes, n, SL_CALLER());
+	struct sl_fd_slot *slot = open_slot(fd);
+	return slot ? read_tracked(fd, bytes, n, slot) : sl_real.read(fd, bytes, n);
 }
 
 ssize_t sl_hook___read(int fd, void *bytes, size_t n)
@@ -210,12 +224,20 @@ ssize_t sl_hook_readv(int fd, const struct iovec *iov, int count)
 	return came_in(&before, result);
 }
 
-ssize_t sl_hook_recv(int fd, void *bytes, size_t n, int flags)
+__attribute__((noinline)) static ssize_t recv_tracked(int fd, void *bytes, size_t n, int flags,
+                                                      struct sl_fd_slot *slot)
 {
 	volatile struct before before;
-	if (!look_in_for(&before, fd, n, flags))
-		return sl_real.recv(fd, bytes, n, flags);
+	look_at(&before, slot);
+	before.room = n;
+	before.flags = flags;
 	return came_in_for(&before, sl_real.recv(fd, bytes, n, flags));
+}
+
+ssize_t sl_hook_recv(int fd, void *bytes, size_t n, int flags)
+{
+	struct sl_fd_slot *slot = open_slot(fd);
+	return slot ? recv_tracked(fd, bytes, n, flags, slot) : sl_real.recv(fd, bytes, n, flags);
 }
 
 ssize_t sl_hook___recv_chk(int fd, void *bytes, size_t n, size_t room, int flags)

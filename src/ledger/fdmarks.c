@@ -290,14 +290,14 @@ void sl_fdtable_forked(void)
 		held[i] = NULL;
 	}
 	for (unsigned chunk = 0; chunk < SL_FD_CHUNKS; chunk++)
-		forget_writers(atomic_load(&sl_fd_chunks[chunk]));
+		forget_writers(sl_fdtable_chunk(chunk));
 }
 
 uint32_t sl_fdtable_count_marked(uint32_t marks)
 {
 	uint32_t count = 0;
 	for (unsigned chunk = 0; chunk < SL_FD_CHUNKS; chunk++) {
-		const struct sl_fd_slot *slots = atomic_load(&sl_fd_chunks[chunk]);
+		const struct sl_fd_slot *slots = sl_fdtable_chunk(chunk);
 		for (unsigned i = 0; slots && i < SL_FD_CHUNK_SLOTS; i++)
 			count += (sl_fd_marks_of(atomic_load(&slots[i].head)) & marks) != 0;
 	}

@@ -25,7 +25,7 @@ _Static_assert(SL_PEERS_MAX <= SL_PEER_MASK && SL_SITES_MAX < 1u << (32 - SL_PEE
 _Static_assert(SL_SITES_MAX < 1u << SL_SITE_BITS, "a site has its bits");
 _Static_assert(SL_THREADS_MAX <= 1u << (32 - SL_SITE_BITS), "a thread has its bits");
 
-_Atomic(struct sl_fd_slot *) sl_fd_chunks[SL_FD_CHUNKS];
+struct sl_fd_directory sl_fd_directory;
 _Atomic uint32_t sl_fd_tick = 1;
 
 /* No chunk is at this index or above; grows only. Walks end here. */
@@ -125,10 +125,11 @@ static struct sl_fd_slot *slot_for(int fd)
 	if (slot || fd < 0 || (unsigned)fd / SL_FD_CHUNK_SLOTS >= SL_FD_CHUNKS)
 		return slot;
 	struct sl_fd_slot *spare = spare_take();
-	struct sl_fd_slot *none = NULL;
+	uintptr_t none = 0, distance = (uintptr_t)spare - (uintptr_t)sl_fd_directory.nowhere;
 	chunks_end_at_least((unsigned)fd / SL_FD_CHUNK_SLOTS + 1);
-	if (spare && !atomic_compare_exchange_strong(
-			     &sl_fd_chunks[(unsigned)fd / SL_FD_CHUNK_SLOTS], &none, spare))
+	if (spare &&
+	    !atomic_compare_exchange_strong(
+		    &sl_fd_directory.distances[(unsigned)fd / SL_FD_CHUNK_SLOTS], &none, distance))
 		spare_put_back(spare); /* another thread was first */
 	return sl_fdtable_slot(fd);
 }
@@ -334,7 +335,7 @@ static void for_each_slot(unsigned first, unsigned last, void (*act)(int fd, boo
 		unsigned base = chunk * SL_FD_CHUNK_SLOTS;
 		if (base > last)
 			return;
-		if (!atomic_load(&sl_fd_chunks[chunk]))
+		if (!sl_fdtable_chunk(chunk))
 			continue;
 		for (unsigned i = 0; i < SL_FD_CHUNK_SLOTS; i++)
 			if (base + i >= first && base + i <= last)
@@ -490,7 +491,7 @@ static bool next_with(int fd, uint32_t flags, struct sl_fd_record *record)
 {
 	unsigned at = (unsigned)fd, end = atomic_load(&chunks_end);
 	for (unsigned chunk = at / SL_FD_CHUNK_SLOTS; chunk < end; chunk++) {
-		const struct sl_fd_slot *slots = atomic_load(&sl_fd_chunks[chunk]);
+		const struct sl_fd_slot *slots = sl_fdtable_chunk(chunk);
 		unsigned first = chunk == at / SL_FD_CHUNK_SLOTS ? at % SL_FD_CHUNK_SLOTS : 0;
 		for (unsigned i = first; slots && i < SL_FD_CHUNK_SLOTS; i++) {
 			if (flags && !((uint32_t)atomic_load(&slots[i].flags) & flags))

@@ -144,9 +144,12 @@ struct sl_fd_forgotten {
 	uint64_t head;
 };
 
-/* Hidden: the data path reaches them without a look into the object's table of addresses. */
-extern _Atomic(struct sl_fd_slot *) sl_fd_chunks[SL_FD_CHUNKS]
-	__attribute__((visibility("hidden")));
+/* Where the chunks are: their distances from the slots here, modulo 2^64. Of one that is not there yet it is 0, which leads to those
+ * slots, always free: so the data path need not ask. Hidden: it is reached without a look into the object's table of addresses. */
+extern struct sl_fd_directory {
+	_Atomic uintptr_t distances[SL_FD_CHUNKS];
+	struct sl_fd_slot nowhere[SL_FD_CHUNK_SLOTS]; /* never written, and so hardly memory */
+} sl_fd_directory __attribute__((visibility("hidden")));
 
 /* Advanced by the worker once a sweep: the data path's only clock. Never 0. */
 extern _Atomic uint32_t sl_fd_tick __attribute__((visibility("hidden")));
@@ -154,14 +157,68 @@ extern _Atomic uint32_t sl_fd_tick __attribute__((visibility("hidden")));
 /* Has any record been guarded yet? Before that no action comes. */
 extern _Atomic bool sl_fd_is_guarding __attribute__((visibility("hidden")));
 
+/* NULL: not there. chunk < SL_FD_CHUNKS. */
+static inline struct sl_fd_slot *sl_fdtable_chunk(unsigned chunk)
+{
+	uintptr_t distance =
+		atomic_load_explicit(&sl_fd_directory.distances[chunk], memory_order_acquire);
+	return distance ? (struct sl_fd_slot *)((uintptr_t)sl_fd_directory.nowhere + distance)
+	                : NULL;
+}
+
 /* The slot of this number, or NULL where no socket was ever seen near it. Any int will do. */
 static inline struct sl_fd_slot *sl_fdtable_slot(int fd)
 {
 	unsigned chunk = (unsigned)fd / SL_FD_CHUNK_SLOTS;
-	if (chunk >= SL_FD_CHUNKS)
-		return NULL;
-	struct sl_fd_slot *slots = atomic_load_explicit(&sl_fd_chunks[chunk], memory_order_acquire);
+	struct sl_fd_slot *slots = chunk < SL_FD_CHUNKS ? sl_fdtable_chunk(chunk) : NULL;
 	return slots ? &slots[(unsigned)fd % SL_FD_CHUNK_SLOTS] : NULL;
+}
+
+/* The same for the data path, in as few instructions as there can be: where the slot is, which may be one that is always free and not to
+ * be written. The compiler is not to see what the words are made of: it would make one address of them, or two, before they are asked
+ * for, where the instruction that looks at a slot adds them up by itself. */
+struct sl_fd_place {
+	struct sl_fd_directory *directory;
+	uintptr_t distance;
+};
+
+/* One that no argument comes in: left to itself gcc takes one of those, and puts the argument aside and back. */
+#if defined(__x86_64__)
+#define SL_SPARE_REGISTER __asm__("r11")
+#else
+#define SL_SPARE_REGISTER
+#endif
+
+/* False: no number of a slot. */
+static inline bool sl_fdtable_locate(int fd, struct sl_fd_place *place)
+{
+	unsigned chunk = (unsigned)fd / SL_FD_CHUNK_SLOTS;
+	if (chunk >= SL_FD_CHUNKS)
+		return false;
+	register struct sl_fd_directory *directory SL_SPARE_REGISTER = &sl_fd_directory;
+	__asm__("" : "+r"(directory));
+	place->directory = directory;
+	place->distance =
+		atomic_load_explicit(&place->directory->distances[chunk], memory_order_acquire) +
+		(uintptr_t)((unsigned)fd % SL_FD_CHUNK_SLOTS) * sizeof(struct sl_fd_slot);
+	return true;
+}
+
+/* To look at its head. */
+static inline const struct sl_fd_slot *sl_fdtable_at(const struct sl_fd_place *place)
+{
+	return (const struct sl_fd_slot *)((uintptr_t)place->directory->nowhere + place->distance);
+}
+
+/* What is not free may be written. */
+static inline struct sl_fd_slot *sl_fdtable_found(struct sl_fd_place place)
+{
+	__asm__("" : "+r"(place.distance), "+r"(place.directory));
+	struct sl_fd_slot *slot =
+		(struct sl_fd_slot *)((uintptr_t)place.directory->nowhere + place.distance);
+	if (!slot)
+		__builtin_unreachable();
+	return slot;
 }
 
 static inline enum sl_fd_state sl_fd_state_of(uint64_t head)

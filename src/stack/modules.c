@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <link.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/options.h"
@@ -11,6 +12,7 @@
 #include "stack/blame.h"
 #include "stack/loader.h"
 #include "stack/names.h"
+#include "stack/walk.h"
 
 #include "base/poison.h"
 
@@ -137,6 +139,19 @@ static void describe(uint64_t word, uint64_t second, void *context, struct sl_fr
 	              sl_file_name_of(search.path));
 }
 
+static unsigned long long unloaded; /* the worker's: objects that were, when it looked last */
+
+static int look_for_unloaded(struct dl_phdr_info *info, size_t size, void *context)
+{
+	(void)context;
+	if (size >= offsetof(struct dl_phdr_info, dlpi_subs) + sizeof(info->dlpi_subs) &&
+	    info->dlpi_subs != unloaded) {
+		unloaded = info->dlpi_subs;
+		sl_walk_forget();
+	}
+	return 1;
+}
+
 void sl_names_native(void)
 {
 	for (uint32_t id = sl_site_last(); id > 0; id--) {
@@ -144,6 +159,8 @@ void sl_names_native(void)
 		if (!site || site->kind != SL_STACK_NATIVE || atomic_load(&site->named) ||
 		    !sl_loader_enter())
 			continue;
+		/* A new stack may be of code that came where other code has been. */
+		(void)dl_iterate_phdr(look_for_unloaded, NULL);
 		sl_site_name(site, describe, NULL);
 		sl_loader_leave();
 	}

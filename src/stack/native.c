@@ -10,6 +10,7 @@
 #include "base/options.h"
 #include "base/sys.h"
 #include "ledger/sites.h"
+#include "stack/cfi.h"
 #include "stack/loader.h"
 
 #include "base/poison.h"
@@ -97,6 +98,7 @@ void sl_native_open(void)
 	else
 		why_not = "libunwind.so.8 cannot be opened: going on without native stacks";
 	opened = found;
+	sl_cfi_open();
 	errno = saved_errno;
 }
 
@@ -113,12 +115,20 @@ void sl_native_start(void)
 	sl_loader_leave();
 }
 
-uint32_t sl_native_capture(const struct sl_guard *g, const void *caller, uint64_t *words,
-                           uint32_t limit, bool *is_cut)
+uint32_t sl_native_capture_known(const struct sl_guard *g, const void *caller, uint64_t *words,
+                                 uint32_t limit, bool *is_cut)
 {
 	(void)g;
-	walk_fn *walker = atomic_load_explicit(&walk, memory_order_acquire);
-	if (!walker || !sl_loader_enter())
+	return atomic_load_explicit(&walk, memory_order_relaxed)
+	               ? sl_walk(caller, words, limit, false, is_cut)
+	               : 0;
+}
+
+/* By libunwind, whatever the frames are. */
+static uint32_t capture_any(walk_fn *walker, const void *caller, uint64_t *words, uint32_t limit,
+                            bool *is_cut)
+{
+	if (!sl_loader_enter())
 		return 0;
 	/* One more than can be kept tells that there are more. */
 	const int wanted = (int)SL_NATIVE_WORDS(limit);
@@ -139,4 +149,15 @@ uint32_t sl_native_capture(const struct sl_guard *g, const void *caller, uint64_
 			words[n++] = (uint64_t)(uintptr_t)frames[first];
 	*is_cut = first < found;
 	return n;
+}
+
+uint32_t sl_native_capture(const struct sl_guard *g, const void *caller, uint64_t *words,
+                           uint32_t limit, bool *is_cut)
+{
+	(void)g;
+	walk_fn *walker = atomic_load_explicit(&walk, memory_order_acquire);
+	if (!walker)
+		return 0;
+	uint32_t n = sl_walk(caller, words, limit, true, is_cut);
+	return n ? n : capture_any(walker, caller, words, limit, is_cut);
 }

@@ -1,4 +1,4 @@
-/* native.h - native stacks, by libunwind. The only file that knows libunwind.
+/* native.h - native stacks: by rules that are known (walk.h), else by libunwind. The only file that knows libunwind.
  *
  * The library is opened at run time, never linked: libunwind.so.8 exports the _Unwind_ functions, and as a dependency of
  * a preloaded object it would take C++ exceptions away from libgcc_s.
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/guard.h"
+#include "stack/walk.h"
 
 /* Open libunwind. Context: the constructor, before the program has threads and numbers of its own: the loader opens files, and takes its
  * lock. Not a thread with an fd table of its own: the program's malloc() may walk stacks by libunwind as well, whose pipe would be
@@ -25,8 +26,7 @@ bool sl_native_has_sanitizer(void);
  * Context: the worker. */
 void sl_native_start(void);
 
-/* Frames of our own between the walker and the hook's caller, at most. */
-#define SL_NATIVE_OWN_FRAMES 12
+#define SL_NATIVE_OWN_FRAMES SL_WALK_OWN_FRAMES
 
 /* Room for a walk of so many frames. */
 #define SL_NATIVE_WORDS(limit) ((limit) + SL_NATIVE_OWN_FRAMES + 1)
@@ -37,6 +37,11 @@ void sl_native_start(void);
  * Context: any thread and signal handler, before the real call. */
 uint32_t sl_native_capture(const struct sl_guard *g, const void *caller, uint64_t *words,
                            uint32_t limit, bool *is_cut);
+
+/* The same of a stack all of whose frames are known, in little room and without a system call (but where the thread was not there
+ * before); else 0. */
+uint32_t sl_native_capture_known(const struct sl_guard *g, const void *caller, uint64_t *words,
+                                 uint32_t limit, bool *is_cut);
 
 /* Is this thread inside the walker, and `caller` its code? Then a pipe that is opened is libunwind's own: it checks addresses with
  * one. */

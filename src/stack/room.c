@@ -7,8 +7,6 @@
 
 #include "base/poison.h"
 
-#define SL_PAGE_BYTES 4096u /* the smallest there is */
-
 #define SL_KNOWN_BYTES (64u << 10) /* no more is kept in mind: stacks come and go */
 
 /* What was found to be there. */
@@ -16,13 +14,23 @@ static __thread struct {
 	uintptr_t low, high;
 } known;
 
+static uintptr_t page_of(const void *at)
+{
+	return (uintptr_t)at & ~(uintptr_t)(SL_SYS_PAGE_BYTES - 1);
+}
+
+bool sl_room_is_known(void)
+{
+	uintptr_t here = page_of(__builtin_frame_address(0));
+	return here <= known.high && here - SL_ROOM_BYTES >= known.low;
+}
+
 bool sl_room_is_enough(void)
 {
-	uintptr_t here = (uintptr_t)__builtin_frame_address(0) & ~(uintptr_t)(SL_PAGE_BYTES - 1);
-	uintptr_t low = here - SL_ROOM_BYTES;
-	if (here <= known.high && low >= known.low)
+	uintptr_t here = page_of(__builtin_frame_address(0)), low = here - SL_ROOM_BYTES;
+	if (sl_room_is_known())
 		return true;
-	for (uintptr_t page = here - SL_PAGE_BYTES; page >= low; page -= SL_PAGE_BYTES)
+	for (uintptr_t page = here - SL_SYS_PAGE_BYTES; page >= low; page -= SL_SYS_PAGE_BYTES)
 		if (!sl_sys_is_readable((const void *)page, 1))
 			return false;
 	uintptr_t high = here > known.high ? here : known.high;

@@ -17,4 +17,7 @@
  * Context: before the real call; system calls where the thread was not here before. */
 bool sl_room_is_enough(void);
 
+/* The same, where it is known already. No system call. */
+bool sl_room_is_known(void);
+
 #endif

@@ -53,26 +53,36 @@ __attribute__((noinline)) static uint32_t java_site(const struct sl_guard *g, co
 	return site;
 }
 
-__attribute__((noinline)) static uint32_t native_site(const struct sl_guard *g, const void *caller)
+typedef uint32_t capture_fn(const struct sl_guard *g, const void *caller, uint64_t *words,
+                            uint32_t limit, bool *is_cut);
+
+__attribute__((noinline)) static uint32_t native_site(const struct sl_guard *g, const void *caller,
+                                                      capture_fn *capture)
 {
 	uint64_t words[SL_NATIVE_WORDS(sl_options.depth)];
 	struct sl_stack stack = {.kind = SL_STACK_NATIVE, .words = words};
 	bool is_new;
-	stack.frame_count =
-		sl_native_capture(g, caller, words, (uint32_t)sl_options.depth, &stack.is_cut);
+	stack.frame_count = capture(g, caller, words, (uint32_t)sl_options.depth, &stack.is_cut);
 	return stack.frame_count ? sl_site_intern(&stack, &is_new) : SL_SITE_NO_STACK;
 }
 
 struct sl_origin sl_stack_origin(const struct sl_guard *g, const void *caller, bool want_java)
 {
 	struct sl_origin origin = {.site = SL_SITE_NO_STACK};
-	/* A handler's own stack may have room for little more than the handler, and be followed by anything. */
-	if (sl_sys_is_on_alternate_stack() || !sl_room_is_enough())
-		return origin;
-	if (want_java && sl_options.stacks == SL_STACKS_AUTO && sl_java_is_present())
-		origin.site = java_site(g, caller);
-	if (origin.site == SL_SITE_NO_STACK && sl_options.stacks != SL_STACKS_NONE)
-		origin.site = native_site(g, caller);
+	bool is_native = sl_options.stacks != SL_STACKS_NONE;
+	bool is_java = want_java && sl_options.stacks == SL_STACKS_AUTO && sl_java_is_present();
+	/* Room is known only of a stack that was no handler's own when it was looked at. */
+	if (is_native && !is_java && sl_room_is_known())
+		origin.site = native_site(g, caller, sl_native_capture_known);
+	if (origin.site == SL_SITE_NO_STACK) {
+		/* A handler's own stack may have room for little more than the handler, and be followed by anything. */
+		if (sl_sys_is_on_alternate_stack() || !sl_room_is_enough())
+			return origin;
+		if (is_java)
+			origin.site = java_site(g, caller);
+		if (origin.site == SL_SITE_NO_STACK && is_native)
+			origin.site = native_site(g, caller, sl_native_capture);
+	}
 	origin.thread = thread_at(g, origin.site);
 	return origin;
 }

@@ -25,7 +25,9 @@ struct directory_entry { /* struct linux_dirent64, getdents64(2) */
 #define SL_CLOSES 64
 #define SL_CLOSE_LOST_MS 3000
 #define SL_SETTLE_NS 1000000
-#define SL_LISTED 65536 /* fds that are looked at; more are only counted */
+#define SL_LISTED_LOW (1u << 19) /* numbers below this are looked at, */
+#define SL_LISTED_HIGH 256u      /* and so many above; others are only counted */
+#define SL_WORD_BITS 64u
 #define SL_LIST_WAIT_MS 1000
 
 /* Sockets that nobody recorded, until they are looked at again. */
@@ -197,15 +199,28 @@ static int number_of(const char *name)
 static struct {
 	char path[64];
 	int64_t count; /* of all; -errno: it could not be listed */
-	uint32_t kept;
-	int numbers[SL_LISTED];
+	uint32_t words, high_count;
+	uint64_t low[SL_LISTED_LOW / SL_WORD_BITS]; /* a bit for each number; the first `words` */
+	int high[SL_LISTED_HIGH];
 } listing;
+
+static void keep(int fd)
+{
+	uint32_t word = (uint32_t)fd / SL_WORD_BITS;
+	if ((uint32_t)fd < SL_LISTED_LOW) {
+		while (listing.words <= word)
+			listing.low[listing.words++] = 0;
+		listing.low[word] |= 1ULL << (uint32_t)fd % SL_WORD_BITS;
+	} else if (listing.high_count < SL_LISTED_HIGH) {
+		listing.high[listing.high_count++] = fd;
+	}
+}
 
 static void list_entries(int directory)
 {
 	char bytes[4096] __attribute__((aligned(8)));
 	long got;
-	listing.count = listing.kept = 0;
+	listing.count = listing.words = listing.high_count = 0;
 	while ((got = SL_SYS3(SYS_getdents64, directory, bytes, sizeof(bytes))) > 0) {
 		for (long at = 0; at < got;) {
 			const struct directory_entry *entry = (const void *)(bytes + at);
@@ -214,8 +229,7 @@ static void list_entries(int directory)
 			if (fd < 0)
 				continue;
 			listing.count++;
-			if (listing.kept < SL_LISTED)
-				listing.numbers[listing.kept++] = fd;
+			keep(fd);
 		}
 	}
 	if (got < 0)
@@ -237,21 +251,30 @@ static void list_task(void *unused)
 static uint64_t scanned_at_ms; /* 0: never; the worker's, but at start */
 static bool has_gap;           /* the worker's */
 
+/* False: it is ours. */
+static bool take_in_one(struct scan *scan, int fd)
+{
+	if (sl_ownfd_is(fd))
+		return false;
+	look_at(scan, fd);
+	return true;
+}
+
 /* Adopts what is new among the listed. Returns how many fds of the program there are. */
 static int64_t take_in(struct scan *scan)
 {
-	int64_t fds = listing.count;
+	int64_t ours = 0;
 	if (scanned_at_ms == 0 || scan->now_ms > scanned_at_ms + SL_ADOPT_GAP_MS)
 		scan->flags = SL_FD_UNDATED;
 	scanned_at_ms = scan->now_ms;
-	for (uint32_t i = 0; i < listing.kept; i++) {
-		if (sl_ownfd_is(listing.numbers[i]))
-			fds--;
-		else
-			look_at(scan, listing.numbers[i]);
-	}
+	for (uint32_t word = 0; word < listing.words; word++)
+		for (uint64_t left = listing.low[word]; left; left &= left - 1)
+			ours += !take_in_one(
+				scan, (int)(word * SL_WORD_BITS + (uint32_t)__builtin_ctzll(left)));
+	for (uint32_t i = 0; i < listing.high_count; i++)
+		ours += !take_in_one(scan, listing.high[i]);
 	settle(scan);
-	return fds;
+	return listing.count - ours;
 }
 
 int64_t sl_adopt_scan(uint64_t now_ms)

@@ -31,7 +31,7 @@ def laws(rows):
     yield from law("sweep", "for each socket, left by their peer", "a sweep of what was left", "linear in CLOSE_WAITs", "ns a socket",
                    lambda v: f"{v:,.0f} ms, {v / 5000 * 100:.0f} % of a core at the default 5 s", "as above")
     yield from law("memory", "for each fd", "memory", "linear in the highest fd", "bytes an fd",
-                   lambda v: f"{v * MILLION / 2**20:,.0f} MiB", "the same, but for libunwind's memory of each thread")
+                   lambda v: f"{v * MILLION / 2**20:,.0f} MiB", "the same")
     yield from law("memory", "for each site, 20 native frames", "memory", "linear in sites, 4,096 at most", "bytes a site",
                    lambda v: f"{v * 4096 / 2**20:.1f} MiB at 4,096 sites", "the same")
     yield from law("report", "for each socket, idle: json", "a report", "linear in fds, on the worker", "µs a socket",

@@ -154,6 +154,18 @@ def test_native_stacks_on_request(start, web):
     assert program.end() == 0
 
 
+def test_return_addresses_do_not_tell_java_stacks_apart(start):
+    """Why JVMTI is asked at each open (docs/performance.md): interpreted, two methods are one and the same native stack."""
+    argv = [harness.need_tool("java"), "-Xint", "-cp", harness.BUILD / "java", "TwoPlaces", "20"]
+    opened = {}
+    for stacks in ("auto", "native"):
+        program = start(argv, options={"stacks": stacks})
+        assert program.line() == "ready"
+        opened[stacks] = sorted(site["opened"] for site in program.report()["sites"] if site["opened"] >= 20)
+        assert program.end() == 0
+    assert opened == {"auto": [20, 20], "native": [40]}
+
+
 def test_a_jvm_without_jvmti(start, web):
     """Native stacks instead, and everything else as ever."""
     beside = [harness.victim("so_nojvmti.so")]

@@ -1,5 +1,6 @@
 /* test_stack.c - who is calling: the site and the thread of one call. */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include "base/options.h"
 #include "ledger/sites.h"
 #include "ledger/threads.h"
+#include "stack/names.h"
 #include "stack/native.h"
 #include "stack/stack.h"
 
@@ -97,6 +99,38 @@ static void stacks_none(void **state)
 	assert_true(origin().site > SL_SITE_NO_STACK);
 }
 
+/* Is the stack of this line known already? */
+__attribute__((noinline)) static bool is_known(void)
+{
+	struct sl_guard g = {true};
+	uint64_t words[SL_NATIVE_WORDS(64)];
+	bool is_cut;
+	const void *caller = __builtin_return_address(0);
+	bool is_known = sl_native_capture_known(&g, caller, words, 64, &is_cut) > 0;
+	(void)sl_native_capture(&g, caller, words, 64, &is_cut);
+	return is_known;
+}
+
+/* Other code may come where it was. */
+static void unloaded_code_is_forgotten(void **state)
+{
+	(void)state;
+	sl_names_native(); /* what was unloaded before */
+	for (volatile int round = 0; round < 4; round++) {
+		bool was_known = is_known();
+		assert_int_equal(was_known, round % 2);
+		if (round != 1)
+			continue;
+		void *object = dlopen("libnss_files.so.2", RTLD_NOW);
+		if (!object)
+			object = dlopen("libanl.so.1", RTLD_NOW);
+		assert_non_null(object);
+		dlclose(object);
+		(void)origin(); /* a new stack */
+		sl_names_native();
+	}
+}
+
 static void *name_and_ask(void *name)
 {
 	pthread_setname_np(pthread_self(), name);
@@ -152,8 +186,9 @@ static void nameless(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(one_place_is_one_site), TEST(depth_cuts),          TEST(stacks_none),
-		TEST(threads_have_names),    TEST(a_thread_is_renamed), TEST(nameless),
+		TEST(one_place_is_one_site),      TEST(depth_cuts),          TEST(stacks_none),
+		TEST(threads_have_names),         TEST(a_thread_is_renamed), TEST(nameless),
+		TEST(unloaded_code_is_forgotten),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }

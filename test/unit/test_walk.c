@@ -1,0 +1,287 @@
+/* test_walk.c - a stack by the rules of its return addresses: the same as libunwind's, or none. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include <cmocka.h>
+
+#include "stack/cfi.h"
+#include "stack/walk.h"
+
+#define NOINLINE __attribute__((noinline))
+#define FRAMES 320
+
+static int (*unwind)(void **frames, int size);
+
+struct walks {
+	uint32_t known, learnt, theirs; /* how many frames each has */
+	uint32_t limit;
+	bool is_cut;
+	uint64_t words[FRAMES];
+	uint64_t of_libunwind[FRAMES];
+};
+
+/* Like a hook. */
+NOINLINE static void door(struct walks *walks)
+{
+	const void *caller = __builtin_return_address(0);
+	void *frames[FRAMES];
+	walks->known = sl_walk(caller, walks->words, walks->limit, false, &walks->is_cut);
+	walks->learnt = sl_walk(caller, walks->words, walks->limit, true, &walks->is_cut);
+	int n = unwind(frames, FRAMES), first = 0;
+	while (first < n && frames[first] != caller)
+		first++;
+	for (walks->theirs = 0; first < n; first++)
+		if (frames[first])
+			walks->of_libunwind[walks->theirs++] = (uintptr_t)frames[first];
+	__asm__ volatile("");
+}
+
+static void assert_same(const struct walks *walks)
+{
+	assert_true(walks->learnt > 2);
+	assert_false(walks->is_cut);
+	assert_int_equal(walks->learnt, walks->theirs);
+	assert_memory_equal(walks->words, walks->of_libunwind, walks->theirs * sizeof(uint64_t));
+}
+
+static struct walks fresh(void)
+{
+	return (struct walks){.limit = FRAMES};
+}
+
+NOINLINE static void deep(struct walks *walks, unsigned frames)
+{
+	if (frames > 0)
+		deep(walks, frames - 1);
+	else
+		door(walks);
+	__asm__ volatile("");
+}
+
+/* Its size is known when it runs: it has a frame pointer. */
+NOINLINE static void with_frame_pointer(struct walks *walks, size_t bytes)
+{
+	volatile char room[bytes];
+	room[0] = room[bytes - 1] = 0;
+	deep(walks, 3);
+	room[0] = 1;
+}
+
+NOINLINE static void with_pages(struct walks *walks)
+{
+	volatile char room[40000];
+	room[0] = room[39999] = 0;
+	with_frame_pointer(walks, 300);
+	room[0] = 1;
+}
+
+static struct walks *of_callback;
+
+static int compare(const void *left, const void *right)
+{
+	(void)left, (void)right;
+	deep(of_callback, 2);
+	return 0;
+}
+
+static void through_libc(struct walks *walks)
+{
+	int pair[2] = {2, 1};
+	of_callback = walks;
+	qsort(pair, 2, sizeof(pair[0]), compare);
+}
+
+static void of_all_kinds(struct walks *walks)
+{
+	deep(walks, 0);
+	assert_same(walks);
+	deep(walks, 200);
+	assert_same(walks);
+	with_frame_pointer(walks, 100);
+	assert_same(walks);
+	with_frame_pointer(walks, 9000);
+	assert_same(walks);
+	with_pages(walks);
+	assert_same(walks);
+	through_libc(walks);
+	assert_same(walks);
+}
+
+static void it_is_libunwinds_stack(void **state)
+{
+	(void)state;
+	static struct walks walks;
+	walks = fresh();
+	of_all_kinds(&walks);
+}
+
+static void *all_kinds(void *walks)
+{
+	of_all_kinds(walks);
+	return NULL;
+}
+
+static void on_a_threads_stack_too(void **state)
+{
+	(void)state;
+	static struct walks walks;
+	pthread_t thread;
+	walks = fresh();
+	assert_int_equal(pthread_create(&thread, NULL, all_kinds, &walks), 0);
+	pthread_join(thread, NULL);
+	assert_same(&walks);
+}
+
+NOINLINE static void another(struct walks *walks)
+{
+	deep(walks, 5);
+	__asm__ volatile("");
+}
+
+static void what_is_learnt_is_known_until_it_is_forgotten(void **state)
+{
+	(void)state;
+	static struct walks walks;
+	for (volatile int round = 0; round < 4; round++) {
+		if (round == 2)
+			sl_walk_forget();
+		walks = fresh();
+		another(&walks);
+		assert_same(&walks);
+		assert_int_equal(walks.known, round % 2 ? walks.learnt : 0);
+	}
+}
+
+static void no_more_than_the_limit(void **state)
+{
+	(void)state;
+	static struct walks walks;
+	walks = fresh();
+	deep(&walks, 30);
+	uint32_t depth = walks.learnt;
+	for (uint32_t limit = depth - 2; limit <= depth + 1; limit++) {
+		walks = fresh();
+		walks.limit = limit;
+		deep(&walks, 30);
+		assert_int_equal(walks.learnt, limit < depth ? limit : depth);
+		assert_int_equal(walks.is_cut, limit < depth);
+		assert_memory_equal(walks.words, walks.of_libunwind,
+		                    walks.learnt * sizeof(uint64_t));
+	}
+}
+
+static void a_caller_that_is_not_met_is_no_stack(void **state)
+{
+	(void)state;
+	uint64_t words[8];
+	bool is_cut;
+	assert_int_equal(sl_walk((void *)1, words, 8, true, &is_cut), 0);
+}
+
+static struct walks of_handler;
+
+static void handle(int number)
+{
+	(void)number;
+	deep(&of_handler, 1);
+}
+
+/* Its frame is of the kernel's making: what a handler interrupts may be at any instruction. */
+static void a_handlers_stack_is_left_to_libunwind(void **state)
+{
+	(void)state;
+	struct sigaction action = {.sa_handler = handle}, before;
+	of_handler = fresh();
+	assert_int_equal(sigaction(SIGUSR2, &action, &before), 0);
+	raise(SIGUSR2);
+	sigaction(SIGUSR2, &before, NULL);
+	assert_int_equal(of_handler.learnt, 0);
+	assert_true(of_handler.theirs > 4);
+}
+
+static ucontext_t back, there;
+static struct walks of_coroutine;
+
+static void coroutine(void)
+{
+	deep(&of_coroutine, 1);
+}
+
+/* Stacks that end where nothing can be read, one after another at the same place, of different size: nothing is read past an end, and
+ * what is told is libunwind's or nothing. */
+static void coroutines_come_and_go(void **state)
+{
+	(void)state;
+	const size_t page = 4096, most = 32;
+	char *memory = mmap(NULL, (most + 1) * page, PROT_READ | PROT_WRITE,
+	                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(memory != MAP_FAILED);
+	for (size_t pages = most; pages >= 16; pages -= 4) {
+		assert_int_equal(mprotect(memory + pages * page, page, PROT_NONE), 0);
+		assert_int_equal(getcontext(&there), 0);
+		there.uc_stack.ss_sp = memory;
+		there.uc_stack.ss_size = pages * page;
+		there.uc_link = &back;
+		makecontext(&there, coroutine, 0);
+		of_coroutine = fresh();
+		assert_int_equal(swapcontext(&back, &there), 0);
+		if (of_coroutine.learnt)
+			assert_same(&of_coroutine);
+	}
+	assert_int_equal(munmap(memory, (most + 1) * page), 0);
+}
+
+/* In no object, at its very ends, in data. */
+static void what_is_no_code_has_no_rule(void **state)
+{
+	(void)state;
+	static char data[64];
+	struct sl_cfi_rule rule;
+	void *memory = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_false(sl_cfi_find(0, &rule));
+	assert_false(sl_cfi_find(1, &rule));
+	assert_false(sl_cfi_find(UINTPTR_MAX, &rule));
+	assert_false(sl_cfi_find((uintptr_t)memory + 16, &rule));
+	assert_false(sl_cfi_find((uintptr_t)&rule, &rule));
+	assert_false(sl_cfi_find((uintptr_t)data + 8, &rule));
+	munmap(memory, 4096);
+}
+
+static int start(void **state)
+{
+	(void)state;
+	void *libunwind = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
+	if (!libunwind)
+		return -1;
+	*(void **)&unwind = dlsym(libunwind, "unw_backtrace");
+	sl_cfi_open();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(it_is_libunwinds_stack),
+		cmocka_unit_test(on_a_threads_stack_too),
+		cmocka_unit_test(what_is_learnt_is_known_until_it_is_forgotten),
+		cmocka_unit_test(no_more_than_the_limit),
+		cmocka_unit_test(a_caller_that_is_not_met_is_no_stack),
+		cmocka_unit_test(a_handlers_stack_is_left_to_libunwind),
+		cmocka_unit_test(coroutines_come_and_go),
+		cmocka_unit_test(what_is_no_code_has_no_rule),
+	};
+#if !defined(__x86_64__)
+	return 0; /* nothing is known of other processors: all is libunwind's */
+#endif
+	return cmocka_run_group_tests(tests, start, NULL);
+}
