@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/options.h"
 #include "base/out.h"
@@ -18,6 +19,7 @@
 #define SL_NAME_BYTES 64
 #define SL_PLACE_BYTES 600
 #define SL_SUFFIX ".sock"
+#define SL_FRESH ".new" /* of one that does not listen yet */
 
 struct directory_entry { /* struct linux_dirent64, getdents64(2) */
 	uint64_t inode;
@@ -189,8 +191,8 @@ static int bind_in(int directory, const char *name)
 		return -ENAMETOOLONG;
 	}
 	long result = SL_SYS3(SYS_bind, fd, &address, length);
-	/* Our own, of the program that ran in this process before it executed this one. */
-	if (result == -EADDRINUSE && !is_alive(directory, name)) {
+	if (result ==
+	    -EADDRINUSE) { /* left by a process of this number that was killed just here */
 		(void)SL_SYS3(SYS_unlinkat, directory, name, 0);
 		result = SL_SYS3(SYS_bind, fd, &address, length);
 	}
@@ -198,6 +200,23 @@ static int bind_in(int directory, const char *name)
 		(void)SL_SYS3(SYS_fchmodat, directory, name, 0600);
 	if (result == 0)
 		result = SL_SYS2(SYS_listen, fd, SL_BACKLOG);
+	if (result < 0)
+		(void)sl_sys_close(fd);
+	return result < 0 ? (int)result : fd;
+}
+
+/* Under its name only once it listens: who finds the name finds somebody there. */
+static int bind_as(int directory, const char *name)
+{
+	char fresh[SL_NAME_BYTES + sizeof(SL_FRESH)];
+	join(fresh, sizeof(fresh), name, SL_FRESH);
+	/* Unless nobody answers: our own, of the program that ran in this process before it executed this one. */
+	if (SL_SYS3(SYS_faccessat, directory, name, F_OK) == 0 && is_alive(directory, name))
+		return -EADDRINUSE;
+	int fd = bind_in(directory, fresh);
+	if (fd < 0)
+		return fd;
+	long result = SL_SYS4(SYS_renameat, directory, fresh, directory, name);
 	if (result < 0)
 		(void)sl_sys_close(fd);
 	return result < 0 ? (int)result : fd;
@@ -211,7 +230,7 @@ static int listen_in(const char *path, const char *name)
 	if (directory < 0)
 		return directory;
 	prune(directory);
-	int fd = bind_in(directory, file);
+	int fd = bind_as(directory, file);
 	if (fd < 0) {
 		(void)sl_sys_close(directory);
 		return fd;
