@@ -141,6 +141,7 @@ struct common {
 	int64_t data_unit;
 	uint8_t encoding; /* of addresses */
 	bool has_data;    /* "z": the function's entry has a block that may be skipped */
+	bool is_signal;   /* "S" */
 };
 
 /* The entry at `at`, without its length, which is at most what the object has. */
@@ -171,7 +172,9 @@ static void read_augmentation(struct bytes *entry, const char *letters, struct c
 			(void)take_byte(&data);
 		else if (*letters == 'P')
 			(void)take_form(&data, take_byte(&data));
-		else /* "S" among others: a signal's frame */
+		else if (*letters == 'S')
+			common->is_signal = true;
+		else
 			entry->is_bad = true;
 		entry->is_bad |= data.is_bad;
 	}
@@ -403,6 +406,10 @@ static bool read_function(const uint8_t *at, const struct dl_find_object *object
 	    back > (uintptr_t)base - (uintptr_t)object->dlfo_map_start ||
 	    !read_common(entry_at(base - back, object_end), &common))
 		return false;
+	if (common.is_signal) {
+		*rule = (struct sl_cfi_rule){.kind = SL_CFI_SIGNAL};
+		return true;
+	}
 	(void)take_form(&entry, common.encoding); /* where it begins: known */
 	uint64_t length = take_form(&entry, common.encoding);
 	if (common.has_data)

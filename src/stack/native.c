@@ -119,8 +119,9 @@ uint32_t sl_native_capture_known(const struct sl_guard *g, const void *caller, u
                                  uint32_t limit, bool *is_cut)
 {
 	(void)g;
+	bool in_handler;
 	return atomic_load_explicit(&walk, memory_order_relaxed)
-	               ? sl_walk(caller, words, limit, false, is_cut)
+	               ? sl_walk(caller, words, limit, false, is_cut, &in_handler)
 	               : 0;
 }
 
@@ -158,6 +159,12 @@ uint32_t sl_native_capture(const struct sl_guard *g, const void *caller, uint64_
 	walk_fn *walker = atomic_load_explicit(&walk, memory_order_acquire);
 	if (!walker)
 		return 0;
-	uint32_t n = sl_walk(caller, words, limit, true, is_cut);
-	return n ? n : capture_any(walker, caller, words, limit, is_cut);
+	bool in_handler;
+	uint32_t n = sl_walk(caller, words, limit, true, is_cut, &in_handler);
+	if (n)
+		return n;
+	/* The handler may have come into malloc(), which makes libunwind's thread-local data when a thread first touches it. */
+	if (in_handler && !has_walked)
+		return 0;
+	return capture_any(walker, caller, words, limit, is_cut);
 }

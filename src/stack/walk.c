@@ -163,8 +163,9 @@ static inline bool step(struct frame *frame, const struct sl_cfi_rule *rule)
 }
 
 __attribute__((noinline)) uint32_t sl_walk(const void *caller, uint64_t *words, uint32_t limit,
-                                           bool may_learn, bool *is_cut)
+                                           bool may_learn, bool *is_cut, bool *in_handler)
 {
+	*in_handler = false;
 #if defined(__x86_64__)
 	/* This function has a frame pointer, since it is asked for: the caller's, and the return address, lie there. */
 	const uintptr_t here = (uintptr_t)__builtin_frame_address(0);
@@ -186,6 +187,9 @@ __attribute__((noinline)) uint32_t sl_walk(const void *caller, uint64_t *words, 
 			return 0;
 		}
 		if (!rule_at(frame.pc, may_learn || n == 0, &rule) || rule.kind == SL_CFI_OTHER)
+			return 0;
+		*in_handler = rule.kind == SL_CFI_SIGNAL;
+		if (*in_handler)
 			return 0;
 		if (rule.kind == SL_CFI_END)
 			break;

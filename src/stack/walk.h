@@ -16,10 +16,11 @@
 #define SL_WALK_OWN_FRAMES 12
 
 /* Return addresses of this thread's stack, innermost first, beginning with `caller`: at most `limit`, into words. More than that:
- * is_cut. 0: a frame has no rule, or the caller is not met; no part of a stack is given.
+ * is_cut. 0: a frame has no rule, or the caller is not met; no part of a stack is given. in_handler: it was a signal's.
  * may_learn: rules that are not known yet are looked for, which takes some hundred bytes of stack; those of our own frames always.
  * Context: any thread and signal handler, before the real call. */
-uint32_t sl_walk(const void *caller, uint64_t *words, uint32_t limit, bool may_learn, bool *is_cut);
+uint32_t sl_walk(const void *caller, uint64_t *words, uint32_t limit, bool may_learn, bool *is_cut,
+                 bool *in_handler);
 
 /* Forget all rules: code is gone, and other code may come in its place.
  * Context: the worker. */

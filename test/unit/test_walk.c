@@ -25,7 +25,7 @@ static int (*unwind)(void **frames, int size);
 struct walks {
 	uint32_t known, learnt, theirs; /* how many frames each has */
 	uint32_t limit;
-	bool is_cut;
+	bool is_cut, in_handler;
 	uint64_t words[FRAMES];
 	uint64_t of_libunwind[FRAMES];
 };
@@ -35,8 +35,10 @@ NOINLINE static void door(struct walks *walks)
 {
 	const void *caller = __builtin_return_address(0);
 	void *frames[FRAMES];
-	walks->known = sl_walk(caller, walks->words, walks->limit, false, &walks->is_cut);
-	walks->learnt = sl_walk(caller, walks->words, walks->limit, true, &walks->is_cut);
+	walks->known = sl_walk(caller, walks->words, walks->limit, false, &walks->is_cut,
+	                       &walks->in_handler);
+	walks->learnt = sl_walk(caller, walks->words, walks->limit, true, &walks->is_cut,
+	                        &walks->in_handler);
 	int n = unwind(frames, FRAMES), first = 0;
 	while (first < n && frames[first] != caller)
 		first++;
@@ -184,8 +186,9 @@ static void a_caller_that_is_not_met_is_no_stack(void **state)
 {
 	(void)state;
 	uint64_t words[8];
-	bool is_cut;
-	assert_int_equal(sl_walk((void *)1, words, 8, true, &is_cut), 0);
+	bool is_cut, in_handler;
+	assert_int_equal(sl_walk((void *)1, words, 8, true, &is_cut, &in_handler), 0);
+	assert_false(in_handler);
 }
 
 static struct walks of_handler;
@@ -206,6 +209,7 @@ static void a_handlers_stack_is_left_to_libunwind(void **state)
 	raise(SIGUSR2);
 	sigaction(SIGUSR2, &before, NULL);
 	assert_int_equal(of_handler.learnt, 0);
+	assert_true(of_handler.in_handler);
 	assert_true(of_handler.theirs > 4);
 }
 
