@@ -237,7 +237,11 @@ void sl_start_all(const char *runtime_dir)
 	sl_sites_start();
 	sl_process_start(in_child);
 	sl_worker_prepare(&duties);
-	(void)__register_atfork(fork_prepare, fork_parent, fork_child, &__dso_handle);
+	/* Once: a child that was forked in the midst of its parent's start may come here again. */
+	static bool is_registered;
+	if (!is_registered)
+		(void)__register_atfork(fork_prepare, fork_parent, fork_child, &__dso_handle);
+	is_registered = true;
 	sl_signal_start(sl_real.sigaction);
 	sl_place_start(runtime_dir);
 	sl_power_start();

@@ -303,9 +303,14 @@ static int visit(struct dl_phdr_info *info, size_t size, void *context)
 
 /* ---- all of them ---- */
 
+/* Through the gate: a thread that forks meanwhile would leave its child the loader's lock, taken. Where the gate is shut for good, who
+ * asks has been in the loader a moment ago. */
 static void run(struct pass *pass)
 {
+	bool is_in = sl_loader_enter();
 	(void)dl_iterate_phdr(visit, pass);
+	if (is_in)
+		sl_loader_leave();
 	atomic_store(&taken_adds, pass->adds);
 	if (pass->is_unfinished)
 		atomic_store(&looks_left, SL_LOOKS);
@@ -343,9 +348,9 @@ static void take_new(bool is_sure)
 	if (!atomic_load(&is_taken) || !sl_loader_enter())
 		return;
 	(void)dl_iterate_phdr(note_adds, &adds);
+	sl_loader_leave();
 	if (is_sure || adds != atomic_load(&taken_adds))
 		run(&pass);
-	sl_loader_leave();
 }
 
 bool sl_got_look(void)
