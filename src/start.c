@@ -135,10 +135,10 @@ static uint64_t worker_turn(unsigned wanted, const struct sl_pressure *pressure)
 	return order_ms < sleep_ms ? order_ms : sleep_ms;
 }
 
-/* There is no thread of ours any more: of what they knew only the ledger is left. */
+/* There is no thread of ours any more: of what they knew only the ledger is left. Locks are not touched: a thread of the program may hold
+ * one, in a call that began before. */
 static void begin_anew(void)
 {
-	sl_locks_forked();
 	sl_worker_forked();
 	sl_desk_forked();
 	sl_reclaim_forked();
@@ -158,6 +158,7 @@ static void begin_anew(void)
 /* In a child that owns its memory. */
 static void in_child(void)
 {
+	sl_locks_forked();
 	begin_anew();
 	sl_fdtable_forked();
 	sl_openings_forked();

@@ -110,6 +110,23 @@ def test_a_child_forked_after_the_end_is_attached_to_by_itself(program, peer):
     assert traces(program) == NOTHING
 
 
+@pytest.mark.parametrize("is_detached", [True, False], ids=["by_itself", "with_its_parent"])
+def test_the_report_signal_in_a_forked_child(program, peer, tmp_path, is_detached):
+    """It has the default back, as a forked child of any program of ours; one that is attached to by itself reports."""
+    attach(program)
+    leak(program, peer, 1)
+    child = program.number("become")
+    assert not traces_of(child)[1]
+    if is_detached:
+        cli.output("detach", child)
+        report = tmp_path / f"report.{child}.json"
+        attach(program, f"{OPTIONS} json={tmp_path}/report.%p.json", pid=child)
+        assert traces_of(child)[1]
+        os.kill(child, signal.SIGUSR1)
+        harness.wait_until(report.exists, "the report")
+        assert program.ask("nop") == [], "it lives"
+
+
 def test_every_descriptor_closed_past_the_doors(program, peer):
     """As a daemon does that tidies up by close_range() of its own: ours among them."""
     attach(program)
