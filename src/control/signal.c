@@ -189,7 +189,8 @@ void sl_signal_start(sl_sigaction_fn *real_sigaction)
 {
 	real = real_sigaction;
 	is_auto = sl_options.signal == SL_AUTO;
-	atomic_store(&is_given_back, false); /* of a forked child, which is attached to by itself now */
+	atomic_store(&is_given_back,
+	             false); /* of a forked child, which is attached to by itself now */
 	atomic_store(&is_unsaid, false);
 	if (sl_options.signal != SL_OFF)
 		take_locked(is_auto ? SIGUSR1 : (int)sl_options.signal);

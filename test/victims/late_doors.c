@@ -88,8 +88,8 @@ static int open_relro(struct dl_phdr_info *info, size_t size, void *unused)
 	for (int i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
 		uintptr_t begin = (info->dlpi_addr + segment->p_vaddr) & ~(uintptr_t)4095;
-		uintptr_t end = (info->dlpi_addr + segment->p_vaddr + segment->p_memsz) &
-		                ~(uintptr_t)4095;
+		uintptr_t end =
+			(info->dlpi_addr + segment->p_vaddr + segment->p_memsz) & ~(uintptr_t)4095;
 		if (segment->p_type == PT_GNU_RELRO && end > begin &&
 		    mprotect((void *)begin, end - begin, PROT_READ | PROT_WRITE) != 0)
 			die("mprotect");
@@ -148,7 +148,7 @@ static const struct command commands[] = {
 	{"its", do_its},       {"closeby", do_closeby},   {"connect", do_connect},
 	{"close", do_close},   {"dup2", do_dup2},         {"churn", do_churn},
 	{"still", do_still},   {"rawclose", do_rawclose}, {"nop", do_nop},
-	{"fin", do_fin},       {"table", do_table},     {"unprotect", do_unprotect},
+	{"fin", do_fin},       {"table", do_table},       {"unprotect", do_unprotect},
 };
 
 int main(void)
