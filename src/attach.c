@@ -21,7 +21,9 @@
 #include "hooks/got.h"
 #include "hooks/real.h"
 #include "ledger/fdtable.h"
+#include "reclaim/reclaim.h"
 #include "report/json_write.h"
+#include "stack/loader.h"
 #include "stack/native.h"
 #include "start.h"
 #include "watch/adopt.h"
@@ -29,10 +31,29 @@
 
 #include "base/poison.h"
 
-enum { SL_FIRST, SL_LATE, SL_MOVING, SL_ATTACHED, SL_DETACHED };
+enum phase { SL_FIRST, SL_LATE, SL_MOVING, SL_ATTACHED, SL_DETACHED };
 
-static _Atomic int state; /* first: preloaded */
-static bool has_started;  /* written while moving */
+/* A phase, and while it moves the pid of whose thread moves it, above: a child that is forked meanwhile has no such thread. */
+static _Atomic uint64_t state; /* first: preloaded */
+static bool has_started;       /* written while moving */
+#define SL_PHASE_BITS 8
+
+static enum phase phase_of(uint64_t word)
+{
+	return (enum phase)(word & ((1u << SL_PHASE_BITS) - 1));
+}
+
+static bool begin_move(enum phase from)
+{
+	uint64_t word = from;
+	return atomic_compare_exchange_strong(
+		&state, &word, (uint64_t)sl_sys_getpid() << SL_PHASE_BITS | SL_MOVING);
+}
+
+static void end_move(enum phase to)
+{
+	atomic_store(&state, to);
+}
 
 bool sl_attach_is_first(void (*here)(void))
 {
@@ -44,7 +65,7 @@ bool sl_attach_is_first(void (*here)(void))
 	if (found == (void *)(uintptr_t)sockleak_attach ||
 	    sl_real_is_program((void *)(uintptr_t)here))
 		return true;
-	atomic_store(&state, SL_LATE);
+	end_move(SL_LATE);
 	return false;
 }
 
@@ -69,6 +90,16 @@ static uint32_t count_ended(void)
 	return sl_fdtable_count_marked(SL_MARK_ENDED | SL_MARK_DEAD | SL_MARK_LATE);
 }
 
+static struct sl_got_count leave(void)
+{
+	struct sl_got_count count = sl_got_give_back();
+	atomic_store(&sl_hooks_are_live, false);
+	sl_adopt_begin_gap();
+	sl_power_end();
+	return count;
+}
+
+/* By the control socket; the worker, which retires behind the answer. */
 static bool detach(bool is_forced, struct sl_out *answer)
 {
 	struct sl_json json = {.out = answer};
@@ -82,11 +113,18 @@ static bool detach(bool is_forced, struct sl_out *answer)
 			"force=1 does not");
 		return false;
 	}
-	atomic_store(&state, SL_MOVING);
-	struct sl_got_count count = sl_got_give_back();
-	atomic_store(&sl_hooks_are_live, false);
-	sl_adopt_begin_gap();
-	sl_power_end();
+	/* A fork in the midst of our own walk: we would wait for ever. */
+	if (!sl_loader_enter()) {
+		sl_out_text(answer, "a fork has left the lock of the loader in doubt here; "
+		                    "'sockleak off' switches it off");
+		return false;
+	}
+	sl_loader_leave();
+	if (!begin_move(SL_ATTACHED)) {
+		sl_out_text(answer, sl_attach_words(SL_ATTACH_BUSY));
+		return false;
+	}
+	struct sl_got_count count = leave();
 	sl_json_open(&json, NULL, '{');
 	sl_json_bool(&json, "detached", true);
 	sl_json_unsigned(&json, "objects", count.objects);
@@ -95,7 +133,7 @@ static bool detach(bool is_forced, struct sl_out *answer)
 	sl_json_unsigned(&json, "ended", ended);
 	sl_json_close(&json, '}');
 	sl_out_char(answer, '\n');
-	atomic_store(&state, SL_DETACHED);
+	end_move(SL_DETACHED);
 	return true;
 }
 
@@ -168,20 +206,118 @@ static void see_to_worker(void)
 	sl_guard_leave(&g);
 }
 
-int sockleak_attach(const char *options)
+/* Forked while another thread of its parent moved: a child that is live already is attached, any other is not. */
+static enum phase settle(void)
 {
-	int saved_errno = errno, before = atomic_load(&state);
+	struct sl_guard g;
+	enum phase to = SL_LATE;
+	(void)sl_guard_enter(&g);
+	if (has_started && atomic_load(&sl_hooks_are_live)) {
+		(void)sl_got_take();
+		to = SL_ATTACHED;
+	} else if (has_started) {
+		(void)leave();
+		to = SL_DETACHED;
+	}
+	sl_guard_leave(&g);
+	end_move(to);
+	return to;
+}
+
+/* The phase now, where this memory is ours: where it is lent by vfork() it is somebody else's to move. */
+static enum phase look(void)
+{
+	uint64_t word = atomic_load(&state);
+	if (has_started && !sl_process_is_ours())
+		return SL_MOVING;
+	if (phase_of(word) != SL_MOVING || word >> SL_PHASE_BITS == (uint64_t)sl_sys_getpid())
+		return phase_of(word);
+	/* One thread settles it. */
+	uint64_t own = (uint64_t)sl_sys_getpid() << SL_PHASE_BITS | SL_MOVING;
+	return atomic_compare_exchange_strong(&state, &word, own) ? settle() : SL_MOVING;
+}
+
+/* Our threads first: then nothing is ended between the count and the end. */
+static enum sl_attach_result leave_by_hand(bool is_forced)
+{
+	bool was_running = sl_worker_is_running();
+	if (!sl_worker_rest() && sl_worker_is_running()) {
+		sl_worker_resume(true);
+		return SL_ATTACH_BUSY;
+	}
+	if (!is_forced && count_ended() > 0) {
+		sl_worker_resume(was_running);
+		return SL_ATTACH_ENDED;
+	}
+	(void)leave();
+	sl_reclaim_rest();
+	sl_signal_release();
+	return SL_ATTACH_DONE;
+}
+
+static enum sl_attach_result detach_by_hand(bool is_forced)
+{
+	struct sl_guard g;
+	enum sl_attach_result result = SL_ATTACH_BUSY;
+	if (sl_process_is_sandboxed())
+		return SL_ATTACH_SANDBOXED;
+	if (!begin_move(SL_ATTACHED))
+		return SL_ATTACH_BUSY;
+	if (sl_guard_enter(&g))
+		result = leave_by_hand(is_forced);
+	sl_guard_leave(&g);
+	end_move(result == SL_ATTACH_DONE ? SL_DETACHED : SL_ATTACHED);
+	return result;
+}
+
+/* children=off: the child is dormant, with doors that only pass through, and nothing in it can be asked. */
+static bool is_left_out(void)
+{
+	return !sl_power_is_started();
+}
+
+static enum sl_attach_result attach_from(enum phase before, const char *options)
+{
 	if (before == SL_FIRST)
 		return SL_ATTACH_PRELOADED;
+	if (before == SL_ATTACHED && is_left_out() && detach_by_hand(true) == SL_ATTACH_DONE)
+		before = SL_DETACHED;
 	if (before == SL_ATTACHED) {
 		see_to_worker();
-		errno = saved_errno;
 		return SL_ATTACH_ALREADY;
 	}
-	if (before == SL_MOVING || !atomic_compare_exchange_strong(&state, &before, SL_MOVING))
+	if (before == SL_MOVING || !begin_move(before))
 		return SL_ATTACH_BUSY;
 	enum sl_attach_result result = attach(options);
-	atomic_store(&state, result == SL_ATTACH_DONE ? SL_ATTACHED : before);
+	end_move(result == SL_ATTACH_DONE ? SL_ATTACHED : has_started ? SL_DETACHED : before);
+	return result;
+}
+
+int sockleak_attach(const char *options)
+{
+	int saved_errno = errno;
+	enum sl_attach_result result = attach_from(look(), options);
+	errno = saved_errno;
+	return (int)result;
+}
+
+int sockleak_detach(const char *words)
+{
+	int saved_errno = errno;
+	enum sl_attach_result result;
+	switch (look()) {
+	case SL_FIRST:
+		result = SL_ATTACH_PRELOADED;
+		break;
+	case SL_MOVING:
+		result = SL_ATTACH_BUSY;
+		break;
+	case SL_ATTACHED:
+		result = detach_by_hand(words && strcmp(words, SL_DETACH_FORCED) == 0);
+		break;
+	default:
+		result = SL_ATTACH_NOT_ATTACHED;
+	}
 	errno = saved_errno;
 	return (int)result;
 }
@@ -189,5 +325,9 @@ int sockleak_attach(const char *options)
 int Agent_OnAttach(void *vm, char *options, void *reserved)
 {
 	(void)vm, (void)reserved;
+	if (options && strcmp(options, SL_DETACH_AGENT) == 0)
+		return sockleak_detach(NULL);
+	if (options && strcmp(options, SL_DETACH_AGENT_FORCED) == 0)
+		return sockleak_detach(SL_DETACH_FORCED);
 	return sockleak_attach(options);
 }

@@ -135,10 +135,10 @@ static uint64_t worker_turn(unsigned wanted, const struct sl_pressure *pressure)
 	return order_ms < sleep_ms ? order_ms : sleep_ms;
 }
 
-/* There is no thread of ours any more: of what they knew only the ledger is left. */
+/* There is no thread of ours any more: of what they knew only the ledger is left. Locks are not touched: a thread of the program may hold
+ * one, in a call that began before. */
 static void begin_anew(void)
 {
-	sl_locks_forked();
 	sl_worker_forked();
 	sl_desk_forked();
 	sl_reclaim_forked();
@@ -158,6 +158,7 @@ static void begin_anew(void)
 /* In a child that owns its memory. */
 static void in_child(void)
 {
+	sl_locks_forked();
 	begin_anew();
 	sl_fdtable_forked();
 	sl_openings_forked();
@@ -237,7 +238,11 @@ void sl_start_all(const char *runtime_dir)
 	sl_sites_start();
 	sl_process_start(in_child);
 	sl_worker_prepare(&duties);
-	(void)__register_atfork(fork_prepare, fork_parent, fork_child, &__dso_handle);
+	/* Once: a child that was forked in the midst of its parent's start may come here again. */
+	static bool is_registered;
+	if (!is_registered)
+		(void)__register_atfork(fork_prepare, fork_parent, fork_child, &__dso_handle);
+	is_registered = true;
 	sl_signal_start(sl_real.sigaction);
 	sl_place_start(runtime_dir);
 	sl_power_start();

@@ -12,4 +12,8 @@
 void sl_attach_native(const struct sl_proc *proc, const char *library, const char *options,
                       bool is_forced, struct sl_attach_outcome *outcome);
 
+/* The same way, for SL_DETACH_FUNCTION. `words`: its argument. */
+void sl_detach_native(const struct sl_proc *proc, const char *library, const char *words,
+                      struct sl_attach_outcome *outcome);
+
 #endif

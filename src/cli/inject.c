@@ -24,7 +24,7 @@ static int inject(struct sl_target *target, const struct sl_injection *injection
 	struct sl_machine_call call = {
 		.calls = target->calls,
 		.library = injection->library,
-		.function = SL_ATTACH_FUNCTION,
+		.function = injection->function ? injection->function : SL_ATTACH_FUNCTION,
 		.options = injection->options,
 		.code = sl_call_place(target),
 	};

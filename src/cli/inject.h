@@ -27,13 +27,14 @@
 
 struct sl_injection {
 	int pid;
-	const char *library; /* path as the target sees it */
-	const char *options; /* for sockleak_attach(); NULL: none */
-	bool is_forced;      /* although a seccomp filter may end the target for it */
+	const char *library;  /* path as the target sees it */
+	const char *function; /* of the library, int (const char *); NULL: SL_ATTACH_FUNCTION */
+	const char *options;  /* its argument; NULL: none */
+	bool is_forced;       /* although a seccomp filter may end the target for it */
 };
 
 struct sl_injected {
-	int result; /* what sockleak_attach() gave, enum sl_attach_result; -1: it was not called */
+	int result; /* what the function gave, enum sl_attach_result; -1: it was not called */
 	char error[SL_INJECT_ERROR_BYTES]; /* one sentence; "": none */
 	enum sl_exit code;                 /* what the command ends with for it */
 	uint64_t stopped_us;               /* how long the thread was held; 0: none was */

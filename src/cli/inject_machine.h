@@ -57,6 +57,10 @@ void sl_machine_point(const struct sl_registers *registers, struct sl_point *poi
 /* Is the instruction before `pc` one that calls the kernel? */
 bool sl_machine_is_behind_call(int memory, uint64_t pc);
 
+/* The system call that the code there asked for. One that was interrupted, by a stop of the process or by us before, the kernel begins
+ * again under a number of its own (restart_syscall(2)): then it is read from the code, where that says it; else point->call. */
+int64_t sl_machine_asked(int memory, const struct sl_point *point);
+
 /* A held thread that is to go on as if it had not been: where the stop alone ended its system call with EINTR, the kernel
  * begins the call again, unless a signal is to be handled first. */
 int sl_machine_uninterrupt(int tid);

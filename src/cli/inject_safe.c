@@ -18,7 +18,9 @@ static bool is_in_libc(const struct sl_target *target, const struct sl_point *po
 
 enum sl_call_use sl_safe_promise(const struct sl_target *target, const struct sl_point *point)
 {
-	return is_in_libc(target, point) ? sl_call_use(point->call, point->arguments) : SL_CALL_NO;
+	return is_in_libc(target, point)
+	               ? sl_call_use(sl_machine_asked(target->memory, point), point->arguments)
+	               : SL_CALL_NO;
 }
 
 static bool is_code(void *context, uint64_t address)
@@ -95,7 +97,7 @@ const char *sl_safe_why_not(struct sl_target *target, int tid, const struct sl_p
 		return "computing";
 	if (!is_in_libc(target, point))
 		return "in code other than libc's";
-	if (sl_call_use(point->call, point->arguments) == SL_CALL_NO)
+	if (sl_call_use(sl_machine_asked(target->memory, point), point->arguments) == SL_CALL_NO)
 		return "in a system call that may be made under a lock";
 	if (!sl_machine_is_behind_call(target->memory, point->pc))
 		return "not behind a system call";

@@ -244,6 +244,22 @@ bool sl_machine_is_behind_call(int memory, uint64_t pc)
 	       bytes[0] == 0x0f && bytes[1] == 0x05;
 }
 
+int64_t sl_machine_asked(int memory, const struct sl_point *point)
+{
+	struct {
+		uint8_t move; /* mov $number, %eax; syscall */
+		uint8_t number[4];
+		uint8_t call[2];
+	} code;
+	int32_t number;
+	if (point->call != SYS_restart_syscall ||
+	    !sl_memory_read(memory, point->pc - sizeof(code), &code, sizeof(code)) ||
+	    code.move != 0xb8)
+		return point->call;
+	memcpy(&number, code.number, sizeof(number));
+	return number;
+}
+
 /* A call that a stop ends with EINTR, as no other signal would that nobody handles: the kernel has a number for what we mean. */
 static void mend_result(struct user_regs_struct *user)
 {

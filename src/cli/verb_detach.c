@@ -13,6 +13,7 @@
 #include "cli/args.h"
 #include "cli/args_parse.h"
 #include "cli/client.h"
+#include "cli/detach_by_hand.h"
 #include "cli/print.h"
 #include "cli/proc_title.h"
 #include "cli/say.h"
@@ -66,11 +67,6 @@ static int refuse(const struct sl_proc *proc, int error, const struct sl_client_
 		return sl_proc_refuse(pid, -EACCES, sl_again_words());
 	if (!sl_proc_is_same(proc))
 		return sl_proc_refuse(pid, -ESRCH, sl_again_words());
-	if (error == -ENOENT)
-		return sl_say(SL_EXIT_NO_LIBRARY,
-		              "process %d: not attached: the library lies in it, detached or left "
-		              "out, or attached with control=off",
-		              pid);
 	if (error == -EREMOTEIO && is_in_preload(pid))
 		return sl_say(SL_EXIT_USAGE,
 		              "process %d: it was preloaded, not attached: sockleak off %d "
@@ -168,6 +164,8 @@ int sl_verb_detach(int argc, char **argv)
 		              proc.name);
 	const int asked = sl_client_ask(&proc, wanted.is_forced ? "detach force=1" : "detach",
 	                                SL_CLIENT_PATIENCE_MS, &reply);
+	if (asked == -ENOENT && sl_proc_is_same(&proc) && !is_in_preload(wanted.pid))
+		return sl_detach_by_hand(&proc, wanted.is_forced, wanted.is_json);
 	if (asked)
 		return refuse(&proc, asked, &reply);
 	await_end(&proc);

@@ -58,6 +58,11 @@ void sl_power_end(void)
 	has_started = false;
 }
 
+bool sl_power_is_started(void)
+{
+	return has_started;
+}
+
 bool sl_power_may_ask(void)
 {
 	return has_started && sl_process_is_ours() && !sl_process_is_sandboxed() &&

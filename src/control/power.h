@@ -26,6 +26,9 @@ void sl_power_start(void);
  * worker. */
 void sl_power_end(void);
 
+/* Is it between those two? Not in a child that children=off leaves out. */
+bool sl_power_is_started(void);
+
 /* Switch, for the program. The same way twice does nothing. 1: it was on before, 0: off; -1: this process was left out at
  * start, or is sandboxed. Context: a thread of the program; not async-signal-safe. Blocks: until our threads are gone, a second at
  * most. errno: untouched. */

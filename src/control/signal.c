@@ -29,7 +29,7 @@ struct kernel_action {
 };
 
 static sl_sigaction_fn *real;      /* constant after start */
-static bool is_auto;               /* constant after start */
+static bool is_auto;               /* written at start, and when attached again */
 static _Atomic int held;           /* signal number; 0: none */
 static _Atomic bool is_unsaid;     /* we stepped aside, and the worker has not said so */
 static _Atomic bool is_given_back; /* set in a forked child, under auto */
@@ -189,6 +189,9 @@ void sl_signal_start(sl_sigaction_fn *real_sigaction)
 {
 	real = real_sigaction;
 	is_auto = sl_options.signal == SL_AUTO;
+	atomic_store(&is_given_back,
+	             false); /* of a forked child, which is attached to by itself now */
+	atomic_store(&is_unsaid, false);
 	if (sl_options.signal != SL_OFF)
 		take_locked(is_auto ? SIGUSR1 : (int)sl_options.signal);
 }

@@ -1,4 +1,5 @@
-/* got.c - see got.h. Relocations: the System V ABI's processor supplements, R_*_JUMP_SLOT and R_*_GLOB_DAT; elf(5). */
+/* got.c - see got.h. Relocations: the System V ABI's processor supplements, R_*_JUMP_SLOT, R_*_GLOB_DAT, and the
+ * plain address of a function in data (R_X86_64_64, R_AARCH64_ABS64); elf(5). */
 #include "hooks/got.h"
 
 #include <dlfcn.h>
@@ -18,9 +19,11 @@
 #if defined(__x86_64__)
 #define SL_JUMP_SLOT R_X86_64_JUMP_SLOT
 #define SL_GLOB_DAT R_X86_64_GLOB_DAT
+#define SL_ADDRESS R_X86_64_64
 #elif defined(__aarch64__)
 #define SL_JUMP_SLOT R_AARCH64_JUMP_SLOT
 #define SL_GLOB_DAT R_AARCH64_GLOB_DAT
+#define SL_ADDRESS R_AARCH64_ABS64
 #endif
 
 #define SL_PLACES \
@@ -110,6 +113,7 @@ struct object {
 
 struct pass {
 	bool is_back;
+	bool is_sure; /* no loader is at work any more on what was there at the last pass */
 	bool is_unfinished;
 	uint64_t adds;
 	struct sl_got_count count;
@@ -201,17 +205,27 @@ static bool is_writable(uintptr_t address)
 	return sl_syscall6(SYS_futex, (long)&nobody, wake_op, 0, 0, (long)address, or_zero) >= 0;
 }
 
-static bool opens(struct object *object, uintptr_t entry)
+static bool opens(struct object *object, uintptr_t entry, const struct pass *pass)
 {
-	if (entry < object->relro || entry >= object->relro_end || object->is_open)
+	bool is_relro = entry >= object->relro && entry < object->relro_end;
+	if (is_relro && object->is_open)
 		return true;
-	if (is_writable(
-		    entry)) { /* another thread's loader is at it: to protect it now would end the program */
-		object->is_unfinished = true;
-		return false;
+	bool is_writable_now = is_writable(entry);
+	if (!is_relro)
+		return is_writable_now; /* not in code, by DT_TEXTREL */
+	/* Another thread's loader is at it: to protect it now would end the program. Or somebody has opened it for good, as other tools
+	 * that redirect calls do: then it stays open. A loader takes less than all the looks for one object. */
+	if (is_writable_now) {
+		object->is_unfinished = !pass->is_sure;
+		return pass->is_sure;
 	}
 	object->is_open = protect(object, PROT_READ | PROT_WRITE) == 0;
 	return object->is_open;
+}
+
+static bool is_ours_to_take(unsigned type)
+{
+	return type == SL_JUMP_SLOT || type == SL_GLOB_DAT || type == SL_ADDRESS;
 }
 
 /* 0: nothing to be done there. */
@@ -220,7 +234,7 @@ static uintptr_t wanted_at(const struct object *object, const ElfW(Rela) * reloc
 {
 	size_t symbol = ELF64_R_SYM(relocation->r_info);
 	unsigned type = ELF64_R_TYPE(relocation->r_info);
-	if ((type != SL_JUMP_SLOT && type != SL_GLOB_DAT) || symbol == 0)
+	if (symbol == 0)
 		return 0;
 	const struct door *door = door_of(object->names + object->symbols[symbol].st_name);
 	if (!door || !door->real)
@@ -232,7 +246,7 @@ static uintptr_t wanted_at(const struct object *object, const ElfW(Rela) * reloc
 	/* Not bound yet, it leads to its own object's PLT. */
 	if (found == door->real || (type == SL_JUMP_SLOT && covers(object->info, found)))
 		return door->door;
-	pass->count.foreign++;
+	pass->count.foreign += type != SL_ADDRESS; /* data is the program's to change */
 	return 0;
 }
 
@@ -243,7 +257,7 @@ static uint32_t redirect(struct object *object, const struct table *table, struc
 		const ElfW(Rela) *relocation = &table->first[i];
 		uintptr_t entry = object->info->dlpi_addr + relocation->r_offset;
 		unsigned type = ELF64_R_TYPE(relocation->r_info);
-		if (type != SL_JUMP_SLOT && type != SL_GLOB_DAT)
+		if (!is_ours_to_take(type) || entry % sizeof(entry) != 0)
 			continue;
 		_Atomic uintptr_t *place = (_Atomic uintptr_t *)entry;
 		uintptr_t wanted =
@@ -251,7 +265,7 @@ static uint32_t redirect(struct object *object, const struct table *table, struc
 		                  atomic_load_explicit(place, memory_order_relaxed), pass);
 		if (!wanted)
 			continue;
-		if (!opens(object, entry)) {
+		if (!opens(object, entry, pass)) {
 			pass->count.unwritable += !object->is_unfinished;
 			continue;
 		}
@@ -288,7 +302,7 @@ static int visit(struct dl_phdr_info *info, size_t size, void *context)
 #else /* a processor whose relocations we do not know */
 
 struct pass {
-	bool is_back, is_unfinished;
+	bool is_back, is_sure, is_unfinished;
 	uint64_t adds;
 	struct sl_got_count count;
 };
@@ -303,9 +317,14 @@ static int visit(struct dl_phdr_info *info, size_t size, void *context)
 
 /* ---- all of them ---- */
 
+/* Through the gate: a thread that forks meanwhile would leave its child the loader's lock, taken. Where the gate is shut for good, who
+ * asks has been in the loader a moment ago. */
 static void run(struct pass *pass)
 {
+	bool is_in = sl_loader_enter();
 	(void)dl_iterate_phdr(visit, pass);
+	if (is_in)
+		sl_loader_leave();
 	atomic_store(&taken_adds, pass->adds);
 	if (pass->is_unfinished)
 		atomic_store(&looks_left, SL_LOOKS);
@@ -323,7 +342,7 @@ struct sl_got_count sl_got_take(void)
 
 struct sl_got_count sl_got_give_back(void)
 {
-	struct pass pass = {.is_back = true};
+	struct pass pass = {.is_back = true, .is_sure = true};
 	atomic_store(&is_taken, false);
 	run(&pass);
 	return pass.count;
@@ -343,9 +362,10 @@ static void take_new(bool is_sure)
 	if (!atomic_load(&is_taken) || !sl_loader_enter())
 		return;
 	(void)dl_iterate_phdr(note_adds, &adds);
+	sl_loader_leave();
+	pass.is_sure = is_sure && adds == atomic_load(&taken_adds);
 	if (is_sure || adds != atomic_load(&taken_adds))
 		run(&pass);
-	sl_loader_leave();
 }
 
 bool sl_got_look(void)

@@ -1,6 +1,6 @@
 /* got.h - the doors by way of each object's table of addresses (GOT), for a library that came into a process that runs.
  *
- * What was loaded before us has its symbols bound, past our names. So each entry of a JUMP_SLOT or GLOB_DAT relocation that names
+ * What was loaded before us has its symbols bound, past our names. So each entry of a JUMP_SLOT or GLOB_DAT relocation, and each address in data, that names
  * a function of hooks.def, and that leads to what we call the real one, or is not bound yet, is made to lead to the door; and
  * back, when we leave. Entries that lead elsewhere are somebody else's, and stay. The loader's own object and ours are left alone.
  * Pages that the loader has made read-only (PT_GNU_RELRO) are writable for that moment.

@@ -303,6 +303,7 @@ void sl_worker_forked(void)
 	atomic_store(&answered, 0);
 	atomic_store(&pressure, 0);
 	atomic_store(&is_main_gone, false);
+	atomic_store(&worker_tid, 0); /* in another pid namespace it may be anybody's */
 	atomic_store(&resters, 0);
 	sl_clerk_forked();
 }

@@ -178,6 +178,50 @@ def test_it_stays_while_it_keeps_harm_from_the_program(late, peer, action):
     assert detach(program)["ended"] == 0
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_functions_in_a_table(late, peer, kind):
+    """A program that keeps the addresses of functions in data calls them past the table that the loader fills."""
+    program = late(kind)
+    attach(program)
+    for _ in range(2):
+        program.number(f"table {peer.port}")
+        peer.accept()[0].close()
+        snapshot = program.report_until(lambda s: s["totals"]["close_wait"] == 1, "1 CLOSE_WAIT")
+        assert sites_of(snapshot) == {kind: 1} and snapshot["totals"]["adopted"] == 0
+        program.ask(f"close {snapshot['sockets'][0]['fd']}")
+        detach(program)
+        attach(program)
+
+
+def test_tables_that_another_tool_has_opened(late, peer):
+    """RELRO pages that are writable for good are told from those of an object that is being loaded: by time."""
+    program = late("late_doors_now")
+    program.ask("unprotect")
+    attach(program)
+
+    def is_seen():
+        (fd,) = leak(program, peer, 1)
+        return {s["fd"]: s["site"] for s in program.report()["sockets"]}[fd] > 2
+
+    harness.wait_until(is_seen, "the tables to be taken")
+    done = detach(program)
+    assert done["entries"] >= 8 and done["unwritable"] == 0
+
+
+def test_an_address_in_code_is_left_alone(late, peer, tmp_path):
+    """DT_TEXTREL: what the loader wrote into code cannot be changed there while it runs."""
+    source, found = tmp_path / "text.s", tmp_path / "text.so"
+    source.write_text(".globl closer\ncloser:\n movabs $close, %rax\n jmp *%rax\n.p2align 3\n.quad close\n")
+    gcc = [harness.need_tool("gcc"), "-shared", "-nostdlib", "-Wl,-z,notext", "-o", found, source]
+    subprocess.run(gcc, check=True, capture_output=True)
+    program = late()
+    program.ask(f"load {found}")
+    attach(program)
+    leak(program, peer, 1)
+    program.report_until(lambda s: s["totals"]["close_wait"] == 1, "1 CLOSE_WAIT")
+    assert detach(program)["unwritable"] == 0
+
+
 def test_it_can_be_told_to_go_all_the_same(late, peer):
     program = late(action="shutdown", grace="100ms", probe="off")
     attach(program)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 
 import harness
 import inject
@@ -28,6 +29,33 @@ def is_waiting(pid):
     """In a system call other than the read() of the next command."""
     text = pathlib.Path(f"/proc/{pid}/syscall").read_text().split()
     return text[0] != "running" and (text[0], int(text[1], 16) if len(text) > 2 else 0) != ("0", 0)
+
+
+@pytest.mark.parametrize("way", ["nanosleep", "sleep", "poll"])
+def test_a_wait_that_the_kernel_has_begun_again(sleeper, peer, way):
+    """Stopped and continued, or borrowed before, it goes by another number."""
+    fd = int(sleeper.ask(f"connect 127.0.0.1 {peer.port}")[0])
+    sleeper.tell(f"sleep {way} {fd}")
+    harness.wait_until(lambda: is_waiting(sleeper.pid), f"{way} to wait")
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    harness.wait_until(lambda: inject.threads(sleeper.pid)[sleeper.pid][0] == "T", "the stop")
+    os.kill(sleeper.pid, signal.SIGCONT)
+    harness.wait_until(lambda: is_waiting(sleeper.pid), f"{way} to wait again")
+    for _ in range(3):
+        tid, _ = inject.bring_in(sleeper.pid)
+        assert tid == sleeper.pid
+    assert inject.threads(sleeper.pid)[tid][0] == "S"
+
+
+def test_a_sleep_ends_when_it_was_to(start):
+    seconds = 1.5
+    begin = time.monotonic()
+    program = start(["sleep", seconds], library=False)
+    harness.wait_until(lambda: is_waiting(program.pid), "the sleep")
+    for _ in range(3):
+        inject.bring_in(program.pid)
+    assert program.popen.wait(harness.PATIENCE_S) == 0
+    assert time.monotonic() - begin >= seconds
 
 
 @pytest.mark.parametrize("way", WAYS)

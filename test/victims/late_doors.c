@@ -5,8 +5,10 @@
 #include "commands.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 
 typedef int attach_fn(const char *options);
 typedef int connect_fn(unsigned port);
@@ -62,6 +64,47 @@ static void do_closeby(const struct words *w)
 	answer(taken_address(number(w, 1, -1)));
 }
 
+/* Functions in a table, as a library has them that lets its user replace them. */
+static const struct {
+	int (*socket)(int, int, int);
+	int (*connect)(int, const struct sockaddr *, socklen_t);
+} calls = {socket, connect};
+static const void *volatile table = &calls; /* not to be seen through */
+
+/* table PORT: a connection, opened by the functions of the table. */
+static void do_table(const struct words *w)
+{
+	const typeof(calls) *by = (const void *)table;
+	const struct sockaddr_in to = {.sin_family = AF_INET,
+	                               .sin_port = htons((uint16_t)number(w, 1, 0)),
+	                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = by->socket(AF_INET, SOCK_STREAM, 0);
+	answer(by->connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0 ? fd : -1);
+}
+
+static int open_relro(struct dl_phdr_info *info, size_t size, void *unused)
+{
+	(void)size, (void)unused;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		uintptr_t begin = (info->dlpi_addr + segment->p_vaddr) & ~(uintptr_t)4095;
+		uintptr_t end =
+			(info->dlpi_addr + segment->p_vaddr + segment->p_memsz) & ~(uintptr_t)4095;
+		if (segment->p_type == PT_GNU_RELRO && end > begin &&
+		    mprotect((void *)begin, end - begin, PROT_READ | PROT_WRITE) != 0)
+			die("mprotect");
+	}
+	return 0;
+}
+
+/* unprotect: RELRO is writable from now on, as other tools that redirect calls leave it. */
+static void do_unprotect(const struct words *w)
+{
+	(void)w;
+	dl_iterate_phdr(open_relro, NULL);
+	say("ok");
+}
+
 static atomic_bool is_over;
 static atomic_uint loads;
 static const char *churned[2];
@@ -105,7 +148,7 @@ static const struct command commands[] = {
 	{"its", do_its},       {"closeby", do_closeby},   {"connect", do_connect},
 	{"close", do_close},   {"dup2", do_dup2},         {"churn", do_churn},
 	{"still", do_still},   {"rawclose", do_rawclose}, {"nop", do_nop},
-	{"fin", do_fin},
+	{"fin", do_fin},       {"table", do_table},       {"unprotect", do_unprotect},
 };
 
 int main(void)
