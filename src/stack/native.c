@@ -19,6 +19,7 @@ typedef int walk_fn(void **frames, int size);
 
 static walk_fn *opened;         /* constant after start; NULL: no libunwind */
 static const char *why_not;     /* the same */
+static _Atomic bool is_opening; /* by the one thread that attaches */
 static _Atomic(walk_fn *) walk; /* NULL until it has walked once */
 static __thread bool is_walking;
 static __thread bool has_walked;
@@ -91,6 +92,12 @@ void sl_native_open(void)
 			  "stacks; stacks=native takes them all the same";
 		return;
 	}
+	/* A child that was forked meanwhile: its loader takes for loaded what is half so, without its thread-local data. */
+	if (atomic_exchange(&is_opening, true)) {
+		why_not = "this process was forked while libunwind was being loaded: going on "
+			  "without native stacks";
+		return;
+	}
 	void *libunwind = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
 	walk_fn *found = libunwind ? (walk_fn *)dlsym(libunwind, "unw_backtrace") : NULL;
 	if (found)
@@ -99,6 +106,7 @@ void sl_native_open(void)
 		why_not = "libunwind.so.8 cannot be opened: going on without native stacks";
 	opened = found;
 	sl_cfi_open();
+	atomic_store(&is_opening, false);
 	errno = saved_errno;
 }
 

@@ -1,6 +1,7 @@
 """Detaching where nobody listens at a control socket: the library's own function, called by the way that attach takes."""
 
 import os
+import subprocess
 
 import attach
 import cli
@@ -108,3 +109,36 @@ def test_a_child_forked_while_its_parent_moves(start):
     """Each one can be attached to and detached, whatever its parent was at when it was forked."""
     program = start([harness.victim("late_forks"), harness.LIBRARY, 200], library=False)
     assert program.line().startswith("ok "), program.stderr()
+
+
+LOADING = """
+#include <stdlib.h>
+#include <unistd.h>
+static int is_loaded;
+__attribute__((constructor)) static void load(void)
+{
+	char byte = 0;
+	if (write(atoi(getenv("LOADING")), &byte, 1) == 1 && read(atoi(getenv("GO")), &byte, 1) == 1)
+		is_loaded = 1;
+}
+int unw_backtrace(void **frames, int size)
+{
+	if (!is_loaded)
+		abort();
+	return frames && size ? 0 : -1;
+}
+"""
+
+
+def test_a_child_forked_while_libunwind_is_loaded(start, tmp_path):
+    """The loader takes it for loaded in the child, and it is not: there it must not be called."""
+    (tmp_path / "unwind.c").write_text(LOADING)
+    gcc = [harness.need_tool("gcc"), "-shared", "-fPIC", "-o", tmp_path / "libunwind.so.8", tmp_path / "unwind.c"]
+    subprocess.run(gcc, check=True)
+    program = start(
+        [harness.victim("late_fork_once"), harness.LIBRARY],
+        library=False,
+        env={"LD_LIBRARY_PATH": str(tmp_path), "ATTACH_OPTIONS": "control=off"},
+    )
+    assert program.line() == "ok 0 0", program.stderr()
+    assert "forked while libunwind" in program.stderr()
