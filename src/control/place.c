@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include "base/options.h"
 #include "base/out.h"
@@ -209,14 +208,16 @@ static int bind_in(int directory, const char *name)
 static int bind_as(int directory, const char *name)
 {
 	char fresh[SL_NAME_BYTES + sizeof(SL_FRESH)];
+	struct stat found;
 	join(fresh, sizeof(fresh), name, SL_FRESH);
 	/* Unless nobody answers: our own, of the program that ran in this process before it executed this one. */
-	if (SL_SYS3(SYS_faccessat, directory, name, F_OK) == 0 && is_alive(directory, name))
+	if (SL_SYS4(SYS_newfstatat, directory, name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    is_alive(directory, name))
 		return -EADDRINUSE;
 	int fd = bind_in(directory, fresh);
 	if (fd < 0)
 		return fd;
-	long result = SL_SYS4(SYS_renameat, directory, fresh, directory, name);
+	long result = SL_SYS5(SYS_renameat2, directory, fresh, directory, name, 0);
 	if (result < 0)
 		(void)sl_sys_close(fd);
 	return result < 0 ? (int)result : fd;

@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import pathlib
 import signal
 import socket
 import stat
@@ -295,10 +296,16 @@ def test_off_for_a_time(asked, peer):
     assert program.end() == 0
 
 
+def are_stopped(pid):
+    states = [path.read_text().rsplit(")", 1)[1].split()[0] for path in pathlib.Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
+
+
 def test_who_has_given_up_is_not_served(asked):
     """A process that was stopped changes nothing for those who were told meanwhile that it does not answer."""
     program, address = asked()
     program.send_signal(signal.SIGSTOP)
+    harness.wait_until(lambda: are_stopped(program.pid), "all of its threads to stop")
     with control.connect(address) as client:
         client.sendall(b"sockleak/1 set warn_at=77\n")
     with control.connect(address) as half:
