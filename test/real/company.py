@@ -12,7 +12,10 @@ import processes
 
 COMMAND = str(harness.BUILD / "sockleak")
 FINE, NO_PROCESS = 0, 3
-PAUSE_S = 0.02  # between two rounds, so that they are not in it all the time
+LOOK_S = 0.02
+# Between two visits of one process: a visit begins an epoll_wait() anew, with all of its timeout, and clocks of a second must come to their end.
+PAUSE_S = 1.2
+GROWN_UP_S = 1.0  # a Java VM that has just begun cannot be asked yet
 
 
 class Company(threading.Thread):
@@ -21,8 +24,8 @@ class Company(threading.Thread):
     def __init__(self):
         super().__init__(daemon=True)
         self.is_over = threading.Event()
-        self.pause_s = PAUSE_S
         self.programs = []
+        self.left_at = {}
         self.held_us = collections.defaultdict(list)  # by the name of the program
         self.attached = 0
         self.wrong = []
@@ -31,9 +34,16 @@ class Company(threading.Thread):
         while not self.is_over.is_set():
             for program in list(self.programs):
                 for pid in [program.pid, *descendants(program.pid)]:
-                    if processes.program(pid) and not self.is_over.is_set():
+                    if self.is_time_for(pid) and not self.is_over.is_set():
                         self.visit(pid)
-            time.sleep(self.pause_s)
+                        self.left_at[pid] = time.monotonic()
+            time.sleep(LOOK_S)
+
+    def is_time_for(self, pid):
+        if time.monotonic() - self.left_at.get(pid, 0) < PAUSE_S:
+            return False
+        found = processes.program(pid)
+        return found and (not found[0].endswith("/java") or processes.age_s(pid) > GROWN_UP_S)
 
     def say(self, *words):
         """None: the process has ended meanwhile, or become another program."""

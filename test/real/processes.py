@@ -32,3 +32,12 @@ def program(pid):
         if "/libc.so.6" in maps and command_line(pid):
             return os.readlink(f"/proc/{pid}/exe"), maps.split("-", 1)[0]
     return None
+
+
+def age_s(pid):
+    """Since it was started; 0: it is not there."""
+    with contextlib.suppress(OSError):
+        ticks = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19])
+        up_s = float(pathlib.Path("/proc/uptime").read_text().split()[0])
+        return up_s - ticks / os.sysconf("SC_CLK_TCK")
+    return 0

@@ -39,7 +39,6 @@ VARIANTS = {
 }
 # Attached to and detached from again and again, all of it while the program works.
 VISITED = "visited"
-EVERY = [*VARIANTS, VISITED]
 # With the report signal that is tried by default: a program that wants SIGUSR1 for itself must not notice.
 AUTO = {**COMMON, **EAGER, "action": "neutralize", "signal": "auto"}
 

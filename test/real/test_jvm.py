@@ -110,7 +110,12 @@ def disturbed(scene):
     return shown
 
 
-@pytest.mark.parametrize("variant", real.EVERY)
+@pytest.mark.parametrize("variant", real.VARIANTS)
 @pytest.mark.parametrize("workload", [serving, own_clients, disturbed])
 def test_jvm(compare, workload, variant):
     compare(workload, variant)
+
+
+def test_jvm_is_visited(compare):
+    """Attached to and detached from, while it works."""
+    compare(serving, real.VISITED)

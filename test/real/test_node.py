@@ -94,7 +94,7 @@ def inspected(scene):
     return shown
 
 
-@pytest.mark.parametrize("variant", real.EVERY)
+@pytest.mark.parametrize("variant", real.VARIANTS)
 @pytest.mark.parametrize("workload", [serving, handing_over, inspected])
 def test_node(compare, workload, variant):
     compare(workload, variant)
@@ -103,3 +103,8 @@ def test_node(compare, workload, variant):
 def test_node_keeps_its_signal(compare):
     """It wants SIGUSR1 for itself: we step aside."""
     compare(inspected, "auto")
+
+
+def test_node_is_visited(compare):
+    """Attached to and detached from, while it works."""
+    compare(serving, real.VISITED)

@@ -239,7 +239,7 @@ def deadlock(server):
     return done, server.sql("SELECT sum(v) FROM t").stdout
 
 
-@pytest.mark.parametrize("variant", real.EVERY)
+@pytest.mark.parametrize("variant", real.VARIANTS)
 @pytest.mark.parametrize("workload", [statements, pgbench, interrupting])
 def test_postgresql(compare, workload, variant):
     compare(workload, variant)
@@ -248,3 +248,8 @@ def test_postgresql(compare, workload, variant):
 @pytest.mark.parametrize("workload", [initdb, interrupting])
 def test_postgresql_keeps_its_signals(compare, workload):
     compare(workload, "auto")
+
+
+def test_postgresql_is_visited(compare):
+    """Attached to and detached from, while it works."""
+    compare(pgbench, real.VISITED)

@@ -56,12 +56,12 @@ METHODS = ("fork", "spawn", "forkserver")
 WAYS = [("subprocess",), ("prefork",), ("asyncio", "500"), *(("pools", method) for method in METHODS)]
 
 
-@pytest.mark.parametrize("variant", real.EVERY)
+@pytest.mark.parametrize("variant", real.VARIANTS)
 def test_http_server(compare, variant):
     compare(serving, variant)
 
 
-@pytest.mark.parametrize("variant", real.EVERY)
+@pytest.mark.parametrize("variant", real.VARIANTS)
 @pytest.mark.parametrize("words", WAYS, ids=" ".join)
 def test_python(compare, words, variant):
     compare(workload(*words), variant)
@@ -100,7 +100,12 @@ def suite(module):
     return run
 
 
-@pytest.mark.parametrize("variant", real.EVERY)
+@pytest.mark.parametrize("variant", real.VARIANTS)
 @pytest.mark.parametrize("module", MODULES)
 def test_cpython(compare, module, variant):
     compare(suite(module), variant)
+
+
+def test_python_is_visited(compare):
+    """Attached to and detached from, while it works."""
+    compare(serving, real.VISITED)

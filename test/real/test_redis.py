@@ -278,7 +278,7 @@ def replication(scene):
     return shown
 
 
-@pytest.mark.parametrize("variant", real.EVERY)
+@pytest.mark.parametrize("variant", real.VARIANTS)
 @pytest.mark.parametrize("workload", [commands, benchmark, saving, replication])
 def test_redis(compare, workload, variant):
     compare(workload, variant)
@@ -287,3 +287,8 @@ def test_redis(compare, workload, variant):
 def test_redis_kills_its_children_with_our_signal(compare):
     """The report signal is SIGUSR1 in the server, and kills the child that saves."""
     compare(saving, "auto")
+
+
+def test_redis_is_visited(compare):
+    """Attached to and detached from, while it works."""
+    compare(benchmark, real.VISITED)
