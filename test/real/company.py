@@ -52,6 +52,9 @@ class Company(threading.Thread):
         done = subprocess.run([COMMAND, *words], capture_output=True, text=True, timeout=60, check=False)
         if done.returncode == FINE:
             return done.stdout
+        # Nothing was done: no thread was at a safe point, as in a server that was in a handler a moment ago.
+        if "this may be tried again" in done.stderr:
+            return None
         if done.returncode != NO_PROCESS and processes.program(pid) == before:
             self.wrong.append((words, done.returncode, done.stderr, processes.command_line(pid)))
         return None
