@@ -41,3 +41,12 @@ bool sl_option_text_check_live(const char *text, struct sl_options *options, cha
 	sl_options_defaults(options);
 	return tell(sl_options_change(options, text, &changed, keep_first), why, n);
 }
+
+bool sl_option_text_add(char *all, size_t room, const char *text)
+{
+	const size_t n = strlen(all);
+	if (n + strlen(text) + 2 > room)
+		return false;
+	(void)snprintf(all + n, room - n, "%s%s", n ? " " : "", text);
+	return true;
+}

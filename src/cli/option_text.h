@@ -10,6 +10,9 @@
 
 #include "base/options.h"
 
+/* One more -o behind what `all` has already. False: it does not fit, and nothing was added. */
+bool sl_option_text_add(char *all, size_t room, const char *text);
+
 /* False: the first mistake stands in `why`. What was understood is in `options`, from the defaults on. */
 bool sl_option_text_check(const char *text, struct sl_options *options, char *why, size_t n);
 

@@ -54,21 +54,13 @@ struct attempt {
 	bool is_answering;
 };
 
-static void add_options(struct argp_state *state, struct wanted *wanted, const char *text)
-{
-	const size_t n = strlen(wanted->options);
-	if (n + strlen(text) + 2 > sizeof(wanted->options))
-		sl_args_fail(state, "the options are too long");
-	(void)snprintf(wanted->options + n, sizeof(wanted->options) - n, "%s%s", n ? " " : "",
-	               text);
-}
-
 static error_t take(int key, char *argument, struct argp_state *state)
 {
 	struct wanted *wanted = state->input;
 	switch (key) {
 	case 'o':
-		add_options(state, wanted, argument);
+		if (!sl_option_text_add(wanted->options, sizeof(wanted->options), argument))
+			sl_args_fail(state, "the options are too long");
 		return 0;
 	case 'j':
 		wanted->is_json = true;
