@@ -24,6 +24,14 @@
 
 #define SL_EXIT_WAIT_MS 5000
 
+static void begin_worker(void)
+{
+	struct sl_guard g;
+	(void)sl_guard_enter(&g);
+	sl_worker_ensure(&g);
+	sl_guard_leave(&g);
+}
+
 __attribute__((constructor)) static void start(void)
 {
 	if (!sl_attach_is_first(start))
@@ -37,18 +45,18 @@ __attribute__((constructor)) static void start(void)
 		return;
 	sl_start_all(getenv("XDG_RUNTIME_DIR"));
 	atomic_store(&sl_hooks_are_live, true);
-	if (sl_adopt_at_start(sl_clock_ms()) > 0) {
-		struct sl_guard g;
-		(void)sl_guard_enter(&g);
-		sl_worker_ensure(&g);
-		sl_guard_leave(&g);
-	}
+	if (sl_adopt_at_start(sl_clock_ms()) > 0)
+		begin_worker();
 }
 
 static void write_exit_report(void)
 {
 	if (!sl_options.exit_report || !atomic_load(&sl_hooks_are_live) ||
-	    !sl_worker_is_running() || sl_process_is_sandboxed())
+	    sl_process_is_sandboxed())
+		return;
+	if (sl_worker_is_put_off())
+		begin_worker();
+	if (!sl_worker_is_running())
 		return;
 	sl_worker_want(SL_WANTED_BY_EXIT);
 	sl_worker_wait(SL_WANTED_BY_EXIT, SL_EXIT_WAIT_MS);

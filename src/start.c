@@ -35,6 +35,7 @@
 #include "stack/java.h"
 #include "stack/loader.h"
 #include "stack/native.h"
+#include "stack/walk.h"
 #include "watch/adopt.h"
 #include "watch/evidence.h"
 #include "watch/growth.h"
@@ -230,6 +231,7 @@ bool sl_start_options(const char *text)
 void sl_start_all(const char *runtime_dir)
 {
 	static const struct sl_worker_duties duties = {.ready = worker_ready,
+	                                               .is_amidst = sl_walk_is_amidst,
 	                                               .start = worker_begin,
 	                                               .turn = worker_turn,
 	                                               .end = sl_server_end,

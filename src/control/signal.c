@@ -128,6 +128,10 @@ static void ask_for_report(void)
 		sl_worker_want(SL_WANTED_BY_SIGNAL);
 	else if (sl_process_is_sandboxed())
 		return; /* a line would be a system call */
+	else if (sl_worker_is_put_off())
+		sl_log("all sockets of this process were opened in signal handlers, where no "
+		       "thread of ours can be started: no report",
+		       NULL);
 	else if (sl_fdtable_opened(SL_KIND_TCP) > 0)
 		sl_log("no thread of ours can be had in this process now: no report", NULL);
 	else

@@ -30,6 +30,21 @@ bool sl_entry_is_ours_at(int fd)
 	return slot && sl_fd_state_of(atomic_load(&slot->head)) == SL_FD_OPEN && sl_entry_is_ours();
 }
 
+/* The first socket was opened where the worker could not be started. */
+static void begin_late(void)
+{
+	struct sl_guard g;
+	int cancel_state, saved_errno = errno;
+	if (sl_process_is_sandboxed())
+		return;
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	if (sl_guard_enter(&g))
+		sl_worker_begin(&g);
+	sl_guard_leave(&g);
+	(void)pthread_setcancelstate(cancel_state, NULL);
+	errno = saved_errno;
+}
+
 void sl_entry_opening(const void *caller, bool is_tcp, struct sl_origin *origin)
 {
 	*origin = (struct sl_origin){.site = SL_SITE_NO_STACK};
@@ -87,7 +102,11 @@ struct sl_fd_forgotten sl_entry_closing(int fd)
 {
 	struct sl_fd_forgotten none = {.fd = -1};
 	/* The pid is asked for only where there is a record to lose. */
-	return sl_entry_is_ours_at(fd) ? sl_fdtable_forget(fd) : none;
+	if (!sl_entry_is_ours_at(fd))
+		return none;
+	if (sl_worker_is_put_off())
+		begin_late();
+	return sl_fdtable_forget(fd);
 }
 
 void sl_entry_failed(int error, int fd)

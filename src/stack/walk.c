@@ -1,8 +1,11 @@
 #include "stack/walk.h"
 
+#include <errno.h>
+#include <linux/futex.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
+#include <ucontext.h>
 
 #include "base/sys.h"
 #include "stack/cfi.h"
@@ -204,6 +207,99 @@ __attribute__((noinline)) uint32_t sl_walk(const void *caller, uint64_t *words, 
 	return 0;
 #endif
 }
+
+#if defined(__x86_64__)
+
+#define SL_AMIDST_FRAMES_MAX 65536u
+#define SL_SYSCALL_BYTES 2u /* syscall: 0f 05 */
+
+static bool is_syscall(uintptr_t pc)
+{
+	const uint8_t *code = (const uint8_t *)pc;
+	return sl_sys_is_readable(code, SL_SYSCALL_BYTES) && code[0] == 0x0f && code[1] == 0x05;
+}
+
+/* What the kernel would begin anew, since the handler has SA_RESTART (signal(7)); not futex(), by which a lock may be waited for. (__NR_: calls
+ * that are looked for, none that is made.) */
+static bool is_a_wait(long long number)
+{
+	static const uint16_t waits[] = {
+		__NR_read,    __NR_write,   __NR_readv,   __NR_writev, __NR_recvfrom,
+		__NR_sendto,  __NR_recvmsg, __NR_sendmsg, __NR_accept, __NR_accept4,
+		__NR_connect, __NR_wait4,   __NR_waitid,  __NR_flock,  __NR_fcntl,
+	};
+	for (unsigned i = 0; i < sizeof(waits) / sizeof(waits[0]); i++)
+		if (waits[i] == number)
+			return true;
+	return false;
+}
+
+/* futex(2) waits for a lock of this process's own; its number is gone behind the call. */
+static bool may_be_a_lock(unsigned long long operation)
+{
+	unsigned long long plain = operation & ~(unsigned long long)FUTEX_CLOCK_REALTIME;
+	return (plain & FUTEX_PRIVATE_FLAG) &&
+	       (plain & ~(unsigned long long)FUTEX_PRIVATE_FLAG) <= FUTEX_LOCK_PI2;
+}
+
+/* The call has ended for the signal, or will begin anew when the handler returns. */
+static bool was_waiting(const ucontext_t *at)
+{
+	const greg_t *gregs = at->uc_mcontext.gregs;
+	uintptr_t pc = (uintptr_t)gregs[REG_RIP];
+	if (gregs[REG_RAX] == -EINTR)
+		return is_syscall(pc - SL_SYSCALL_BYTES) &&
+		       !may_be_a_lock((unsigned long long)gregs[REG_RSI]);
+	return is_syscall(pc) && is_a_wait(gregs[REG_RAX]);
+}
+
+/* From a handler to what it has interrupted: its frame is what rt_sigreturn() takes, a ucontext_t at the stack pointer. False: there is
+ * none to be read. */
+static bool step_out(struct frame *frame, bool *is_amidst)
+{
+	const uintptr_t end = frame->sp + sizeof(ucontext_t);
+	const ucontext_t *at = (const ucontext_t *)frame->sp;
+	if (frame->sp % sizeof(uintptr_t) != 0 || (end > known.high && !reach(end)))
+		return false;
+	*is_amidst = !was_waiting(at);
+	frame->sp = (uintptr_t)at->uc_mcontext.gregs[REG_RSP];
+	frame->fp = (uintptr_t)at->uc_mcontext.gregs[REG_RBP];
+	/* The rule of this very instruction: one is found by what lies before a return address. */
+	frame->pc = (uintptr_t)at->uc_mcontext.gregs[REG_RIP] + 1;
+	if (frame->sp < known.low || frame->sp >= known.high)
+		arrive(frame->sp);
+	return true;
+}
+
+__attribute__((noinline)) bool sl_walk_is_amidst(void)
+{
+	const uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	struct frame frame = {word_at(here + sizeof(uintptr_t)), here + 2 * sizeof(uintptr_t),
+	                      word_at(here)};
+	struct sl_cfi_rule rule;
+	bool is_amidst = false;
+	if (here < known.low || here >= known.high)
+		arrive(here);
+	for (unsigned n = 0; n < SL_AMIDST_FRAMES_MAX && !is_amidst; n++) {
+		if (!rule_at(frame.pc, true, &rule))
+			return false;
+		if (rule.kind == SL_CFI_OTHER || rule.kind == SL_CFI_END)
+			return false;
+		if (rule.kind == SL_CFI_SIGNAL ? !step_out(&frame, &is_amidst)
+		                               : !step(&frame, &rule))
+			return false;
+	}
+	return is_amidst;
+}
+
+#else
+
+bool sl_walk_is_amidst(void)
+{
+	return false;
+}
+
+#endif
 
 void sl_walk_forget(void)
 {

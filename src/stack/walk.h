@@ -22,6 +22,11 @@
 uint32_t sl_walk(const void *caller, uint64_t *words, uint32_t limit, bool may_learn, bool *is_cut,
                  bool *in_handler);
 
+/* Is this thread in a signal handler that has come into anything but a call that waits: into malloc(), which may not be entered again, or
+ * while a lock of libc's is held? What cannot be walked is not known to be. x86-64 only; elsewhere never.
+ * Context: any thread and signal handler, before the real call. Rules that are not known yet are looked for. */
+bool sl_walk_is_amidst(void);
+
 /* Forget all rules: code is gone, and other code may come in its place.
  * Context: the worker. */
 void sl_walk_forget(void);

@@ -34,7 +34,8 @@ static _Atomic uint64_t pressure;      /* error << 32 | dest; 0: none */
 
 static _Atomic int worker_tid;
 static _Atomic bool is_main_gone; /* the first thread called pthread_exit() */
-static _Atomic uint32_t resters;  /* threads of the program that want ours gone for now */
+static _Atomic bool is_put_off;
+static _Atomic uint32_t resters; /* threads of the program that want ours gone for now */
 
 /* On a kernel before 5.9, among the program's own fds: only the end of the process is worth that. */
 static void read_without_clerk(const char *path, char *text, size_t n)
@@ -127,8 +128,19 @@ static void work(void)
 	}
 }
 
+/* One that runs is never in the way: asked only where there is none. */
+static bool is_no_place(void)
+{
+	if (!duties.is_amidst || !duties.is_amidst())
+		return false;
+	atomic_store(&is_put_off, true);
+	return true;
+}
+
 static void start(void)
 {
+	if (is_no_place())
+		return;
 	/* A handler that forks would wait for the lock that this thread holds. */
 	uint64_t signals = sl_sys_block_signals();
 	if (!sl_lock_try(SL_LOCK_WORKER)) {
@@ -141,6 +153,7 @@ static void start(void)
 		atomic_store(&state, SL_WORKER_STARTING);
 		if (duties.ready)
 			duties.ready();
+		atomic_store(&is_put_off, false);
 		if (!sl_thread_start("sockleak", work))
 			atomic_store(&state, SL_WORKER_NONE);
 	}
@@ -166,8 +179,14 @@ void sl_worker_begin(const struct sl_guard *g)
 		start();
 }
 
+bool sl_worker_is_put_off(void)
+{
+	return atomic_load_explicit(&is_put_off, memory_order_relaxed);
+}
+
 void sl_worker_retire(void)
 {
+	atomic_store(&is_put_off, false);
 	atomic_fetch_add(&resters, 1);
 	sl_worker_want(0);
 }
@@ -305,5 +324,6 @@ void sl_worker_forked(void)
 	atomic_store(&is_main_gone, false);
 	atomic_store(&worker_tid, 0); /* in another pid namespace it may be anybody's */
 	atomic_store(&resters, 0);
+	atomic_store(&is_put_off, false);
 	sl_clerk_forked();
 }

@@ -33,6 +33,8 @@ struct sl_worker_duties {
 	/* Before the thread is made, by the one of the program that makes it: what takes low numbers for a moment, which would be in
 	 * the way of a program that runs. NULL: nothing. */
 	void (*ready)(void);
+	/* The same one asks: is this no place to make a thread, in a signal handler that has come into malloc()? NULL: it never is. */
+	bool (*is_amidst)(void);
 	void (*start)(void); /* once, before the first turn: what takes the loader's lock */
 	/* Each turn; returns how many ms the worker may sleep. */
 	uint64_t (*turn)(unsigned wanted, const struct sl_pressure *pressure);
@@ -48,11 +50,14 @@ void sl_worker_prepare(const struct sl_worker_duties *duties);
 /* See to it that the worker runs, and wait, 50 ms at most in a process's life, until it has done its start: then the
  * first socket has its stack too. Waiting longer could be a deadlock: the caller may hold the loader's lock.
  * Context: hooks before the real call. pthread_create() allocates: one of the three exceptions named in
- * docs/architecture.md. Errors: no thread to be had: tried again at the next socket. */
+ * docs/architecture.md. Errors: no thread to be had: tried again at the next socket; no place for it: put off. */
 void sl_worker_ensure(const struct sl_guard *g);
 
 /* The same without the wait. */
 void sl_worker_begin(const struct sl_guard *g);
+
+/* It should run, and was only asked for where it could not be started: any hook that is elsewhere may do it. */
+bool sl_worker_is_put_off(void);
 
 bool sl_worker_is_running(void);
 

@@ -101,8 +101,8 @@ static unsigned no_threads(void)
 
 static void start_worker(void)
 {
-	static const struct sl_worker_duties duties = {NULL, no_duty, count_turn, nothing_to_end,
-	                                               no_threads};
+	static const struct sl_worker_duties duties = {
+		.start = no_duty, .turn = count_turn, .end = nothing_to_end, .threads = no_threads};
 	struct sl_guard g;
 	sl_worker_prepare(&duties);
 	CHECK(sl_guard_enter(&g));

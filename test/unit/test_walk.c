@@ -1,16 +1,22 @@
 /* test_walk.c - a stack by the rules of its return addresses: the same as libunwind's, or none. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -213,6 +219,172 @@ static void a_handlers_stack_is_left_to_libunwind(void **state)
 	assert_true(of_handler.theirs > 4);
 }
 
+static int was_amidst; /* -1: not asked */
+
+static void ask(int number)
+{
+	(void)number;
+	was_amidst = sl_walk_is_amidst();
+}
+
+static void ask_on(int number, int flags)
+{
+	struct sigaction action = {.sa_handler = ask, .sa_flags = flags};
+	was_amidst = -1;
+	assert_int_equal(sigaction(number, &action, NULL), 0);
+}
+
+static void outside_a_handler_it_is_amidst_nothing(void **state)
+{
+	(void)state;
+	assert_false(sl_walk_is_amidst());
+}
+
+/* The call that has sent it does not wait. */
+static void a_handler_comes_amidst_code(void **state)
+{
+	(void)state;
+	ask_on(SIGUSR2, 0);
+	raise(SIGUSR2);
+	assert_int_equal(was_amidst, 1);
+}
+
+static void a_handler_comes_amidst_code_from_a_stack_of_its_own(void **state)
+{
+	(void)state;
+	stack_t stack = {.ss_size = 1 << 16}, none = {.ss_flags = SS_DISABLE};
+	stack.ss_sp = malloc(stack.ss_size);
+	assert_int_equal(sigaltstack(&stack, NULL), 0);
+	ask_on(SIGUSR2, SA_ONSTACK);
+	raise(SIGUSR2);
+	assert_int_equal(was_amidst, 1);
+	assert_int_equal(sigaltstack(&none, NULL), 0);
+	free(stack.ss_sp);
+}
+
+static sigset_t all_but_one(int number)
+{
+	sigset_t most;
+	sigfillset(&most);
+	sigdelset(&most, number);
+	return most;
+}
+
+static void a_handler_comes_into_a_wait(void **state)
+{
+	(void)state;
+	sigset_t all, most = all_but_one(SIGUSR2), before;
+	sigfillset(&all);
+	ask_on(SIGUSR2, 0);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	raise(SIGUSR2);
+	assert_int_equal(sigsuspend(&most), -1);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	assert_int_equal(was_amidst, 0);
+}
+
+struct waiting {
+	int ends[2];
+	uint32_t word;
+	bool is_futex;
+	int tid;
+};
+
+static void *wait_in_a_call(void *context)
+{
+	struct waiting *waiting = context;
+	char byte;
+	__atomic_store_n(&waiting->tid, (int)syscall(SYS_gettid), __ATOMIC_SEQ_CST);
+	if (!waiting->is_futex)
+		return (void *)read(waiting->ends[0], &byte, 1);
+	while (__atomic_load_n(&waiting->word, __ATOMIC_SEQ_CST) == 0)
+		(void)syscall(SYS_futex, &waiting->word, FUTEX_WAIT_PRIVATE, 0, NULL);
+	return NULL;
+}
+
+/* /proc/self/task/TID/syscall begins with its number. */
+static bool is_in_call(int tid, long number)
+{
+	char path[64], text[32] = "";
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", tid);
+	FILE *file = fopen(path, "re");
+	bool is_there = file && fgets(text, sizeof(text), file) && strtol(text, NULL, 10) == number;
+	if (file)
+		fclose(file);
+	return is_there;
+}
+
+static int ask_in_a_call(bool is_futex, int flags)
+{
+	struct waiting waiting = {.is_futex = is_futex};
+	pthread_t thread;
+	ask_on(SIGUSR2, flags);
+	assert_int_equal(pipe(waiting.ends), 0);
+	assert_int_equal(pthread_create(&thread, NULL, wait_in_a_call, &waiting), 0);
+	while (!__atomic_load_n(&waiting.tid, __ATOMIC_SEQ_CST) ||
+	       !is_in_call(waiting.tid, is_futex ? SYS_futex : SYS_read))
+		sched_yield();
+	pthread_kill(thread, SIGUSR2);
+	while (__atomic_load_n(&was_amidst, __ATOMIC_SEQ_CST) < 0)
+		sched_yield();
+	__atomic_store_n(&waiting.word, 1, __ATOMIC_SEQ_CST);
+	(void)syscall(SYS_futex, &waiting.word, FUTEX_WAKE_PRIVATE, 1);
+	assert_int_equal(write(waiting.ends[1], "x", 1), 1);
+	pthread_join(thread, NULL);
+	close(waiting.ends[0]);
+	close(waiting.ends[1]);
+	return was_amidst;
+}
+
+/* By a futex somebody may wait for a lock, and hold another. */
+static void a_call_that_waits_for_a_lock_is_no_wait(void **state)
+{
+	(void)state;
+	assert_int_equal(ask_in_a_call(false, 0), 0);
+	assert_int_equal(ask_in_a_call(false, SA_RESTART), 0);
+	assert_int_equal(ask_in_a_call(true, 0), 1);
+	assert_int_equal(ask_in_a_call(true, SA_RESTART), 1);
+}
+
+static void raise_another(int number)
+{
+	(void)number;
+	raise(SIGUSR2);
+}
+
+static void suspend_and_ask(int number)
+{
+	sigset_t all, most = all_but_one(SIGUSR2);
+	(void)number;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	raise(SIGUSR2);
+	(void)sigsuspend(&most);
+}
+
+/* All of them count, not only the innermost. */
+static void a_handler_in_a_handler(void **state)
+{
+	(void)state;
+	struct sigaction outer = {.sa_handler = raise_another};
+	sigset_t all, most = all_but_one(SIGALRM), before;
+	sigfillset(&all);
+	assert_int_equal(sigaction(SIGALRM, &outer, NULL), 0);
+	ask_on(SIGUSR2, 0);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	raise(SIGALRM);
+	sigdelset(&most, SIGUSR2);
+	(void)sigsuspend(&most);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	assert_int_equal(was_amidst, 1);
+
+	outer.sa_handler = suspend_and_ask;
+	assert_int_equal(sigaction(SIGALRM, &outer, NULL), 0);
+	ask_on(SIGUSR2, 0);
+	raise(SIGALRM);
+	assert_int_equal(was_amidst, 1);
+}
+
 static ucontext_t back, there;
 static struct walks of_coroutine;
 
@@ -281,6 +453,12 @@ int main(void)
 		cmocka_unit_test(no_more_than_the_limit),
 		cmocka_unit_test(a_caller_that_is_not_met_is_no_stack),
 		cmocka_unit_test(a_handlers_stack_is_left_to_libunwind),
+		cmocka_unit_test(outside_a_handler_it_is_amidst_nothing),
+		cmocka_unit_test(a_handler_comes_amidst_code),
+		cmocka_unit_test(a_handler_comes_amidst_code_from_a_stack_of_its_own),
+		cmocka_unit_test(a_handler_comes_into_a_wait),
+		cmocka_unit_test(a_call_that_waits_for_a_lock_is_no_wait),
+		cmocka_unit_test(a_handler_in_a_handler),
 		cmocka_unit_test(coroutines_come_and_go),
 		cmocka_unit_test(what_is_no_code_has_no_rule),
 	};

@@ -95,6 +95,13 @@ static uint64_t on_turn(unsigned wanted, const struct sl_pressure *pressure)
 	return atomic_load(&sleep_ms);
 }
 
+static _Atomic bool is_amidst;
+
+static bool is_no_place(void)
+{
+	return atomic_load(&is_amidst);
+}
+
 static bool nothing_to_end(void)
 {
 	return true;
@@ -107,8 +114,12 @@ static unsigned no_threads(void)
 
 static void prepare(void)
 {
-	static const struct sl_worker_duties duties = {on_ready, on_start, on_turn, nothing_to_end,
-	                                               no_threads};
+	static const struct sl_worker_duties duties = {.ready = on_ready,
+	                                               .is_amidst = is_no_place,
+	                                               .start = on_start,
+	                                               .turn = on_turn,
+	                                               .end = nothing_to_end,
+	                                               .threads = no_threads};
 	sl_worker_prepare(&duties);
 }
 
@@ -205,6 +216,44 @@ static void no_deadlock_with_the_start(void **state)
 {
 	(void)state;
 	in_child(no_deadlock_child);
+}
+
+/* In a handler that has come into malloc(): later, from elsewhere. */
+static void put_off_child(void)
+{
+	prepare();
+	CHECK(!sl_worker_is_put_off());
+	is_amidst = true;
+	ensure();
+	ensure();
+	CHECK(sl_worker_is_put_off() && !sl_worker_is_running());
+	is_amidst = false;
+	ensure();
+	CHECK(!sl_worker_is_put_off() && sl_worker_is_running());
+	await_turns(1);
+	CHECK(starts == 1);
+}
+
+static void put_off_where_it_cannot_be_started(void **state)
+{
+	(void)state;
+	in_child(put_off_child);
+}
+
+/* Who forks then leaves nothing to be made up for in a child that only closes what it inherited. */
+static void put_off_and_forked_child(void)
+{
+	prepare();
+	is_amidst = true;
+	ensure();
+	sl_worker_forked();
+	CHECK(!sl_worker_is_put_off());
+}
+
+static void not_put_off_in_a_child(void **state)
+{
+	(void)state;
+	in_child(put_off_and_forked_child);
 }
 
 static void *ensure_in_thread(void *unused)
@@ -634,6 +683,8 @@ int main(void)
 		cmocka_unit_test(the_first_waits_for_the_start),
 		cmocka_unit_test(no_deadlock_with_the_start),
 		cmocka_unit_test(many_threads_at_once),
+		cmocka_unit_test(put_off_where_it_cannot_be_started),
+		cmocka_unit_test(not_put_off_in_a_child),
 		cmocka_unit_test(no_thread_at_first),
 		cmocka_unit_test(a_larger_stack_where_ours_is_too_small),
 		cmocka_unit_test(signals_are_the_programs),
