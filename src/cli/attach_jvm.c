@@ -10,6 +10,7 @@
 #include "cli/sudo.h"
 
 #define SL_WAKE_MS 10000
+#define SL_DISPATCHER_MS 2000 /* for a thread to run first */
 #define SL_LOAD_MS 30000
 #define SL_PRINTFLAG_MS 5000
 #define SL_FDS_NEEDED \
@@ -105,7 +106,7 @@ static void check_signal(const struct sl_proc *proc, const struct sl_jvm *jvm,
 			"process %d: its VM does not catch SIGQUIT (-Xrs, or it is still "
 			"starting), which would open its attach socket: it would die of it",
 			proc->pid);
-	else if (!jvm->has_dispatcher)
+	else if (!sl_jvm_has_dispatcher(proc->pid, SL_DISPATCHER_MS))
 		sl_attach_refuse(refusal, SL_EXIT_NO_LIBRARY,
 		                 "process %d: SIGQUIT is caught, but not by its VM, which has no "
 		                 "attach socket",

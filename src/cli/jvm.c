@@ -9,13 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cli/jvm_perf.h"
 #include "cli/root_file.h"
 
 #define SL_HOTSPOT_SYMBOL \
 	"gHotSpotVMStructs" /* what its debuggers look for, in every HotSpot since 1.4 */
+#define SL_LOOK_NS 2000000  /* between two looks at threads that start */
 #define SL_RELEASE_ABOVE 5  /* folders between libjvm.so and the file `release` */
 
 static bool has_symbol(Elf *elf, Elf_Scn *section, const char *name)
@@ -126,10 +129,23 @@ bool sl_jvm_catches_quit(int pid)
 	return strtoull(mask, NULL, 16) >> (SIGQUIT - 1) & 1;
 }
 
-/* A SIGQUIT handler that is the program's own would be surprised by ours: PostgreSQL with a VM in it ends by it. JDK 8 names no thread. */
 static bool has_dispatcher(int pid)
 {
 	return sl_proc_has_thread(pid, "Signal Dispatch") || !sl_proc_has_thread(pid, "VM Thread");
+}
+
+/* A SIGQUIT handler that is the program's own would be surprised by ours: PostgreSQL with a VM in it ends by it. JDK 8 names no thread;
+ * later ones name them when they first run, which may be some time after the VM has set its handler. */
+bool sl_jvm_has_dispatcher(int pid, unsigned patience_ms)
+{
+	const struct timespec pause = {.tv_nsec = SL_LOOK_NS};
+	const uint64_t until_ms = sl_clock_ms() + patience_ms;
+	while (!has_dispatcher(pid)) {
+		if (sl_clock_ms() >= until_ms)
+			return false;
+		(void)nanosleep(&pause, NULL);
+	}
+	return true;
 }
 
 bool sl_jvm_look(const struct sl_proc *proc, struct sl_jvm *jvm)
@@ -143,7 +159,6 @@ bool sl_jvm_look(const struct sl_proc *proc, struct sl_jvm *jvm)
 	jvm->is_musl = sl_proc_has_object(proc->pid, "ld-musl-x86_64.so.1", NULL) == 1 ||
 	               sl_proc_has_object(proc->pid, "ld-musl-aarch64.so.1", NULL) == 1;
 	jvm->catches_quit = sl_jvm_catches_quit(proc->pid);
-	jvm->has_dispatcher = has_dispatcher(proc->pid);
 	sl_jvm_flags_read(proc, &jvm->flags);
 	return true;
 }

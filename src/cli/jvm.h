@@ -24,7 +24,6 @@ struct sl_jvm {
 	int major;                     /* 8, 17; 0: not known */
 	bool is_musl;
 	bool catches_quit; /* SIGQUIT has a handler */
-	bool has_dispatcher; /* a thread of the VM waits for signals, or that cannot be known (JDK 8 names no threads) */
 	struct sl_jvm_flags flags;
 };
 
@@ -33,6 +32,10 @@ bool sl_jvm_look(const struct sl_proc *proc, struct sl_jvm *jvm);
 
 /* SIGQUIT is asked about anew: it changes while a VM starts. */
 bool sl_jvm_catches_quit(int pid);
+
+/* A thread of the VM waits for signals, or that cannot be known (JDK 8 names no threads). One that is just being
+ * started is waited for, at most that long. */
+bool sl_jvm_has_dispatcher(int pid, unsigned patience_ms);
 
 /* "17.0.15" is 17, "1.8.0_402" is 8, anything else 0. Pure. */
 int sl_jvm_major(const char *version);

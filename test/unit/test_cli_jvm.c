@@ -1,9 +1,17 @@
 /* What the command reads of a Java VM before it speaks to it, and what it says: pure parts. */
+#define _GNU_SOURCE
 #include <elf.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <setjmp.h>
 
@@ -188,6 +196,69 @@ struct image {
 	unsigned char id[4];
 };
 
+struct named {
+	const char *name;
+	int after; /* this thread is in nanosleep(); 0: at once */
+	int is_named, may_end;
+};
+
+/* As soon as somebody sleeps between two looks. */
+static void await_sleep(int tid)
+{
+	char path[64], text[32] = "";
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", tid);
+	do {
+		FILE *file = fopen(path, "re");
+		if (file && !fgets(text, sizeof(text), file))
+			text[0] = 0;
+		if (file)
+			fclose(file);
+	} while (strtol(text, NULL, 10) != SYS_clock_nanosleep);
+}
+
+static void *have_name(void *context)
+{
+	struct named *named = context;
+	if (named->after)
+		await_sleep(named->after);
+	prctl(PR_SET_NAME, named->name);
+	__atomic_store_n(&named->is_named, 1, __ATOMIC_SEQ_CST);
+	while (!__atomic_load_n(&named->may_end, __ATOMIC_SEQ_CST))
+		sched_yield();
+	return NULL;
+}
+
+static pthread_t begin(struct named *named)
+{
+	pthread_t thread;
+	assert_int_equal(pthread_create(&thread, NULL, have_name, named), 0);
+	while (!named->after && !__atomic_load_n(&named->is_named, __ATOMIC_SEQ_CST))
+		sched_yield();
+	return thread;
+}
+
+static void end(struct named *named, pthread_t thread)
+{
+	__atomic_store_n(&named->may_end, 1, __ATOMIC_SEQ_CST);
+	pthread_join(thread, NULL);
+}
+
+/* A VM has set its handler, and its thread has not run yet: it takes a name when it first does. */
+static void test_a_dispatcher_that_is_just_starting(void **state)
+{
+	(void)state;
+	struct named vm = {.name = "VM Thread"};
+	struct named dispatcher = {.name = "Signal Dispatch", .after = (int)syscall(SYS_gettid)};
+	assert_true(sl_jvm_has_dispatcher(getpid(), 0)); /* no thread is named: JDK 8 */
+	pthread_t first = begin(&vm);
+	assert_false(sl_jvm_has_dispatcher(getpid(), 0));
+	assert_false(sl_jvm_has_dispatcher(getpid(), 20));
+	pthread_t second = begin(&dispatcher);
+	assert_true(sl_jvm_has_dispatcher(getpid(), 60000));
+	end(&dispatcher, second);
+	end(&vm, first);
+}
+
 static void test_build_id(void **state)
 {
 	struct image image = {
@@ -222,10 +293,14 @@ static void test_build_id(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_request),  cmocka_unit_test(test_answers),
-		cmocka_unit_test(test_words),    cmocka_unit_test(test_options),
-		cmocka_unit_test(test_versions), cmocka_unit_test(test_counters),
+		cmocka_unit_test(test_request),
+		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_counters),
 		cmocka_unit_test(test_build_id),
+		cmocka_unit_test(test_a_dispatcher_that_is_just_starting),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
