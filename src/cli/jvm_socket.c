@@ -22,6 +22,7 @@
 #include "cli/root_file.h"
 
 #define SL_LOOK_MS 2       /* between two looks whether the socket is there */
+#define SL_AGAIN_MS 1000   /* before a VM is asked again, then four times as long */
 #define SL_SLICE_MS 100    /* between two looks whether a signal came */
 #define SL_CONNECT_MS 2000 /* for a place in the queue of the VM */
 
@@ -216,6 +217,19 @@ static int signal_and_await(const struct sl_proc *proc, int pidfd, uint64_t unti
 	return await(proc, pidfd, until_ms);
 }
 
+/* A VM that is just starting takes away, for an earlier one's, what it may have laid down a moment ago (AttachListener::vm_start()); asked again, it
+ * sees that its socket is gone, and makes another (check_socket_file()). The JDK's own tools ask twice as well. */
+static int signal_until_it_listens(const struct sl_proc *proc, int pidfd, uint64_t until_ms)
+{
+	int fd = -ETIMEDOUT;
+	for (uint64_t wait_ms = SL_AGAIN_MS; fd == -ETIMEDOUT && sl_clock_ms() < until_ms;
+	     wait_ms *= 4) {
+		const uint64_t next_ms = sl_clock_ms() + wait_ms;
+		fd = signal_and_await(proc, pidfd, next_ms < until_ms ? next_ms : until_ms);
+	}
+	return fd;
+}
+
 int sl_jvm_socket_wake(const struct sl_proc *proc, unsigned patience_ms)
 {
 	struct trigger trigger = {0};
@@ -225,7 +239,7 @@ int sl_jvm_socket_wake(const struct sl_proc *proc, unsigned patience_ms)
 		return -ESRCH;
 	int fd = sl_proc_is_same(proc) ? lay(&trigger, proc) : -ESRCH;
 	if (fd == 0) {
-		fd = signal_and_await(proc, pidfd, until_ms);
+		fd = signal_until_it_listens(proc, pidfd, until_ms);
 		take_away(&trigger, proc);
 	}
 	(void)close(pidfd);

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 
 import attach
 import cli
@@ -201,6 +202,33 @@ def test_a_vm_that_is_only_starting(start, kit):
         assert program.end() == 0
         assert program.line() is None
     assert codes <= {cli.FINE, cli.NO_LIBRARY}
+
+
+def remove_once_it_is_there(path):
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+            return
+
+
+def test_a_socket_that_is_taken_away_at_once(start, kit, any_java):
+    """So does a VM that starts with its own, if it was asked just before: it takes it for an earlier VM's, and has to be asked again."""
+    trace, asked = kit.directory / "trace", 0
+    strace = [harness.need_tool("strace"), "-f", "-e", "trace=pidfd_send_signal", "-o", trace]
+    for _ in range(10):  # where the command comes first, there is nothing to be seen
+        program = attach.start_java(start, java=any_java)
+        path = harness.pathlib.Path(f"/tmp/.java_pid{program.pid}")
+        remover = threading.Thread(target=remove_once_it_is_there, args=(path,))
+        remover.start()
+        kit.run("attach", "-o", OPTIONS, program.pid, wrap=strace)
+        remover.join()
+        assert attach.calls(program)[-1] == f"vm: [{OPTIONS}]"
+        assert program.end() == 0
+        assert program.line() is None  # no stacks were printed
+        asked = len(QUIT.findall(trace.read_text()))
+        if asked > 1:
+            break
+    assert asked == 2
 
 
 def start_embedder(start, *options):
