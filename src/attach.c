@@ -69,20 +69,6 @@ bool sl_attach_is_first(void (*here)(void))
 	return false;
 }
 
-/* The first thread may have ended by pthread_exit() long ago: of that nobody has told us. */
-static void look_at_first_thread(void)
-{
-	char stat[512];
-	int fd = sl_sys_open("/proc/self/stat", O_RDONLY | O_CLOEXEC, 0);
-	long n = fd < 0 ? 0 : sl_sys_read(fd, stat, sizeof(stat) - 1);
-	if (fd >= 0)
-		(void)sl_sys_close(fd);
-	stat[n > 0 ? n : 0] = 0;
-	const char *name_end = strrchr(stat, ')');
-	if (name_end && strncmp(name_end, ") Z", 3) == 0) /* proc(5) */
-		sl_worker_main_is_gone();
-}
-
 /* Connections that we ended, and that the program has not closed: only the doors keep their writes from SIGPIPE, and a close() from
  * somebody else's number. */
 static uint32_t count_ended(void)
@@ -178,7 +164,7 @@ static enum sl_attach_result go_live(const struct sl_guard *g)
 		sl_signal_release();
 		return SL_ATTACH_NO_DOOR;
 	}
-	look_at_first_thread();
+	sl_worker_main_may_be_gone(); /* by pthread_exit(), long ago: of that nobody has told us */
 	sl_worker_begin(g);
 	return SL_ATTACH_DONE;
 }

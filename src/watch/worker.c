@@ -12,6 +12,7 @@
 
 #include "base/poison.h"
 
+#define SL_STAT_BYTES 1024
 #define SL_START_WAIT_MS 50
 #define SL_LEFT_ALONE_MS 250 /* between two looks whether only our threads are left */
 #define SL_REST_WAIT_MS 1000
@@ -33,7 +34,8 @@ static _Atomic uint32_t answered;      /* futex word: ... up to this one */
 static _Atomic uint64_t pressure;      /* error << 32 | dest; 0: none */
 
 static _Atomic int worker_tid;
-static _Atomic bool is_main_gone; /* the first thread called pthread_exit() */
+static _Atomic bool is_main_gone;    /* the first thread called pthread_exit() */
+static _Atomic bool is_main_unknown; /* it may have, before anybody told us */
 static _Atomic bool is_put_off;
 static _Atomic uint32_t resters; /* threads of the program that want ours gone for now */
 
@@ -47,21 +49,37 @@ static void read_without_clerk(const char *path, char *text, size_t n)
 		(void)sl_sys_close(fd);
 }
 
-/* Fields of /proc/self/stat behind the name: state is the first, the number of threads the 18th (proc(5)). */
+/* A field of /proc/self/stat, counted from behind the name: state is the first, the number of threads the 18th (proc(5)). "": the clerk is busy. */
+static const char *read_stat(int field, char stat[SL_STAT_BYTES])
+{
+	stat[0] = 0;
+	if (sl_clerk_is_there())
+		(void)sl_clerk_read("/proc/self/stat", stat, SL_STAT_BYTES);
+	else
+		read_without_clerk("/proc/self/stat", stat, SL_STAT_BYTES);
+	const char *at = strrchr(stat, ')');
+	for (; at && field > 0; field--)
+		at = strchr(at + 1, ' ');
+	return at ? at + 1 : "";
+}
+
 static uint64_t count_threads(void)
 {
-	char stat[1024];
+	char stat[SL_STAT_BYTES];
 	uint64_t threads = 0;
-	if (sl_clerk_is_there())
-		(void)sl_clerk_read("/proc/self/stat", stat, sizeof(stat));
-	else
-		read_without_clerk("/proc/self/stat", stat, sizeof(stat));
-	const char *at = strrchr(stat, ')');
-	for (int field = 0; at && field < 18; field++)
-		at = strchr(at + 1, ' ');
-	for (at = at ? at + 1 : ""; *at >= '0' && *at <= '9'; at++)
+	for (const char *at = read_stat(18, stat); *at >= '0' && *at <= '9'; at++)
 		threads = threads * 10 + (uint64_t)(*at - '0');
 	return threads;
+}
+
+static void look_at_main(void)
+{
+	char stat[SL_STAT_BYTES];
+	const char main_state = *read_stat(1, stat);
+	if (main_state == 'Z')
+		atomic_store(&is_main_gone, true);
+	if (main_state)
+		atomic_store(&is_main_unknown, false);
 }
 
 /* A process ends when its last thread does, and ours are none that the program knows of. After pthread_exit() in main() that
@@ -69,6 +87,8 @@ static uint64_t count_threads(void)
  * the clerk ends too, and libc calls exit(0) as it would have without us. */
 static bool is_left_alone(void)
 {
+	if (atomic_load_explicit(&is_main_unknown, memory_order_relaxed))
+		look_at_main();
 	if (!atomic_load(&is_main_gone))
 		return false;
 	uint64_t ours = 1 + sl_clerk_threads() + duties.threads();
@@ -263,6 +283,11 @@ void sl_worker_main_is_gone(void)
 		sl_worker_want(0);
 }
 
+void sl_worker_main_may_be_gone(void)
+{
+	atomic_store(&is_main_unknown, true);
+}
+
 int sl_worker_tid(void)
 {
 	return atomic_load(&worker_tid);
@@ -322,6 +347,7 @@ void sl_worker_forked(void)
 	atomic_store(&answered, 0);
 	atomic_store(&pressure, 0);
 	atomic_store(&is_main_gone, false);
+	atomic_store(&is_main_unknown, false);
 	atomic_store(&worker_tid, 0); /* in another pid namespace it may be anybody's */
 	atomic_store(&resters, 0);
 	atomic_store(&is_put_off, false);

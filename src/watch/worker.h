@@ -80,6 +80,8 @@ int sl_worker_tid(void);
 
 /* From the hook of pthread_exit(): the first thread of the process ends, and the rest goes on. Async-signal-safe. */
 void sl_worker_main_is_gone(void);
+/* It may have ended before there was a hook: the worker looks. */
+void sl_worker_main_may_be_gone(void);
 
 /* Ask for a report and wake the worker. Async-signal-safe; one system call, in a sandbox none: seen at its next turn. */
 void sl_worker_want(unsigned wanted);
