@@ -32,6 +32,9 @@
 #define STEPPED_ASIDE                                                                            \
 	"sockleak: the program uses SIGUSR1 itself: no reports by signal; signal=RTMIN+5 names " \
 	"another\n"
+#define PUT_OFF                                                                           \
+	"sockleak: all sockets of this process were opened in signal handlers, where no " \
+	"thread of ours can be started: no report\n"
 #define NOTHING_YET "sockleak: no TCP socket was opened in this process yet: nothing to report\n"
 
 static void start(int64_t number)
@@ -163,6 +166,31 @@ static void says_that_there_is_nothing(void **state)
 {
 	(void)state;
 	in_child(says_that_there_is_nothing_child);
+}
+
+static bool is_no_place(void)
+{
+	return true;
+}
+
+static void says_that_it_is_put_off_child(void)
+{
+	static const struct sl_worker_duties duties = {.is_amidst = is_no_place};
+	struct sl_guard g;
+	capture_stderr();
+	start(SL_AUTO);
+	sl_worker_prepare(&duties);
+	CHECK(sl_guard_enter(&g));
+	sl_worker_ensure(&g);
+	sl_guard_leave(&g);
+	raise(SIGUSR1);
+	CHECK(strcmp(captured_stderr(), PUT_OFF) == 0);
+}
+
+static void says_that_it_is_put_off(void **state)
+{
+	(void)state;
+	in_child(says_that_it_is_put_off_child);
 }
 
 static void left_alone_child(void)
@@ -789,6 +817,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(taken_while_default),
 		cmocka_unit_test(says_that_there_is_nothing),
+		cmocka_unit_test(says_that_it_is_put_off),
 		cmocka_unit_test(left_alone_where_in_use),
 		cmocka_unit_test(steps_aside_for_a_handler),
 		cmocka_unit_test(steps_aside_for_ignoring),
