@@ -37,16 +37,19 @@ struct door {
 	const char *name;
 	uintptr_t door;
 	uintptr_t real; /* 0: libc has none */
+	bool is_programs; /* the program has a function of that name, which stands in front of libc's */
 };
 
 /* dlopen() has a door here alone: preloaded, we see each new object bound to us. */
 static struct door doors[] = {
-#define SL_HOOK(type, missing, name, parameters, arguments) {#name, (uintptr_t)sl_hook_##name, 0},
+#define SL_HOOK(type, missing, name, parameters, arguments) \
+	{#name, (uintptr_t)sl_hook_##name, 0, false},
 #define SL_HOOK_LIST SL_HOOK_LIST_GOT
-#define SL_HOOK_LIST_GOT(type, missing, name, parameters) {#name, (uintptr_t)sl_hook_##name, 0},
+#define SL_HOOK_LIST_GOT(type, missing, name, parameters) \
+	{#name, (uintptr_t)sl_hook_##name, 0, false},
 #include "hooks/hooks.def"
 #undef SL_HOOK
-	{"dlopen", (uintptr_t)door_dlopen, 0},
+	{"dlopen", (uintptr_t)door_dlopen, 0, false},
 };
 #define SL_DOORS (sizeof(doors) / sizeof(doors[0]))
 _Static_assert(SL_DOORS < 255 && SL_DOORS * 4 < SL_PLACES, "the index is sparse");
@@ -84,6 +87,7 @@ static void start(void)
 		return;
 	for (unsigned i = 0; i < SL_DOORS; i++) {
 		doors[i].real = (uintptr_t)sl_real_find(doors[i].name, (void *)doors[i].door);
+		doors[i].is_programs = sl_real_is_programs(doors[i].name);
 		unsigned at = place_of(doors[i].name);
 		while (places[at % SL_PLACES])
 			at++;
@@ -228,6 +232,14 @@ static bool is_ours_to_take(unsigned type)
 	return type == SL_JUMP_SLOT || type == SL_GLOB_DAT || type == SL_ADDRESS;
 }
 
+/* Not bound yet, it leads to its own object's PLT. What it will be bound to is not asked: it is libc's, unless the program has such a
+ * function, which is found first, or the object itself, which is where it is loaded with RTLD_DEEPBIND: those are none of ours. */
+static bool will_be_real(const struct object *object, const ElfW(Sym) * symbol,
+                         const struct door *door, uintptr_t found)
+{
+	return covers(object->info, found) && symbol->st_shndx == SHN_UNDEF && !door->is_programs;
+}
+
 /* 0: nothing to be done there. */
 static uintptr_t wanted_at(const struct object *object, const ElfW(Rela) * relocation,
                            uintptr_t found, struct pass *pass)
@@ -243,8 +255,8 @@ static uintptr_t wanted_at(const struct object *object, const ElfW(Rela) * reloc
 		return found == door->door ? door->real : 0;
 	if (found == door->door)
 		return 0;
-	/* Not bound yet, it leads to its own object's PLT. */
-	if (found == door->real || (type == SL_JUMP_SLOT && covers(object->info, found)))
+	if (found == door->real ||
+	    (type == SL_JUMP_SLOT && will_be_real(object, &object->symbols[symbol], door, found)))
 		return door->door;
 	pass->count.foreign += type != SL_ADDRESS; /* data is the program's to change */
 	return 0;

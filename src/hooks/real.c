@@ -57,6 +57,23 @@ void *sl_real_find(const char *name, const void *door)
 	return found == door ? NULL : found;
 }
 
+typedef int look_up_fn(const void *address, Dl_info *info, void **extra, int flags);
+
+bool sl_real_is_programs(const char *name)
+{
+	Dl_info info;
+	void *extra = NULL;
+	void *found = dlsym(RTLD_DEFAULT, name);
+	/* By its name: musl has none. */
+	look_up_fn *look_up = (look_up_fn *)dlsym(RTLD_DEFAULT, "dladdr1");
+	if (!found || !look_up || !sl_real_is_program(found) ||
+	    look_up(found, &info, &extra, RTLD_DL_SYMENT) == 0)
+		return false;
+	/* Its place in the PLT is named by a symbol too, one that is not defined there. */
+	const ElfW(Sym) *symbol = extra;
+	return symbol && symbol->st_shndx != SHN_UNDEF;
+}
+
 /* Looks one function up. */
 #define SL_HOOK(type, missing, name, parameters, arguments)                 \
 	static void resolve_##name(void)                                    \

@@ -57,6 +57,9 @@ bool sl_real_start_late(void);
 /* Does the address lie in the program itself, not in an object that it loads? Takes the loader's lock. */
 bool sl_real_is_program(const void *address);
 
+/* Has the program a function of this name, which its libraries find before libc's? Takes the loader's lock. */
+bool sl_real_is_programs(const char *name);
+
 /* One name; NULL: libc has none. `door`: what is not meant. */
 void *sl_real_find(const char *name, const void *door);
 
