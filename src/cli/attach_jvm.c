@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/inject_odd.h"
 #include "cli/jvm_socket.h"
 #include "cli/sudo.h"
 
@@ -55,7 +56,13 @@ static void check_kind(const struct sl_proc *proc, const struct sl_jvm *jvm,
 
 static void check_state(const struct sl_proc *proc, struct sl_attach_refusal *refusal)
 {
-	if (proc->state == 'T')
+	if (proc->parent > 0 && sl_task_shares_memory(proc->pid, proc->parent))
+		sl_attach_refuse(refusal, SL_EXIT_DENIED,
+		                 "process %d shares its memory with process %d, which has begun it "
+		                 "by vfork(), and is no VM: for that one this would be: sockleak "
+		                 "attach %d",
+		                 proc->pid, proc->parent, proc->parent);
+	else if (proc->state == 'T')
 		sl_attach_refuse(
 			refusal, SL_EXIT_DENIED,
 			"process %d is stopped, its VM answers nobody; 'kill -CONT %d' lets "

@@ -10,6 +10,7 @@
 
 #include "cli/elf_file.h"
 #include "cli/heap.h"
+#include "cli/inject_odd.h"
 #include "cli/inject_tasks.h"
 #include "cli/proc.h"
 
@@ -63,6 +64,20 @@ static int refuse_state(struct sl_target *target, const char *status, struct sl_
 		return sl_target_fail(injected, -ENXIO, SL_EXIT_NO_LIBRARY,
 		                      "process %d is a thread of the kernel", pid);
 	return 0;
+}
+
+/* What is changed in its memory is changed in its parent's, which would be left with a library that belongs to a process that has gone. */
+static int refuse_shared_memory(struct sl_target *target, const char *status,
+                                struct sl_injected *injected)
+{
+	const int parent = (int)sl_proc_status_number(status, "PPid");
+	if (parent <= 0 || !sl_task_shares_memory(target->view, parent))
+		return 0;
+	return sl_target_fail(injected, -EBUSY, SL_EXIT_DENIED,
+	                      "process %d shares its memory with process %d, which has begun it by "
+	                      "vfork() and waits until it becomes another program; for that one "
+	                      "this would be: sockleak attach %d",
+	                      target->pid, parent, parent);
 }
 
 static int refuse_tracer(struct sl_target *target, struct sl_injected *injected)
@@ -154,33 +169,59 @@ static bool find_init(void *context, int pid)
 	return false;
 }
 
+/* Of all threads, since each may have its own, and a door would lead it to calls that it may not make. */
+struct sandbox {
+	int pid;
+	int tid; /* the one with the narrowest */
+	long mode, filters;
+};
+
+static bool find_sandbox(void *context, int tid)
+{
+	struct sandbox *sandbox = context;
+	size_t n;
+	char name[64];
+	(void)snprintf(name, sizeof(name), "task/%d/status", tid);
+	char *status = sl_proc_file(sandbox->pid, name, &n);
+	const long mode = status ? sl_proc_status_number(status, "Seccomp") : 0;
+	long filters = status ? sl_proc_status_number(status, "Seccomp_filters") : 0;
+	free(status);
+	if (filters < 0) /* before Linux 5.9 */
+		filters = mode > 0;
+	const bool is_strict = mode == SL_SECCOMP_STRICT;
+	if (is_strict || (mode > 0 && filters > sandbox->filters))
+		*sandbox = (struct sandbox){sandbox->pid, tid, mode, filters};
+	return !is_strict;
+}
+
 /* A container's own filter, which all of its processes have, lets pass what any program does. */
 static int refuse_sandbox(const struct sl_injection *injection, struct sl_target *target,
-                          const char *status, struct sl_injected *injected)
+                          struct sl_injected *injected)
 {
+	char who[64] = "";
 	struct init_search search = {.filters = 0};
-	const long mode = sl_proc_status_number(status, "Seccomp");
-	long filters = sl_proc_status_number(status, "Seccomp_filters");
-	if (mode == SL_SECCOMP_STRICT)
+	struct sandbox sandbox = {.pid = target->pid};
+	(void)sl_tasks_each(target->pid, find_sandbox, &sandbox);
+	if (sandbox.tid != target->view)
+		(void)snprintf(who, sizeof(who), "thread %d of ", sandbox.tid);
+	if (sandbox.mode == SL_SECCOMP_STRICT)
 		return sl_target_fail(
 			injected, -EPERM, SL_EXIT_DENIED,
-			"process %d is in seccomp's strict mode: the first system call "
+			"%sprocess %d is in seccomp's strict mode: the first system call "
 			"of a library would kill it; " SL_FROM_OUTSIDE,
-			target->pid, target->pid, target->pid);
-	if (mode <= 0 || injection->is_forced)
+			who, target->pid, target->pid, target->pid);
+	if (sandbox.mode <= 0 || injection->is_forced)
 		return 0;
-	if (filters < 0) /* before Linux 5.9 */
-		filters = 1;
 	if (read_namespace(target->view, search.namespace))
 		sl_proc_each(find_init, &search);
-	if (filters <= search.filters)
+	if (sandbox.filters <= search.filters)
 		return 0;
 	return sl_target_fail(injected, -EPERM, SL_EXIT_DENIED,
-	                      "process %d has a seccomp filter of its own, which may kill it for a "
-	                      "system call that it makes for the library; where it is known to let "
-	                      "open, mmap, mprotect and clone pass, this would be: sockleak attach "
-	                      "--force %d",
-	                      target->pid, target->pid);
+	                      "%sprocess %d has a seccomp filter of its own, which may kill it for "
+	                      "a system call that it makes for the library; where it is known to "
+	                      "let open, mmap, mprotect and clone pass, this would be: sockleak "
+	                      "attach --force %d",
+	                      who, target->pid, target->pid);
 }
 
 /* The way back is a "ret", which a shadow stack does not know of. */
@@ -212,7 +253,7 @@ static int refuse_by_thread(const struct sl_injection *injection, struct sl_targ
 		                       "(kill -CONT %d), this would be: sockleak %s",
 		                       target->pid, target->pid, sl_target_again(target->pid));
 	if (!error)
-		error = refuse_sandbox(injection, target, status, injected);
+		error = refuse_sandbox(injection, target, injected);
 	if (!error)
 		error = refuse_shadow_stack(target, status, injected);
 	free(status);
@@ -229,6 +270,8 @@ int sl_target_refuse(const struct sl_injection *injection, struct sl_target *tar
 		return sl_target_fail(injected, -ESRCH, SL_EXIT_NO_PROCESS, "no process %d",
 		                      injection->pid);
 	int error = refuse_state(target, status, injected);
+	if (!error)
+		error = refuse_shared_memory(target, status, injected);
 	free(status);
 	if (!error)
 		error = refuse_tracer(target, injected);

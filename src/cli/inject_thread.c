@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "cli/inject_odd.h"
 #include "cli/inject_safe.h"
 #include "cli/inject_tasks.h"
 
@@ -41,6 +42,14 @@ static bool is_refused(const struct search *search, int tid)
 	return false;
 }
 
+static bool is_odd(struct search *search, int tid)
+{
+	if (!sl_task_is_odd(search->target->view, tid))
+		return false;
+	search->why = "one for which the kernel keeps something else than for its process";
+	return true;
+}
+
 static void look(struct search *search, int tid, enum sl_task_state state,
                  const struct sl_point *point)
 {
@@ -49,7 +58,7 @@ static void look(struct search *search, int tid, enum sl_task_state state,
 		if (!search->running || (search->running <= search->after && tid > search->after))
 			search->running = tid;
 	} else if (state == SL_TASK_WAITS && use >= SL_CALL_LAST && use > search->promise &&
-	           !is_refused(search, tid)) {
+	           !is_refused(search, tid) && !is_odd(search, tid)) {
 		search->best = tid;
 		search->promise = use;
 	}
@@ -209,7 +218,7 @@ static bool try_once(struct search *search)
 	search->refused_count = 0;
 	if (!search->error && search->running) {
 		search->after = search->running;
-		return follow(search, search->running);
+		return !is_odd(search, search->running) && follow(search, search->running);
 	}
 	return false;
 }
