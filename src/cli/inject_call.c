@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "cli/heap.h"
+#include "cli/inject_loader.h"
 #include "cli/inject_object.h"
 #include "cli/inject_tasks.h"
 #include "cli/say.h"
@@ -33,6 +34,7 @@ static bool is_room_free(int memory, uint64_t at, const unsigned char *code, siz
 	return memcmp(there, code, n) == 0 || memcmp(there, code, SL_MACHINE_MARK_BYTES) != 0;
 }
 
+/* In an object of the program's own: dlopen() opens for the namespace that its caller belongs to. */
 uint64_t sl_call_place(const struct sl_target *target)
 {
 	size_t n;
@@ -46,7 +48,8 @@ uint64_t sl_call_place(const struct sl_target *target)
 		const struct sl_map *first = sl_maps_first(&target->maps, map);
 		if (first && sl_object_read(target->memory, first->start, &object) &&
 		    sl_object_slack(&object, &at) >= n && at >= map->start && at + n <= map->end &&
-		    is_room_free(target->memory, at, code, n))
+		    is_room_free(target->memory, at, code, n) &&
+		    sl_loader_has(target->view, target->memory, object.bias))
 			return at;
 	}
 	return 0;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/heap.h"
+#include "cli/inject_loader.h"
 #include "cli/inject_object.h"
 
 #define SL_CODE_MAX ((uint64_t)64 << 20)
@@ -21,16 +22,35 @@ static bool is_library(const struct sl_map *map, const char *soname, const char 
 	       memcmp(name + n - 3, ".so", 3) == 0;
 }
 
+/* Is it there to be run? A program may have mapped the file to read it, as those do that print stacks of their own. */
+static bool is_to_be_run(const struct sl_target *target, const struct sl_map *first,
+                         const struct sl_object *object)
+{
+	uint64_t start, end;
+	if (!sl_object_code(object, &start, &end))
+		return false;
+	const struct sl_map *code = sl_maps_at(&target->maps, start);
+	return code && code->is_executable && code->inode == first->inode &&
+	       strcmp(code->device, first->device) == 0;
+}
+
+/* Where there are several, that of the program's own namespace. */
 static bool find(const struct sl_target *target, const char *soname, const char *stem,
                  struct sl_object *object)
 {
+	bool is_found = false;
 	for (size_t i = 0; i < target->maps.n; i++) {
 		const struct sl_map *map = &target->maps.rows[i];
-		if (map->offset == 0 && is_library(map, soname, stem) &&
-		    sl_object_read(target->memory, map->start, object))
-			return true;
+		struct sl_object other;
+		if (map->offset != 0 || !is_library(map, soname, stem) ||
+		    !sl_object_read(target->memory, map->start, &other) ||
+		    !is_to_be_run(target, map, &other))
+			continue;
+		if (!is_found || !sl_loader_has(target->view, target->memory, object->bias))
+			*object = other;
+		is_found = true;
 	}
-	return false;
+	return is_found;
 }
 
 /* Since glibc 2.34 libc has dlopen() itself. Before, a program without libdl has libc's own, which tells no reasons. */

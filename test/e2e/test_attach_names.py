@@ -1,4 +1,4 @@
-"""Functions of the program's own that are called as libc's are: they are none of ours, bound already or not."""
+"""Programs that have functions of libc's names, or more than one libc: what is taken over is what they call."""
 
 import shutil
 
@@ -27,4 +27,18 @@ def test_a_function_of_the_programs_own(start, tmp_path, is_bound):
     look()
     cli.output("detach", program.pid)
     look()
+    assert program.end() == 0
+
+
+@pytest.mark.parametrize("how", ["read", "namespace"])
+def test_more_than_one_libc(start, peer, how):
+    program = start([harness.victim("libcs"), how], library=False)
+    program.ready()
+    cli.output("attach", "-o", "deadline=1s interval=250ms", program.pid)
+    (fd,) = cli.close_wait(program, peer, 1)
+    snapshot = cli.parsed("report", program.pid)
+    (blame,) = [site["blame"] for site in snapshot["sites"] if site["close_wait"]]
+    assert blame.startswith("do_connect (commands.h:")
+    cli.output("detach", program.pid)
+    program.ask(f"close {fd}")
     assert program.end() == 0

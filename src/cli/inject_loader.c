@@ -1,0 +1,78 @@
+/* inject_loader.c - see inject_loader.h. */
+#include "cli/inject_loader.h"
+
+#include <elf.h>
+#include <link.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "cli/inject_maps.h"
+#include "cli/proc.h"
+
+#define SL_SEGMENTS_MAX 32u
+#define SL_DYNAMIC_MAX 256u
+#define SL_OBJECTS_MAX 65536u
+
+/* Of the program, as the kernel has told the loader: 0 is none. */
+static uint64_t told(int view, uint64_t type)
+{
+	size_t n;
+	uint64_t value = 0;
+	char *text = sl_proc_file(view, "auxv", &n);
+	const Elf64_auxv_t *row = (const void *)text;
+	for (size_t i = 0; text && i < n / sizeof(*row) && row[i].a_type != AT_NULL; i++)
+		if (row[i].a_type == type)
+			value = row[i].a_un.a_val;
+	free(text);
+	return value;
+}
+
+static uint64_t find_dynamic(int view, int memory)
+{
+	uint64_t bias = 0, dynamic = 0;
+	const uint64_t at = told(view, AT_PHDR), count = told(view, AT_PHNUM);
+	for (uint64_t i = 0; at && i < count && i < SL_SEGMENTS_MAX; i++) {
+		Elf64_Phdr segment;
+		if (!sl_memory_read(memory, at + i * sizeof(segment), &segment, sizeof(segment)))
+			return 0;
+		if (segment.p_type == PT_PHDR)
+			bias = at - segment.p_vaddr;
+		else if (segment.p_type == PT_DYNAMIC)
+			dynamic = segment.p_vaddr;
+	}
+	return dynamic ? bias + dynamic : 0;
+}
+
+/* The first object of the list; 0: there is none. */
+static uint64_t find_first(int view, int memory)
+{
+	struct r_debug list;
+	Elf64_Dyn entry = {.d_tag = ~DT_NULL};
+	uint64_t at = find_dynamic(view, memory);
+	for (unsigned i = 0; at && i < SL_DYNAMIC_MAX; i++, at += sizeof(entry)) {
+		if (!sl_memory_read(memory, at, &entry, sizeof(entry)) || entry.d_tag == DT_NULL)
+			return 0;
+		if (entry.d_tag == DT_DEBUG)
+			break;
+	}
+	return entry.d_tag == DT_DEBUG &&
+	                       sl_memory_read(memory, entry.d_un.d_ptr, &list, sizeof(list))
+	               ? (uint64_t)(uintptr_t)list.r_map
+	               : 0;
+}
+
+bool sl_loader_has(int view, int memory, uint64_t bias)
+{
+	struct link_map object;
+	uint64_t at = find_first(view, memory);
+	if (!at)
+		return true;
+	for (unsigned i = 0; at && i < SL_OBJECTS_MAX; i++) {
+		if (!sl_memory_read(memory, at, &object, sizeof(object)))
+			return true;
+		if (object.l_addr == bias)
+			return true;
+		at = (uint64_t)(uintptr_t)object.l_next;
+	}
+	return false;
+}
