@@ -86,6 +86,18 @@ static void check_program(const struct sl_proc *proc, bool is_forced,
 		                 proc->pid, proc->pid, proc->pid);
 }
 
+/* The loader opens the library's file, unless it is there already. */
+static void check_fds(const struct sl_proc *proc, struct sl_attach_refusal *refusal)
+{
+	if (sl_proc_fds_left(proc->pid) == 0 &&
+	    sl_proc_has_object(proc->pid, "libsockleak.so", NULL) == 0)
+		sl_attach_refuse(refusal, SL_EXIT_DENIED,
+		                 "process %d has no descriptor left, and could not open the "
+		                 "library; 'prlimit --nofile=N: --pid %d' raises its limit, or "
+		                 "'sockleak reap %d' may make it close some",
+		                 proc->pid, proc->pid, proc->pid);
+}
+
 void sl_attach_plan(const struct sl_proc *proc, const char *words, bool is_forced,
                     struct sl_attach_plan *plan)
 {
@@ -100,4 +112,6 @@ void sl_attach_plan(const struct sl_proc *proc, const char *words, bool is_force
 	(void)snprintf(own, sizeof(own), "attach %d", proc->pid);
 	if (!plan->refusal.code)
 		check_rights(proc, words ? words : own, &plan->refusal);
+	if (!plan->refusal.code)
+		check_fds(proc, &plan->refusal);
 }

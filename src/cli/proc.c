@@ -209,7 +209,8 @@ long sl_proc_fds_left(int pid)
 	char path[64], *end = NULL;
 	char *limits = sl_proc_file(pid, "limits", &n);
 	const char *at = limits ? strstr(limits, label) : NULL;
-	long left = at ? strtol(at + sizeof(label) - 1, &end, 10) : -1;
+	const long limit = at ? strtol(at + sizeof(label) - 1, &end, 10) : -1;
+	long left = limit;
 	const bool is_limited = at && end != at + sizeof(label) - 1; /* "unlimited" is no number */
 	free(limits);
 	(void)snprintf(path, sizeof(path), "/proc/%d/fd", pid);
@@ -220,7 +221,7 @@ long sl_proc_fds_left(int pid)
 		return -1;
 	}
 	for (const struct dirent *entry; (entry = readdir(fds));)
-		left -= entry->d_name[0] != '.';
+		left -= entry->d_name[0] != '.' && strtol(entry->d_name, NULL, 10) < limit;
 	(void)closedir(fds);
 	return left > 0 ? left : 0;
 }

@@ -8,6 +8,7 @@ import sys
 import attach
 import cli
 import harness
+import pytest
 
 NONE = 2**22 + 1  # above the largest pid
 
@@ -87,6 +88,23 @@ def test_a_program_without_a_vm(start, peer):
         program.ask(f"close {fd}")
     text = cli.output("attach", "-o", "deadline=1s", program.pid)
     assert "was held for" in text.splitlines()[0]
+    assert program.end() == 0
+
+
+def test_no_descriptor_is_left(start, peer):
+    """The leak has come to its end: what helps is said, and helps."""
+    limit = ["prlimit", "--nofile=64:640"]
+    program = start("puppet", library=False, wrap=limit)
+    program.ready()
+    with pytest.raises(AssertionError, match="EMFILE"):
+        program.ask(f"connect 127.0.0.1 {peer.port} 100")
+    line = cli.refusal("attach", program.pid, code=cli.DENIED)
+    assert "no descriptor left" in line and f"prlimit --nofile=N: --pid {program.pid}" in line
+    assert "libsockleak" not in harness.pathlib.Path(f"/proc/{program.pid}/maps").read_text()
+    subprocess.run(["prlimit", "--nofile=65:", "--pid", str(program.pid)], check=True)
+    cli.output("attach", program.pid)
+    subprocess.run(["prlimit", "--nofile=640:", "--pid", str(program.pid)], check=True)
+    cli.output("detach", program.pid)
     assert program.end() == 0
 
 
