@@ -1,9 +1,12 @@
 """Attach to Java VMs that see another file system than the command does: the library is copied to where they see it, and taken away
 again. With a stand-in for the library."""
 
+import contextlib
 import os
 import pathlib
 import re
+import signal
+import subprocess
 import tempfile
 
 import attach
@@ -154,6 +157,40 @@ def test_a_library_that_its_user_cannot_read(start, tmp_path):
         rooted = Rooted(start, other.directory / "root", "pivot", places={"/tmp": "exec"}, prefix=other.prefix())
         attach_to(kit, rooted)
         assert attach.calls(rooted.program) == [f"vm: [{OPTIONS}]"]
+    finally:
+        other.close()
+
+
+def copies():
+    """What lies in a place where anybody may: {path: (owner, mode)}"""
+    found = {}
+    for path in pathlib.Path("/tmp").glob("libsockleak.so.*"):
+        with contextlib.suppress(FileNotFoundError):
+            info = path.stat()
+            found[path] = (info.st_uid, info.st_mode & 0o7777)
+    return found
+
+
+def test_its_user_cannot_change_the_copy(start, tmp_path):
+    """A process may have more rights than its user: what it loads must not be its user's to write."""
+    other = harness.OtherUser()
+    try:
+        kit = attach.Kit(tmp_path / "kit")
+        kit.library.chmod(0o700)
+        # No point is safe for as long as its handler runs: the copy lies there for some seconds.
+        program = start([other.copy(harness.victim("inject_victim")), "handler"], library=False, wrap=other.prefix())
+        program.ready()
+        assert program.line() == "in"
+        before = copies()
+        command = subprocess.Popen([kit.command, "attach", str(program.pid)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        new = lambda: [seen for path, seen in copies().items() if path not in before and seen[1] != 0o600]
+        harness.wait_until(new, "a copy")
+        assert new() == [(0, 0o555)]
+        os.kill(program.pid, signal.SIGUSR1)
+        assert program.line() == "out"
+        out, err = command.communicate(timeout=harness.PATIENCE_S)
+        assert command.returncode == 0, (out, err)
+        assert new() == [] and attach.calls(program) != []
     finally:
         other.close()
 
