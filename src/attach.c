@@ -166,7 +166,12 @@ static enum sl_attach_result go_live(const struct sl_guard *g)
 	}
 	sl_worker_main_may_be_gone(); /* by pthread_exit(), long ago: of that nobody has told us */
 	sl_worker_begin(g);
-	return SL_ATTACH_DONE;
+	if (sl_worker_is_running() || !sl_worker_is_refused())
+		return SL_ATTACH_DONE;
+	/* Nobody would look, report or answer. */
+	(void)leave();
+	sl_signal_release();
+	return SL_ATTACH_NO_THREAD;
 }
 
 static enum sl_attach_result attach(const char *options)

@@ -157,8 +157,16 @@ static bool is_no_place(void)
 	return true;
 }
 
+static _Atomic bool is_refused; /* the last attempt: there could be no more threads */
+
+bool sl_worker_is_refused(void)
+{
+	return atomic_load(&is_refused);
+}
+
 static void start(void)
 {
+	atomic_store(&is_refused, false);
 	if (is_no_place())
 		return;
 	/* A handler that forks would wait for the lock that this thread holds. */
@@ -174,8 +182,10 @@ static void start(void)
 		if (duties.ready)
 			duties.ready();
 		atomic_store(&is_put_off, false);
-		if (!sl_thread_start("sockleak", work))
+		bool is_made = sl_thread_start("sockleak", work);
+		if (!is_made)
 			atomic_store(&state, SL_WORKER_NONE);
+		atomic_store(&is_refused, !is_made);
 	}
 	sl_lock_release(SL_LOCK_WORKER);
 	sl_sys_unblock_signals(signals);

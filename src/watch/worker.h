@@ -60,6 +60,8 @@ void sl_worker_begin(const struct sl_guard *g);
 bool sl_worker_is_put_off(void);
 
 bool sl_worker_is_running(void);
+/* Could the last one that was to begin not be made? */
+bool sl_worker_is_refused(void);
 
 /* End all threads of ours, at their leisure; in this process none starts again before sl_worker_forked(), which may be called when they
  * are gone. Context: any thread. */

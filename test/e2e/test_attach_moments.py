@@ -202,6 +202,27 @@ def test_a_program_that_changes_its_user(start, peer):
     assert cli.parsed("report", program.pid)["totals"]["open"] == 2
 
 
+def test_a_program_that_may_have_no_more_threads(start, peer):
+    """Nobody would look or answer: all is undone, and later it can be done."""
+    other = harness.OtherUser()
+    try:
+        puppet = other.copy(harness.victim("puppet"))
+        program = start([puppet], library=False, wrap=[*other.prefix(), "prlimit", "--nproc=1:100"])
+        program.ready()
+        for _ in range(2):
+            assert "no thread could be started in it" in cli.refusal("attach", program.pid, code=cli.NO_LIBRARY)
+            assert traces(program) == NOTHING
+            assert "not attached" in cli.refusal("detach", program.pid, code=cli.NO_LIBRARY)
+        subprocess.run([*other.prefix(), "prlimit", "--nproc=100:", "--pid", str(program.pid)], check=True)
+        attach(program)
+        cli.close_wait(program, peer, 1)
+        assert cli.parsed("report", program.pid)["totals"]["opened"] == 1
+        cli.output("detach", program.pid)
+        assert program.end() == 0
+    finally:
+        other.close()
+
+
 def test_a_program_that_becomes_another(start):
     """exec: the library is gone with the old program, and the new one is attached to like any other."""
     program = start(["sh", "-c", "read line; exec sleep 60"], library=False)
