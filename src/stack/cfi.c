@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "stack/segment.h"
+
 #include "base/poison.h"
 
 #if defined(__x86_64__) && defined(DLFO_EH_SEGMENT_TYPE)
@@ -18,6 +20,10 @@ enum {
 	SL_FORM_S4 = 0x0b,
 	SL_FORM_S8 = 0x0c,
 	SL_FORM_MASK = 0x0f,
+	SL_FROM_NOTHING = 0x00,  /* what an address is told from */
+	SL_FROM_PLACE = 0x10,    /* from where it stands */
+	SL_FORM_INDIRECT = 0x80, /* the address of the address: of personalities alone */
+	SL_FORM_NONE = 0xff,
 	SL_TABLE_FORM = 0x3b, /* signed 4 bytes from the head of the table */
 };
 
@@ -134,6 +140,23 @@ static uint64_t take_form(struct bytes *bytes, uint8_t encoding)
 	}
 }
 
+/* An address; is it this one, as far as that can be told here? */
+static bool begins_at(struct bytes *bytes, uint8_t encoding, uintptr_t address)
+{
+	const uintptr_t place = (uintptr_t)bytes->at;
+	const uint64_t value = take_form(bytes, encoding);
+	const bool is_short = (encoding & SL_FORM_MASK) == SL_FORM_S4;
+	const uintptr_t distance = is_short ? (uintptr_t)(intptr_t)(int32_t)value : value;
+	switch (encoding & ~SL_FORM_MASK) {
+	case SL_FROM_NOTHING:
+		return distance == address;
+	case SL_FROM_PLACE:
+		return place + distance == address;
+	default:
+		return true;
+	}
+}
+
 /* A common information entry: what the functions of one object share. */
 struct common {
 	struct bytes program; /* of the state at a function's first instruction */
@@ -144,12 +167,12 @@ struct common {
 	bool is_signal;   /* "S" */
 };
 
-/* The entry at `at`, without its length, which is at most what the object has. */
-static struct bytes entry_at(const uint8_t *at, const uint8_t *object_end)
+/* The entry at `at`, without its length, which is at most what the segment has. */
+static struct bytes entry_at(const uint8_t *at, const struct sl_segment *segment)
 {
-	struct bytes entry = {at, object_end, at >= object_end};
+	struct bytes entry = {at, segment->end, at < segment->begin || at >= segment->end};
 	if (entry.is_bad)
-		entry.at = entry.end = object_end;
+		entry.at = entry.end = segment->end;
 	uint32_t n = take_4(&entry);
 	if (n == UINT32_MAX || n > (uint64_t)(entry.end - entry.at)) /* 64-bit DWARF, or nonsense */
 		entry.is_bad = true;
@@ -183,12 +206,12 @@ static void read_augmentation(struct bytes *entry, const char *letters, struct c
 static bool read_common(struct bytes entry, struct common *common)
 {
 	*common = (struct common){.encoding = SL_FORM_POINTER};
-	if (take_4(&entry) != 0) /* what tells it from a function's entry */
-		return false;
+	uint32_t id = take_4(&entry);
 	uint8_t version = take_byte(&entry);
 	const char *letters = (const char *)entry.at;
 	const uint8_t *end = memchr(entry.at, 0, (size_t)(entry.end - entry.at));
-	if (!end || (version != 1 && version != 3))
+	/* The number is what tells it from a function's entry. */
+	if (entry.is_bad || id != 0 || !end || (version != 1 && version != 3))
 		return false;
 	entry.at = end + 1;
 	common->code_unit = take_unsigned(&entry);
@@ -394,27 +417,31 @@ static struct sl_cfi_rule rule_of(const struct row *row)
 }
 
 /* The function's entry (frame description entry) at `at`, of a function that begins at `begin`. */
-static bool read_function(const uint8_t *at, const struct dl_find_object *object, uintptr_t begin,
+static bool read_function(const uint8_t *at, const struct sl_segment *segment, uintptr_t begin,
                           uintptr_t pc, struct sl_cfi_rule *rule)
 {
-	const uint8_t *object_end = object->dlfo_map_end;
-	struct bytes entry = entry_at(at, object_end);
+	struct bytes entry = entry_at(at, segment);
 	const uint8_t *base = entry.at;
 	uint32_t back = take_4(&entry);
 	struct common common;
-	if (entry.is_bad || back == 0 ||
-	    back > (uintptr_t)base - (uintptr_t)object->dlfo_map_start ||
-	    !read_common(entry_at(base - back, object_end), &common))
-		return false;
+	*rule = (struct sl_cfi_rule){.kind = SL_CFI_BROKEN};
+	if (entry.is_bad || back == 0 || back > (uintptr_t)base - (uintptr_t)segment->begin)
+		return true;
+	if (!read_common(entry_at(base - back, segment), &common) ||
+	    (common.encoding & SL_FORM_INDIRECT))
+		return true;
 	if (common.is_signal) {
 		*rule = (struct sl_cfi_rule){.kind = SL_CFI_SIGNAL};
 		return true;
 	}
-	(void)take_form(&entry, common.encoding); /* where it begins: known */
+	if (!begins_at(&entry, common.encoding, begin))
+		return true;
 	uint64_t length = take_form(&entry, common.encoding);
 	if (common.has_data)
 		skip(&entry, take_unsigned(&entry));
-	if (entry.is_bad || pc - begin >= length)
+	if (entry.is_bad)
+		return true;
+	if (pc - begin >= length)
 		return false;
 	struct machine machine = {.common = &common, .until = pc - begin};
 	if (!run(&machine, common.program))
@@ -455,29 +482,45 @@ static bool search(const uint8_t *table, uint32_t count, int64_t pc, struct pair
 	return true;
 }
 
+/* The table of an object, and the entry of the function at pc. False: there is none, or only a list that has to be read as a whole. */
+static bool find_entry(const struct dl_find_object *object, const struct sl_segment *segment,
+                       uintptr_t pc, struct pair *pair, bool *is_broken)
+{
+	const uint8_t *head = object->dlfo_eh_frame;
+	struct bytes table = {head, segment->end, false};
+	uint8_t version = take_byte(&table), frames = take_byte(&table);
+	uint8_t counted = take_byte(&table), form = take_byte(&table);
+	(void)take_form(&table, frames);
+	*is_broken = table.is_bad || version != 1;
+	if (*is_broken || (counted == SL_FORM_NONE && form == SL_FORM_NONE))
+		return false;
+	uint32_t count = take_4(&table);
+	*is_broken = table.is_bad || counted != SL_FORM_U4 || form != SL_TABLE_FORM ||
+	             count > (size_t)(table.end - table.at) / sizeof(*pair);
+	return !*is_broken && search(table.at, count, (int64_t)(pc - (uintptr_t)head), pair);
+}
+
 bool sl_cfi_find(uintptr_t return_address, struct sl_cfi_rule *rule)
 {
 	struct dl_find_object object;
+	struct sl_segment segment;
 	struct pair pair;
+	bool is_broken = false;
 	/* It points behind the call, which may be a function's last instruction. */
 	uintptr_t pc = return_address - 1;
 	if (!find_object || find_object((void *)pc, &object) != 0 || !object.dlfo_eh_frame)
 		return false;
-	const uint8_t *head = object.dlfo_eh_frame;
-	struct bytes table = {head, object.dlfo_map_end, false};
-	uint8_t version = take_byte(&table), frames = take_byte(&table);
-	uint8_t counted = take_byte(&table), form = take_byte(&table);
-	(void)take_form(&table, frames);
-	uint32_t count = take_4(&table);
-	if (table.is_bad || version != 1 || counted != SL_FORM_U4 || form != SL_TABLE_FORM ||
-	    count > (size_t)(table.end - table.at) / sizeof(pair) ||
-	    !search(table.at, count, (int64_t)(pc - (uintptr_t)head), &pair))
-		return false;
+	const uint8_t *head = object.dlfo_eh_frame, *start = object.dlfo_map_start;
+	*rule = (struct sl_cfi_rule){.kind = SL_CFI_BROKEN};
+	if (!sl_segment_at(start, object.dlfo_map_end, head, &segment))
+		return true;
+	if (!find_entry(&object, &segment, pc, &pair, &is_broken))
+		return is_broken;
 	uintptr_t begin = (uintptr_t)head + (uintptr_t)(intptr_t)pair.function;
 	const uint8_t *entry = head + pair.entry;
-	if ((uintptr_t)entry < (uintptr_t)object.dlfo_map_start)
-		return false;
-	return read_function(entry, &object, begin, pc, rule);
+	if (!sl_segment_at(start, object.dlfo_map_end, entry, &segment))
+		return true;
+	return read_function(entry, &segment, begin, pc, rule);
 }
 
 #else

@@ -15,9 +15,10 @@
 #include <stdint.h>
 
 enum sl_cfi_kind {
-	SL_CFI_OTHER,   /* not of the pattern */
-	SL_CFI_SIGNAL,  /* the kernel called it: a signal handler's return */
-	SL_CFI_END,     /* nobody called it */
+	SL_CFI_OTHER,  /* not of the pattern */
+	SL_CFI_SIGNAL, /* the kernel called it: a signal handler's return */
+	SL_CFI_END,    /* nobody called it */
+	SL_CFI_BROKEN, /* the object's tables lead out of it, or are none: nobody should follow them */
 	SL_CFI_FROM_SP, /* cfa_offset is the distance from the stack pointer */
 	SL_CFI_FROM_FP, /* ... from %rbp */
 };

@@ -196,6 +196,10 @@ __attribute__((noinline)) uint32_t sl_walk(const void *caller, uint64_t *words, 
 			return 0;
 		if (rule.kind == SL_CFI_END)
 			break;
+		if (rule.kind == SL_CFI_BROKEN) {
+			*is_cut = true;
+			return n;
+		}
 		if (!step(&frame, &rule))
 			return 0;
 	}
@@ -283,7 +287,8 @@ __attribute__((noinline)) bool sl_walk_is_amidst(void)
 	for (unsigned n = 0; n < SL_AMIDST_FRAMES_MAX && !is_amidst; n++) {
 		if (!rule_at(frame.pc, true, &rule))
 			return false;
-		if (rule.kind == SL_CFI_OTHER || rule.kind == SL_CFI_END)
+		if (rule.kind == SL_CFI_OTHER || rule.kind == SL_CFI_END ||
+		    rule.kind == SL_CFI_BROKEN)
 			return false;
 		if (rule.kind == SL_CFI_SIGNAL ? !step_out(&frame, &is_amidst)
 		                               : !step(&frame, &rule))

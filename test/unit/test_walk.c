@@ -1,6 +1,7 @@
 /* test_walk.c - a stack by the rules of its return addresses: the same as libunwind's, or none. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <link.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -433,6 +434,38 @@ static void what_is_no_code_has_no_rule(void **state)
 	munmap(memory, 4096);
 }
 
+/* Each function of each object that is here. */
+static int look_at_tables(struct dl_phdr_info *info, size_t size, void *context)
+{
+	const size_t head_bytes = 12;
+	unsigned *seen = context;
+	(void)size;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		if (info->dlpi_phdr[i].p_type != PT_GNU_EH_FRAME)
+			continue;
+		const uint8_t *head = (const void *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+		uint32_t count;
+		memcpy(&count, head + 8, sizeof(count));
+		for (uint32_t k = 0; k < count; k++) {
+			int32_t function;
+			struct sl_cfi_rule rule = {0};
+			memcpy(&function, head + head_bytes + k * 8, sizeof(function));
+			if (sl_cfi_find((uintptr_t)head + (uintptr_t)(intptr_t)function + 1, &rule))
+				assert_int_not_equal(rule.kind, SL_CFI_BROKEN);
+			*seen += rule.kind != 0;
+		}
+	}
+	return 0;
+}
+
+static void no_table_is_taken_for_broken(void **state)
+{
+	unsigned seen = 0;
+	(void)state;
+	(void)dl_iterate_phdr(look_at_tables, &seen);
+	assert_true(seen > 1000);
+}
+
 static int start(void **state)
 {
 	(void)state;
@@ -461,6 +494,7 @@ int main(void)
 		cmocka_unit_test(a_handler_in_a_handler),
 		cmocka_unit_test(coroutines_come_and_go),
 		cmocka_unit_test(what_is_no_code_has_no_rule),
+		cmocka_unit_test(no_table_is_taken_for_broken),
 	};
 #if !defined(__x86_64__)
 	return 0; /* nothing is known of other processors: all is libunwind's */
