@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 
 import attach
@@ -257,6 +258,19 @@ def test_a_vm_says_no_by_itself(start, kit):
 def test_options_of_an_embedded_vm_are_known_by_its_counters(start, kit, tmp_path):
     program = start_embedder(start, NO_ATTACH)
     assert NO_ATTACH in traced(kit, tmp_path, "attach", program.pid, code=cli.NO_LIBRARY)
+
+
+@pytest.mark.parametrize("objects, words", [(["libjvm.so", "libj9vm29.so"], "OpenJ9"), (["libjvm.so"], "is not HotSpot")])
+def test_a_vm_that_is_not_hotspot(start, kit, tmp_path, objects, words):
+    """Known by its objects, before anything is sent: SIGQUIT would end this one."""
+    for name in objects:
+        shutil.copy(attach.STAND_IN, tmp_path / name)
+    text = "import ctypes, sys\nfor path in sys.argv[1:]: ctypes.CDLL(path)\nprint('in', flush=True)\nsys.stdin.read()"
+    program = start([sys.executable, "-c", text, *(tmp_path / name for name in objects)], library=False)
+    assert program.line() == "in"
+    assert words in kit.refusal("attach", program.pid, code=cli.NO_LIBRARY)
+    assert attach.left_behind(program) == []
+    assert program.end() == 0
 
 
 def test_a_signal_that_is_the_programs_own(start, kit, tmp_path):
