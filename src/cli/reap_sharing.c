@@ -62,10 +62,13 @@ void sl_reap_sharing_add(struct sl_reap_sharing *sharing, uint64_t inode)
 	sharing->entries[sharing->count++] = (struct entry){.inode = inode};
 }
 
-static void look_at(struct sl_reap_sharing *sharing, DIR *directory)
+/* How many descriptors there are; 0: none is listed, or errno says why none can be. */
+static unsigned look_at(struct sl_reap_sharing *sharing, const char *path)
 {
 	struct dirent *item;
-	while ((item = readdir(directory))) {
+	unsigned count = 0;
+	DIR *directory = opendir(path);
+	while (directory && (item = readdir(directory))) {
 		char link[64];
 		uint64_t inode;
 		ssize_t n = readlinkat(dirfd(directory), item->d_name, link, sizeof(link) - 1);
@@ -74,7 +77,29 @@ static void look_at(struct sl_reap_sharing *sharing, DIR *directory)
 			sscanf(link, "socket:[%lu]", &inode) == 1 ? find(sharing, inode) : NULL;
 		if (entry)
 			entry->is_shared = true;
+		count += item->d_name[0] != '.';
 	}
+	if (directory) {
+		(void)closedir(directory);
+		errno = 0;
+	}
+	return count;
+}
+
+/* Where the first thread has ended, /proc/PID/fd is empty, and the others have the descriptors still. */
+static void look_at_threads(struct sl_reap_sharing *sharing, int pid)
+{
+	char path[300];
+	struct dirent *item;
+	bool is_found = false;
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	DIR *tasks = opendir(path);
+	while (tasks && !is_found && (item = readdir(tasks))) {
+		(void)snprintf(path, sizeof(path), "/proc/%d/task/%s/fd", pid, item->d_name);
+		is_found = item->d_name[0] != '.' && look_at(sharing, path) > 0;
+	}
+	if (tasks)
+		(void)closedir(tasks);
 }
 
 static bool look(void *context, int pid)
@@ -85,13 +110,12 @@ static bool look(void *context, int pid)
 	if (pid == sharing->pid || pid == getpid())
 		return true;
 	(void)snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	DIR *directory = opendir(path);
-	if (directory) {
-		look_at(sharing, directory);
-		(void)closedir(directory);
-	} else if (errno == EACCES && sl_proc_read(pid, &proc) == 0 && proc.uid == sharing->uid) {
+	if (look_at(sharing, path) > 0)
+		return true;
+	if (errno == 0)
+		look_at_threads(sharing, pid);
+	else if (errno == EACCES && sl_proc_read(pid, &proc) == 0 && proc.uid == sharing->uid)
 		sharing->is_unknown = true;
-	}
 	return true;
 }
 

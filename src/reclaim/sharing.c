@@ -103,6 +103,7 @@ struct reading {
 	struct sl_sharing *sharing;
 	uint32_t fds;
 	bool is_denied; /* where the fds of this process lead could not be read */
+	bool is_hidden; /* the fds of a thread of it */
 	int own_pid;    /* as this /proc counts: its pid namespace may be another */
 	int parent_pid;
 	bool has_met_itself;
@@ -163,17 +164,65 @@ static bool is_owner(const struct reading *reading, int proc, const char *pid)
 	return file.st_uid == reading->own_uid || (int)number_at(pid) == reading->parent_pid;
 }
 
-/* A process whose fds cannot be read: may it share ours? One of the same user may, and a parent of the same name, who forked
+/* The fds of a process below /proc, or of a thread below its task/. How many there are; -errno. */
+static long read_fds(struct reading *reading, int directory, const char *id)
+{
+	char path[32];
+	struct sl_out out;
+	sl_out_init(&out, path, sizeof(path) - 1, NULL, NULL);
+	sl_out_text(&out, id);
+	sl_out_text(&out, "/fd");
+	path[out.length] = 0;
+	uint32_t before = reading->fds;
+	int fd = (int)SL_SYS4(SYS_openat, directory, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	reading->is_denied = false;
+	if (fd < 0)
+		return fd;
+	for_each_number(fd, read_fd, reading);
+	(void)sl_sys_close(fd);
+	return reading->fds - before;
+}
+
+/* Threads of one process have the same fds, or, where they have ended, none. */
+static bool read_thread(void *context, int tasks, const char *tid)
+{
+	struct reading *reading = context;
+	long listed = read_fds(reading, tasks, tid);
+	reading->is_hidden |= listed < 0 && listed != -ENOENT && listed != -ESRCH;
+	return listed <= 0;
+}
+
+/* A process whose first thread has ended: the others have the fds still, or are about to end as well. */
+static bool read_other_threads(struct reading *reading, int proc, const char *pid)
+{
+	char path[32];
+	struct sl_out out;
+	sl_out_init(&out, path, sizeof(path) - 1, NULL, NULL);
+	sl_out_text(&out, pid);
+	sl_out_text(&out, "/task");
+	path[out.length] = 0;
+	int fd = (int)SL_SYS4(SYS_openat, proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	reading->is_hidden = fd < 0 && fd != -ENOENT && fd != -ESRCH;
+	if (fd >= 0) {
+		for_each_number(fd, read_thread, reading);
+		(void)sl_sys_close(fd);
+	}
+	return !reading->is_hidden;
+}
+
+/* A process of which no fd was listed: may it share ours? One of the same user may, and a parent of the same name, who forked
  * us before we gave up its rights. Another user's is taken not to: it could not have been forked from here and be hidden. Nor
- * does one that has ended and waits for its parent. Where only its first thread has ended, none is listed (is_empty), and the
- * others have them still. */
-static bool may_share(const struct reading *reading, int proc, const char *pid, bool is_empty)
+ * does one that has ended and waits for its parent. */
+static bool may_share(struct reading *reading, int proc, const char *pid, bool is_empty)
 {
 	char status[2048];
 	long got = read_of_process(proc, pid, "status", status, sizeof(status));
 	if (got <= 0) /* hidden from us (hidepid=), if it is there at all */
 		return got != -ENOENT && got != -ESRCH && got != 0 && is_owner(reading, proc, pid);
-	if (strstr(status, "\nVmSize:") ? is_empty : strstr(status, "\nThreads:\t1\n") != NULL)
+	bool is_headless = !strstr(status, "\nVmSize:");
+	if (is_headless ? strstr(status, "\nThreads:\t1\n") != NULL : is_empty)
+		return false;
+	if (is_headless && read_other_threads(reading, proc, pid))
 		return false;
 	const char *line = strstr(status, "\nUid:\t");
 	const char *effective = line ? strchr(line + 6, '\t') : NULL;
@@ -206,27 +255,14 @@ static void note_unknown(struct reading *reading, int proc, const char *pid)
 static bool read_process(void *context, int proc, const char *pid)
 {
 	struct reading *reading = context;
-	char path[32];
-	struct sl_out out;
 	reading->has_met_parent |= (int)number_at(pid) == reading->parent_pid;
 	if ((int)number_at(pid) == reading->own_pid) {
 		reading->has_met_itself = true;
 		return true;
 	}
-	sl_out_init(&out, path, sizeof(path) - 1, NULL, NULL);
-	sl_out_text(&out, pid);
-	sl_out_text(&out, "/fd");
-	path[out.length] = 0;
-	uint32_t before = reading->fds;
-	int fd = (int)SL_SYS4(SYS_openat, proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	reading->is_denied = false;
-	if (fd >= 0) {
-		for_each_number(fd, read_fd, reading);
-		(void)sl_sys_close(fd);
-	}
-	bool is_empty = fd >= 0 && reading->fds == before;
-	bool is_hidden = is_empty || (fd < 0 && fd != -ENOENT);
-	if ((is_hidden && may_share(reading, proc, pid, is_empty)) ||
+	long listed = read_fds(reading, proc, pid);
+	bool is_hidden = listed == 0 || (listed < 0 && listed != -ENOENT);
+	if ((is_hidden && may_share(reading, proc, pid, listed == 0)) ||
 	    (reading->is_denied && has_our_name(reading, proc, pid)))
 		note_unknown(reading, proc, pid);
 	return reading->fds <= SL_SHARING_MOST_FDS;

@@ -2,6 +2,7 @@
 named at the end."""
 
 import itertools
+import signal
 
 import harness
 import pytest
@@ -20,6 +21,14 @@ def built():
     missing = [p for p in (harness.LIBRARY, harness.BUILD / "victims") if not p.exists()]
     if missing:
         pytest.exit(f"build it first: {', '.join(map(str, missing))} missing", returncode=2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_of_the_terminal():
+    """A run in the background, or under nohup(1), ignores them, and what it starts would too: exec(2) resets none but handlers."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture

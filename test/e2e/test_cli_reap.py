@@ -206,6 +206,15 @@ def test_what_another_process_shares_is_spared(bare, peer):
     assert count_close_wait(program) == 1
 
 
+def test_a_process_whose_first_thread_has_ended_shares_too(bare, peer):
+    program = bare()
+    (fd,) = cli.close_wait(program, peer, 1)
+    child = program.number(f"hold thread {fd}")
+    harness.wait_until(lambda: os.listdir(f"/proc/{child}/fd") == [], "the end of its first thread")
+    assert reap(program) == (0, {"shared": 1})
+    assert count_close_wait(program) == 1
+
+
 def test_sigpipe_at_its_default_is_not_risked(bare, peer):
     program = bare(sigpipe="default")
     assert cli.output("reap", program.pid, NOW).endswith("shut down 0, skipped 0\n")  # nothing to risk

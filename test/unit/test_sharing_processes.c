@@ -186,12 +186,13 @@ static void *live_on(void *started)
 }
 
 /* The first thread of this one ends, the other keeps the fds: /proc/PID/fd is empty. */
-static void headless(void)
+static void headless(int to_close)
 {
 	static _Atomic bool has_started;
 	pthread_t thread;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	alarm(60);
+	close(to_close);
 	if (pthread_create(&thread, NULL, live_on, (void *)&has_started) != 0)
 		_exit(1);
 	while (!atomic_load(&has_started))
@@ -210,21 +211,67 @@ static bool is_headless(void *context)
 	return at && at[2] == 'Z';
 }
 
+/* One that has fd, or that has closed it. */
+static enum sl_sharing_answer answer_beside_headless(int fd, bool has_it)
+{
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		headless(has_it ? -1 : fd);
+	await(is_headless, &pid, "the end of a first thread");
+	enum sl_sharing_answer answer = answer_for(fd);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	return answer;
+}
+
 static void a_process_without_its_first_thread(void **state)
 {
 	(void)state;
 	need_readable_proc();
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	pid_t pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0)
-		headless();
-	await(is_headless, &pid, "the end of a first thread");
-	enum sl_sharing_answer answer = answer_for(fd);
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	assert_int_not_equal(answer, SL_SHARING_NONE);
+	assert_int_equal(answer_beside_headless(fd, true), SL_SHARING_SHARED);
+	assert_int_equal(answer_beside_headless(fd, false), SL_SHARING_NONE);
 	assert_int_equal(answer_for(fd), SL_SHARING_NONE);
+}
+
+static void *sleep_on(void *unused)
+{
+	for (;;)
+		pause();
+	return unused;
+}
+
+/* Processes of many threads, one after the other, which end all at once: some of the threads later than the first. */
+static void come_and_go(void *fd)
+{
+	close(*(int *)fd);
+	if (fork() != 0)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		pthread_t thread;
+		pid_t pid = fork();
+		if (pid == 0) {
+			for (int i = 0; i < 40; i++)
+				(void)pthread_create(&thread, NULL, sleep_on, NULL);
+			_exit(0);
+		}
+		(void)waitpid(pid, NULL, 0);
+	}
+}
+
+static void processes_that_end_meanwhile(void **state)
+{
+	(void)state;
+	need_readable_proc();
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pid_t pid = fork_sleeper(come_and_go, &fd);
+	unsigned unknown = 0;
+	for (int i = 0; i < 400; i++)
+		unknown += answer_for(fd) != SL_SHARING_NONE;
+	end_sleeper(pid);
+	assert_int_equal(unknown, 0);
 }
 
 static void drop_capabilities(void)
@@ -320,6 +367,7 @@ static int run_all(void)
 		TEST(a_zombie),
 		TEST(a_process_without_fds),
 		TEST(a_process_without_its_first_thread),
+		TEST(processes_that_end_meanwhile),
 		TEST(a_process_with_more_rights),
 		TEST(pids_of_another_namespace),
 		TEST(no_proc),

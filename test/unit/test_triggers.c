@@ -52,13 +52,20 @@ static void set_json(const char *name)
 	memcpy(sl_options.json, path, n + 1);
 }
 
-/* Nothing is recorded, no turn was taken, and a report goes to a file that is not there yet. */
+static bool is_clerk_idle(void *unused)
+{
+	(void)unused;
+	return !sl_clerk_is_busy() && !sl_clerk_is_asked();
+}
+
+/* Nothing is recorded, no turn was taken, nothing that came too late is under way, and a report goes to a file that is not there yet. */
 static int set_up(void **state)
 {
 	(void)state;
 	struct sl_fd_record record;
 	for (int at = 0; sl_fdtable_next(at, &record); at = record.fd + 1)
 		sl_fdtable_drop(record.fd, record.generation);
+	await(is_clerk_idle, NULL, "the clerk");
 	close_range(3, ~0u, 0);
 	ahead_ms += 3600000;
 	sl_pool_reset(&sl_worker_pool);

@@ -7,6 +7,7 @@
 #include <sockleak.h>
 
 #include <linux/netlink.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
@@ -285,8 +286,26 @@ static void hold_in_shell(bool by_popen, int orders, int fd)
 	}
 }
 
+static int held[2]; /* the pipe of orders, and what the child writes to */
+
+static void *write_in_thread(void *unused)
+{
+	write_when_nudged(held[0], held[1]);
+	return unused;
+}
+
+static void write_without_first_thread(int orders, int fd)
+{
+	pthread_t thread;
+	held[0] = orders;
+	held[1] = fd;
+	if (pthread_create(&thread, NULL, write_in_thread, NULL) != 0)
+		die("pthread_create");
+	raw(SYS_exit, 0, 0, 0);
+}
+
 /* hold HOW FD: a child that has all our descriptors, made by system, popen, fork, _Fork or clone, and writes "child"
- * to FD at each nudge. Its pid, or 0 where it is not our own. */
+ * to FD at each nudge; made by "thread" its first thread has ended. Its pid, or 0 where it is not our own. */
 static void do_hold(const struct words *w)
 {
 	const char *how = text(w, 1);
@@ -303,11 +322,14 @@ static void do_hold(const struct words *w)
 	if (by_popen || strcmp(how, "system") == 0) {
 		hold_in_shell(by_popen, ends[0], fd);
 	} else {
-		child = strcmp(how, "fork") == 0    ? fork()
-		        : strcmp(how, "_Fork") == 0 ? _Fork()
-		                                    : raw(SYS_clone, SIGCHLD, 0, 0);
+		bool by_thread = strcmp(how, "thread") == 0;
+		child = strcmp(how, "fork") == 0 || by_thread ? fork()
+		        : strcmp(how, "_Fork") == 0           ? _Fork()
+		                                              : raw(SYS_clone, SIGCHLD, 0, 0);
 		if (child == 0) {
 			close(ends[1]);
+			if (by_thread)
+				write_without_first_thread(ends[0], fd);
 			write_when_nudged(ends[0], fd);
 		}
 		if (child < 0)
