@@ -4,6 +4,7 @@ import json
 import pathlib
 import shutil
 import subprocess
+import time
 
 import control
 import harness
@@ -81,6 +82,21 @@ def test_what_opens_from_now_on_is_seen(late, peer, kind):
     program.ask(f"close {before[0]}")
     totals = program.report()["totals"]
     assert (totals["open"], totals["closed"]) == (3, 2)
+
+
+def test_since_when_the_peer_has_closed_is_the_kernels_to_say(late, peer):
+    """Of a connection that was not looked at before: not since it was adopted."""
+    program = late()
+    leak(program, peer, 3)
+    closed = time.monotonic()
+    harness.wait_until(lambda: time.monotonic() - closed > 1.5, "some time to pass")
+    attach(program)
+    attached = time.monotonic()
+    snapshot = program.report_until(lambda s: s["totals"]["close_wait"] == 3, "3 CLOSE_WAIT")
+    for entry in snapshot["sockets"]:
+        # The kernel counts in ticks, of 10 ms at most.
+        assert entry["close_wait_ms"] >= (attached - closed) * 1000 - 20, entry
+        assert entry["close_wait_ms"] <= (time.monotonic() - closed) * 1000 + 1000, entry
 
 
 @pytest.mark.parametrize("kind", KINDS)
