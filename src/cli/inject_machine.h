@@ -47,10 +47,11 @@ const unsigned char *sl_machine_code(size_t *n);
 
 /* The bytes of a signal handler's return, to be found in libc; how many. */
 const unsigned char *sl_machine_restorer(size_t *n);
-/* Is it such a frame that lies at `address`, whose first word is the address of the restorer? `is_code` tells of addresses. */
+/* Is it such a frame that lies at `address`, whose first word is the address of the restorer? `is_code` tells of addresses. Then
+ * where the handler came in: in, or right behind, a call where the code there says which; else point->call is -1. */
 typedef bool sl_machine_is_code_fn(void *context, uint64_t address);
 bool sl_machine_is_signal_frame(int memory, uint64_t address, sl_machine_is_code_fn *is_code,
-                                void *context);
+                                void *context, struct sl_point *point);
 
 int sl_machine_read(int tid, struct sl_registers *registers);
 void sl_machine_point(const struct sl_registers *registers, struct sl_point *point);

@@ -24,9 +24,10 @@ const unsigned char *sl_machine_restorer(size_t *n)
 }
 
 bool sl_machine_is_signal_frame(int memory, uint64_t address, sl_machine_is_code_fn *is_code,
-                                void *context)
+                                void *context, struct sl_point *point)
 {
 	(void)memory, (void)address, (void)is_code, (void)context;
+	*point = (struct sl_point){.call = -1};
 	return true;
 }
 

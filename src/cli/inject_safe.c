@@ -29,9 +29,21 @@ static bool is_code(void *context, uint64_t address)
 	return map && map->is_executable;
 }
 
-/* A signal frame between `from` and `to` means that a handler runs: what it interrupted may hold any lock. Bytes that only
- * look like one, left behind by an earlier handler, count as well: another thread or moment is found. */
-static bool has_signal_frame(struct sl_target *target, uint64_t from, uint64_t to)
+/* A signal frame means that a handler runs: what it interrupted may hold any lock. But not one that waited in a call that is
+ * safe itself: whole processes live so, as those that PostgreSQL up to 15 forks from its handler of SIGCHLD, which comes into
+ * select(). */
+static bool is_handler(struct sl_target *target, uint64_t address)
+{
+	struct sl_point point;
+	return sl_machine_is_signal_frame(target->memory, address, is_code, &target->maps,
+	                                  &point) &&
+	       !(is_in_libc(target, &point) &&
+	         sl_call_use(point.call, point.arguments) == SL_CALL_WAITING);
+}
+
+/* Is there one between `from` and `to`? Bytes that only look like one, left behind by an earlier handler, count as well: another
+ * thread or moment is found. */
+static bool is_in_handler(struct sl_target *target, uint64_t from, uint64_t to)
 {
 	uint64_t *words = sl_heap_grow(NULL, SL_CHUNK_BYTES);
 	bool is_found = false;
@@ -42,10 +54,8 @@ static bool has_signal_frame(struct sl_target *target, uint64_t from, uint64_t t
 			break;
 		}
 		for (size_t i = 0; i < bytes / sizeof(*words) && !is_found; i++)
-			is_found =
-				words[i] == target->restorer &&
-				sl_machine_is_signal_frame(target->memory, at + i * sizeof(*words),
-			                                   is_code, &target->maps);
+			is_found = words[i] == target->restorer &&
+			           is_handler(target, at + i * sizeof(*words));
 	}
 	free(words);
 	return is_found;
@@ -85,7 +95,7 @@ static const char *check_stack(struct sl_target *target, int tid, const struct s
 	}
 	if (end - point->sp > SL_STACK_MAX)
 		return "too deep in its stack to be looked at";
-	return has_signal_frame(target, point->sp & ~(uint64_t)7, end & ~(uint64_t)7)
+	return is_in_handler(target, point->sp & ~(uint64_t)7, end & ~(uint64_t)7)
 	               ? "in a signal handler"
 	               : NULL;
 }

@@ -198,8 +198,48 @@ const unsigned char *sl_machine_restorer(size_t *n)
 	return bytes;
 }
 
+static bool is_call(int memory, uint64_t address)
+{
+	unsigned char bytes[2];
+	return sl_memory_read(memory, address, bytes, sizeof(bytes)) && bytes[0] == 0x0f &&
+	       bytes[1] == 0x05;
+}
+
+/* The number of the system call that the code before `pc` makes; -1: it does not say. */
+static int64_t read_number(int memory, uint64_t pc)
+{
+	uint8_t code[8]; /* mov $number, %eax; syscall */
+	int32_t number;
+	if (!is_call(memory, pc - 2) ||
+	    !sl_memory_read(memory, pc - sizeof(code), code, sizeof(code)))
+		return -1;
+	if (code[4] == 0x31 && code[5] == 0xc0) /* xor %eax, %eax */
+		return 0;
+	memcpy(&number, code + 2, sizeof(number));
+	/* Behind 0x41 it would be another register. */
+	return code[1] == 0xb8 && code[0] != 0x41 ? number : -1;
+}
+
+/* A call that is to be begun again has its number in rax; one that has ended has its result there. */
+static void read_interrupted(int memory, const greg_t *registers, struct sl_point *point)
+{
+	*point = (struct sl_point){
+		.call = -1,
+		.arguments = {(uint64_t)registers[REG_RDI], (uint64_t)registers[REG_RSI],
+	                      (uint64_t)registers[REG_RDX], (uint64_t)registers[REG_R10],
+	                      (uint64_t)registers[REG_R8], (uint64_t)registers[REG_R9]},
+		.result = registers[REG_RAX],
+		.pc = (uint64_t)registers[REG_RIP],
+		.sp = (uint64_t)registers[REG_RSP],
+	};
+	if (is_call(memory, point->pc))
+		point->call = registers[REG_RAX];
+	else
+		point->call = read_number(memory, point->pc);
+}
+
 bool sl_machine_is_signal_frame(int memory, uint64_t address, sl_machine_is_code_fn *is_code,
-                                void *context)
+                                void *context, struct sl_point *point)
 {
 	struct {
 		uint64_t restorer;
@@ -210,8 +250,11 @@ bool sl_machine_is_signal_frame(int memory, uint64_t address, sl_machine_is_code
 	if (!sl_memory_read(memory, address + sizeof(frame.restorer), &frame.context, n))
 		return false;
 	const greg_t *registers = frame.context.uc_mcontext.gregs;
-	return !frame.context.uc_link && ((uint64_t)registers[REG_CSGSFS] & 0xffff) == SL_CODE_64 &&
-	       is_code(context, (uint64_t)registers[REG_RIP]);
+	if (frame.context.uc_link || ((uint64_t)registers[REG_CSGSFS] & 0xffff) != SL_CODE_64 ||
+	    !is_code(context, (uint64_t)registers[REG_RIP]))
+		return false;
+	read_interrupted(memory, registers, point);
+	return true;
 }
 
 int sl_machine_read(int tid, struct sl_registers *registers)
@@ -239,25 +282,14 @@ void sl_machine_point(const struct sl_registers *registers, struct sl_point *poi
 
 bool sl_machine_is_behind_call(int memory, uint64_t pc)
 {
-	unsigned char bytes[2];
-	return sl_memory_read(memory, pc - sizeof(bytes), bytes, sizeof(bytes)) &&
-	       bytes[0] == 0x0f && bytes[1] == 0x05;
+	return is_call(memory, pc - 2);
 }
 
 int64_t sl_machine_asked(int memory, const struct sl_point *point)
 {
-	struct {
-		uint8_t move; /* mov $number, %eax; syscall */
-		uint8_t number[4];
-		uint8_t call[2];
-	} code;
-	int32_t number;
-	if (point->call != SYS_restart_syscall ||
-	    !sl_memory_read(memory, point->pc - sizeof(code), &code, sizeof(code)) ||
-	    code.move != 0xb8)
-		return point->call;
-	memcpy(&number, code.number, sizeof(number));
-	return number;
+	const int64_t number =
+		point->call == SYS_restart_syscall ? read_number(memory, point->pc) : -1;
+	return number >= 0 ? number : point->call;
 }
 
 /* A call that a stop ends with EINTR, as no other signal would that nobody handles: the kernel has a number for what we mean. */

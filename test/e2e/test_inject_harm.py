@@ -103,6 +103,18 @@ def test_threads_that_may_not_be_borrowed_are_left_out(at_work):
     assert finish(program) > 0
 
 
+@pytest.mark.parametrize("interrupted", [2, 3], ids=["select", "read"])
+def test_one_that_lives_in_a_handler(at_work, interrupted):
+    """Where the handler came into a wait nobody holds a lock: the program may be had, and both calls go on as they would have."""
+    program = at_work("handler", interrupted)
+    assert program.line() == "in"
+    bring_in_often(program, 20)
+    program.send_signal(signal.SIGUSR1)
+    assert program.line() == "out"
+    assert_left_alone(program)
+    assert finish(program) > 0
+
+
 def test_a_sleep_is_as_long_as_it_was(at_work):
     """Interrupted many times, it ends when it would have; it is not begun anew each time."""
     program = at_work("deadline", 3000)

@@ -182,9 +182,10 @@ def test_a_filter_of_its_own(start):
     assert program.line().startswith("ok")
 
 
-def test_only_in_a_handler(start):
+@pytest.mark.parametrize("interrupted", ["kill", "malloc"])
+def test_only_in_a_handler(start, interrupted):
     """What it interrupted may hold any lock: no thread is to be had, nothing is changed, and later it may be had."""
-    program = start([harness.victim("inject_victim"), "handler"], library=False)
+    program = start([harness.victim("inject_victim"), "handler", ["kill", "malloc"].index(interrupted)], library=False)
     program.ready()
     assert program.line() == "in"
     one = inject.attempt(program.pid, code=inject.DENIED)

@@ -13,7 +13,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/select.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -216,6 +218,7 @@ static struct {
 	const struct fixture *own;
 	uint64_t restorer;
 	unsigned frames;
+	struct sl_point interrupted;
 } seen;
 
 static bool is_code(void *context, uint64_t address)
@@ -231,14 +234,58 @@ __attribute__((no_sanitize("address"))) static void count_frames(const void *fro
 	seen.frames = 0;
 	for (uint64_t at = (uintptr_t)from & ~(uint64_t)7; at + 8 < stack->end; at += 8)
 		if (*(const uint64_t *)(uintptr_t)at == seen.restorer &&
-		    sl_machine_is_signal_frame(seen.own->memory, at, is_code, &maps))
+		    sl_machine_is_signal_frame(seen.own->memory, at, is_code, &maps,
+		                               &seen.interrupted))
 			seen.frames++;
 }
+
+static volatile sig_atomic_t has_come;
+static int may_end = -1; /* a pipe from which somebody reads */
 
 static void handle(int number)
 {
 	(void)number;
+	has_come = 1;
 	count_frames(__builtin_frame_address(0));
+	if (may_end >= 0)
+		assert_int_equal(write(may_end, "x", 1), 1);
+}
+
+static void interrupt_soon(int flags)
+{
+	const struct itimerval soon = {.it_value = {.tv_usec = 1000}};
+	struct sigaction action = {.sa_handler = handle, .sa_flags = flags};
+	sigaction(SIGALRM, &action, NULL);
+	has_come = 0;
+	setitimer(ITIMER_REAL, &soon, NULL);
+}
+
+/* Each in its own way: one ended with EINTR, one to be begun again, one with a number that is not moved but made; and none. */
+static void test_what_it_interrupted_is_known(void)
+{
+	int ends[2];
+	char byte;
+	assert_int_equal(pipe(ends), 0);
+	interrupt_soon(0);
+	assert_int_equal(select(0, NULL, NULL, NULL, NULL), -1);
+	assert_int_equal(seen.interrupted.call, SYS_pselect6);
+	assert_int_equal(seen.interrupted.result, -EINTR);
+	interrupt_soon(0);
+	assert_int_equal(read(ends[0], &byte, 1), -1);
+	assert_int_equal(seen.interrupted.call, SYS_read);
+	assert_int_equal(seen.interrupted.arguments[0], ends[0]);
+	may_end = ends[1];
+	interrupt_soon(SA_RESTART);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	assert_int_equal(seen.interrupted.call, SYS_read);
+	assert_int_equal(seen.interrupted.arguments[2], 1);
+	may_end = -1;
+	interrupt_soon(0);
+	while (!has_come)
+		;
+	assert_int_equal(seen.interrupted.call, -1);
+	close(ends[0]);
+	close(ends[1]);
 }
 
 static void test_a_handler_is_seen_on_the_stack(void **state)
@@ -258,6 +305,8 @@ static void test_a_handler_is_seen_on_the_stack(void **state)
 	signal(SIGUSR1, handle);
 	raise(SIGUSR1);
 	assert_int_equal(seen.frames, 1);
+	assert_int_equal(seen.interrupted.call, SYS_tgkill);
+	test_what_it_interrupted_is_known();
 	/* Behind it nothing but the word in a variable is left, which alone makes no frame. */
 	volatile uint64_t lone[256] = {seen.restorer};
 	count_frames((const void *)lone);

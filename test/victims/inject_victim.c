@@ -15,7 +15,9 @@
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/select.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <ucontext.h>
 
 static atomic_int is_over;
@@ -261,9 +263,11 @@ static void do_wakeups(int n)
 	pthread_join(sender, NULL);
 }
 
-/* ---- handler: the only thread waits within a signal handler, which interrupted malloc() or might have ---- */
+/* ---- handler: the only thread waits within a signal handler. N says what that interrupted: 0 kill(), 1 malloc(), 2 select(), 3 a
+ * read() that is begun again ---- */
 
 static int gate[2];
+static atomic_int has_been_in, leaves_byte;
 
 static void wait_in_handler(int unused)
 {
@@ -273,19 +277,40 @@ static void wait_in_handler(int unused)
 		_exit(3);
 	while (read(gate[0], &byte, 1) < 0)
 		;
+	if (leaves_byte && write(gate[1], "y", 1) != 1)
+		_exit(3);
+	has_been_in = 1;
+}
+
+static void be_interrupted(int where)
+{
+	char byte;
+	const struct itimerval soon = {.it_value = {.tv_usec = 20000}};
+	has_been_in = 0;
+	leaves_byte = where == 3; /* which the read() gets */
+	if (where == 0) {
+		raise(SIGALRM);
+		return;
+	}
+	setitimer(ITIMER_REAL, &soon, NULL);
+	if (where == 2)
+		select(0, NULL, NULL, NULL, NULL);
+	else if (where == 3 && (read(gate[0], &byte, 1) != 1 || byte != 'y'))
+		die("read");
+	while (!has_been_in)
+		free(malloc(1 + next_random() % 10000));
 }
 
 static void do_handler(int n)
 {
-	struct sigaction action = {.sa_handler = wait_in_handler};
+	struct sigaction action = {.sa_handler = wait_in_handler, .sa_flags = SA_RESTART};
 	char byte;
-	(void)n;
 	if (pipe(gate) < 0)
 		die("pipe");
-	sigaction(SIGUSR2, &action, NULL);
+	sigaction(SIGALRM, &action, NULL);
 	/* The handler of SIGUSR1 opens the gate. */
 	while (!is_over) {
-		raise(SIGUSR2);
+		be_interrupted(n);
 		count++;
 		say("out");
 		while (!is_over && read(gate[0], &byte, 1) < 0)
