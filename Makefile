@@ -288,7 +288,7 @@ check-corpus: ## run leaks of many libraries, and programs without one, and judg
 corpus-table: ## the same, and put what it says into docs/diagnosis.md
 	@CORPUS_TABLE=write scripts/check-all corpus
 
-stress: build-e2e ## long runs of real programs; the torture test for STRESS_SECONDS (120) at each action
+stress: build-e2e ## long runs of real programs; a hundred visits of each; the torture test for STRESS_SECONDS (120) at each action
 	@scripts/stress
 
 fuzz: ## run the fuzzers with libFuzzer for FUZZ_SECONDS (60) each; needs clang
