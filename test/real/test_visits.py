@@ -75,7 +75,7 @@ class Visits:
             load.end()
         assert not self.guest.wrong, self.guest.wrong[:3]
         times = " and ".join(str(load.times) for load in self.loads)
-        lines = [f"load average {os.getloadavg()[0]:.1f}; the clients ran {times} times"]
+        lines = [f"load average {os.getloadavg()[0]:.1f}; the clients ran {times} times; put off {self.guest.put_off} times"]
         for name, held in sorted(self.held_us.items()):
             median, worst = statistics.median(held) / 1000, max(held) / 1000
             lines.append(f"{name}: {len(held)} visits, held for {median:.1f} ms, at worst {worst:.1f} ms")
