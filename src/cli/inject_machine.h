@@ -53,7 +53,18 @@ typedef bool sl_machine_is_code_fn(void *context, uint64_t address);
 bool sl_machine_is_signal_frame(int memory, uint64_t address, sl_machine_is_code_fn *is_code,
                                 void *context, struct sl_point *point);
 
+/* A function's registers by their DWARF numbers, as bits where a set of them is meant. */
+#define SL_DWARF_REGISTERS 32
+struct sl_dwarf_registers {
+	uint64_t values[SL_DWARF_REGISTERS];
+	uint32_t known;  /* those that have a value */
+	uint32_t kept;   /* those that a function hands on to its caller, and where that goes on */
+	unsigned sp, ra; /* the stack pointer; where it goes on: at first where the thread is */
+};
+
 int sl_machine_read(int tid, struct sl_registers *registers);
+/* False: it is not known how. */
+bool sl_machine_dwarf(const struct sl_registers *registers, struct sl_dwarf_registers *dwarf);
 void sl_machine_point(const struct sl_registers *registers, struct sl_point *point);
 /* Is the instruction before `pc` one that calls the kernel? */
 bool sl_machine_is_behind_call(int memory, uint64_t pc);

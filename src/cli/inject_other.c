@@ -37,6 +37,12 @@ int sl_machine_read(int tid, struct sl_registers *registers)
 	return -ENOSYS;
 }
 
+bool sl_machine_dwarf(const struct sl_registers *registers, struct sl_dwarf_registers *dwarf)
+{
+	(void)registers, (void)dwarf;
+	return false;
+}
+
 void sl_machine_point(const struct sl_registers *registers, struct sl_point *point)
 {
 	(void)registers;

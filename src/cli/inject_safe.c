@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "cli/heap.h"
+#include "cli/inject_unwind.h"
 
 #define SL_STACK_ROOM ((uint64_t)64 << 10)
 #define SL_STACK_MAX ((uint64_t)64 << 20)
@@ -41,24 +42,33 @@ static bool is_handler(struct sl_target *target, uint64_t address)
 	         sl_call_use(point.call, point.arguments) == SL_CALL_WAITING);
 }
 
-/* Is there one between `from` and `to`? Bytes that only look like one, left behind by an earlier handler, count as well: another
- * thread or moment is found. */
-static bool is_in_handler(struct sl_target *target, uint64_t from, uint64_t to)
+/* The highest between `from` and `to` of what looks like one; 0: there is none. UINT64_MAX: that is not to be known. */
+static uint64_t find_handler(struct sl_target *target, uint64_t from, uint64_t to)
 {
 	uint64_t *words = sl_heap_grow(NULL, SL_CHUNK_BYTES);
-	bool is_found = false;
-	for (uint64_t at = from; at < to && !is_found; at += SL_CHUNK_BYTES) {
+	uint64_t found = 0;
+	for (uint64_t at = from; at < to; at += SL_CHUNK_BYTES) {
 		const size_t bytes = to - at < SL_CHUNK_BYTES ? (size_t)(to - at) : SL_CHUNK_BYTES;
 		if (!sl_memory_read(target->memory, at, words, bytes)) {
-			is_found = true; /* not known: not safe */
+			found = UINT64_MAX;
 			break;
 		}
-		for (size_t i = 0; i < bytes / sizeof(*words) && !is_found; i++)
-			is_found = words[i] == target->restorer &&
-			           is_handler(target, at + i * sizeof(*words));
+		for (size_t i = 0; i < bytes / sizeof(*words); i++)
+			if (words[i] == target->restorer &&
+			    is_handler(target, at + i * sizeof(*words)))
+				found = at + i * sizeof(*words);
 	}
 	free(words);
-	return is_found;
+	return found;
+}
+
+/* What an earlier handler has left, in a variable that nothing was put into since, looks like one that runs: then the stack is
+ * walked, and where that cannot be done to its end, another thread or moment is found. */
+static bool is_in_handler(struct sl_target *target, const struct sl_registers *registers,
+                          uint64_t from, uint64_t to)
+{
+	const uint64_t found = find_handler(target, from, to);
+	return found && !sl_unwind_is_clear(target, registers, found);
 }
 
 /* Does the stack of the first thread, which grows, reach so far down by its limit? */
@@ -72,7 +82,8 @@ static bool may_grow(const struct sl_target *target, const struct sl_map *stack,
 }
 
 /* A thread's stack ends at its own control block, where libc made it; coroutines run elsewhere, on little room. */
-static const char *check_stack(struct sl_target *target, int tid, const struct sl_point *point,
+static const char *check_stack(struct sl_target *target, int tid,
+                               const struct sl_registers *registers, const struct sl_point *point,
                                size_t need)
 {
 	const struct sl_map *stack = sl_maps_at(&target->maps, point->sp);
@@ -95,14 +106,17 @@ static const char *check_stack(struct sl_target *target, int tid, const struct s
 	}
 	if (end - point->sp > SL_STACK_MAX)
 		return "too deep in its stack to be looked at";
-	return is_in_handler(target, point->sp & ~(uint64_t)7, end & ~(uint64_t)7)
+	return is_in_handler(target, registers, point->sp & ~(uint64_t)7, end & ~(uint64_t)7)
 	               ? "in a signal handler"
 	               : NULL;
 }
 
-const char *sl_safe_why_not(struct sl_target *target, int tid, const struct sl_point *point,
+const char *sl_safe_why_not(struct sl_target *target, int tid, const struct sl_registers *registers,
                             size_t need)
 {
+	struct sl_point at;
+	const struct sl_point *point = &at;
+	sl_machine_point(registers, &at);
 	if (point->call < 0)
 		return "computing";
 	if (!is_in_libc(target, point))
@@ -111,5 +125,5 @@ const char *sl_safe_why_not(struct sl_target *target, int tid, const struct sl_p
 		return "in a system call that may be made under a lock";
 	if (!sl_machine_is_behind_call(target->memory, point->pc))
 		return "not behind a system call";
-	return check_stack(target, tid, point, need);
+	return check_stack(target, tid, registers, point, need);
 }

@@ -13,9 +13,9 @@
 #include "cli/inject_calls.h"
 #include "cli/inject_target.h"
 
-/* NULL: it is. Else why not, as in "it is <in a signal handler>". The thread is held: its registers and stack stand still.
- * `need` bytes of stack are written below its stack pointer. */
-const char *sl_safe_why_not(struct sl_target *target, int tid, const struct sl_point *point,
+/* NULL: it is. Else why not, as in "it is <in a signal handler>". The thread is held: its registers, which say where it is, and its
+ * stack stand still. `need` bytes of stack are written below its stack pointer. */
+const char *sl_safe_why_not(struct sl_target *target, int tid, const struct sl_registers *registers,
                             size_t need);
 
 /* Is it worth holding, seen from outside while it waits? SL_CALL_LAST and SL_CALL_WAITING say that it is. */

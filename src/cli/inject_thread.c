@@ -100,12 +100,10 @@ static int seize(struct search *search, int tid)
 /* The thread stands still: is it here? */
 static bool is_safe(struct search *search)
 {
-	struct sl_point point;
 	if (sl_machine_read(search->tracee->tid, search->registers) < 0)
 		return false;
-	sl_machine_point(search->registers, &point);
-	const char *why =
-		sl_safe_why_not(search->target, search->tracee->tid, &point, search->need);
+	const char *why = sl_safe_why_not(search->target, search->tracee->tid, search->registers,
+	                                  search->need);
 	if (why)
 		search->why = why;
 	return !why;

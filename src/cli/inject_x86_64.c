@@ -262,6 +262,21 @@ int sl_machine_read(int tid, struct sl_registers *registers)
 	return ptrace(PTRACE_GETREGS, tid, 0, &registers->user) < 0 ? -errno : 0;
 }
 
+bool sl_machine_dwarf(const struct sl_registers *registers, struct sl_dwarf_registers *dwarf)
+{
+	const struct user_regs_struct *user = &registers->user;
+	*dwarf = (struct sl_dwarf_registers){
+		.values = {user->rax, user->rdx, user->rcx, user->rbx, user->rsi, user->rdi,
+	                   user->rbp, user->rsp, user->r8, user->r9, user->r10, user->r11,
+	                   user->r12, user->r13, user->r14, user->r15, user->rip},
+		.known = (1u << 17) - 1,
+		.kept = 1u << 3 | 1u << 6 | 0xfu << 12 | 1u << 16, /* rbx, rbp, r12 to r15 */
+		.sp = 7,
+		.ra = 16,
+	};
+	return true;
+}
+
 static int write_registers(int tid, const struct user_regs_struct *user)
 {
 	return ptrace(PTRACE_SETREGS, tid, 0, user) < 0 ? -errno : 0;

@@ -115,6 +115,16 @@ def test_one_that_lives_in_a_handler(at_work, interrupted):
     assert finish(program) > 0
 
 
+def test_what_a_handler_has_left(at_work):
+    """It looks like a handler's frame that is alive, and lies among the variables of a function that is."""
+    program = at_work("leftover")
+    assert program.line() == "in"
+    bring_in_often(program, 20)
+    program.send_signal(signal.SIGUSR1)
+    assert_left_alone(program)
+    assert finish(program) > 0
+
+
 def test_a_sleep_is_as_long_as_it_was(at_work):
     """Interrupted many times, it ends when it would have; it is not begun anew each time."""
     program = at_work("deadline", 3000)

@@ -318,6 +318,44 @@ static void do_handler(int n)
 	}
 }
 
+/* ---- leftover: a handler came into malloc(), and has ended; in a variable that nothing was put into lies what it left ---- */
+
+static void pass(int unused)
+{
+	(void)unused;
+	has_been_in = 1;
+}
+
+static __attribute__((noinline)) void be_interrupted_deep(void)
+{
+	char room[16 << 10];
+	__asm__ volatile("" : : "r"(room) : "memory");
+	be_interrupted(1);
+	__asm__ volatile("" : : "r"(room) : "memory");
+}
+
+static __attribute__((noinline)) void wait_with_room(void)
+{
+	char room[48 << 10];
+	while (!is_over && read(gate[0], room, 1) < 0)
+		;
+}
+
+static void do_leftover(int n)
+{
+	struct sigaction action = {.sa_handler = pass};
+	(void)n;
+	if (pipe(gate) < 0)
+		die("pipe");
+	sigaction(SIGALRM, &action, NULL);
+	be_interrupted_deep();
+	say("in");
+	while (!is_over) {
+		wait_with_room();
+		count++;
+	}
+}
+
 static void open_gate(int unused)
 {
 	(void)unused;
@@ -497,7 +535,7 @@ static const struct {
 	{"registers", do_registers}, {"signals", do_signals},   {"wakeups", do_wakeups},
 	{"handler", do_handler},     {"malloc", do_malloc},     {"deadline", do_deadline},
 	{"crowd", do_crowd},         {"filtered", do_filtered}, {"mixed", do_mixed},
-	{"becoming", do_becoming},
+	{"becoming", do_becoming},   {"leftover", do_leftover},
 };
 
 int main(int argc, char **argv)
