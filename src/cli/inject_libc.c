@@ -82,6 +82,15 @@ static bool find_functions(struct sl_target *target, const struct sl_object *lib
 	return false;
 }
 
+/* sigprocmask() is made of it. */
+static void find_mask(struct sl_target *target, const struct sl_object *libc)
+{
+	uint64_t bytes;
+	target->mask_start =
+		sl_object_function_bytes(target->memory, libc, "pthread_sigmask", &bytes);
+	target->mask_end = target->mask_start ? target->mask_start + bytes : 0;
+}
+
 static void find_restorer(struct sl_target *target)
 {
 	size_t wanted_bytes;
@@ -128,6 +137,7 @@ int sl_target_read_libc(struct sl_target *target, struct sl_injected *injected)
 	    !sl_object_code(&libc, &target->libc_start, &target->libc_end))
 		return sl_target_fail(injected, -ENOTSUP, SL_EXIT_NO_LIBRARY,
 		                      "process %d: its libc has no dlopen() that was found", pid);
+	find_mask(target, &libc);
 	find_restorer(target);
 	if (!target->restorer)
 		return sl_target_fail(

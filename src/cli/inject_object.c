@@ -86,6 +86,13 @@ static bool is_named(int memory, uint64_t address, const char *name)
 
 uint64_t sl_object_function(int memory, const struct sl_object *object, const char *name)
 {
+	uint64_t bytes;
+	return sl_object_function_bytes(memory, object, name, &bytes);
+}
+
+uint64_t sl_object_function_bytes(int memory, const struct sl_object *object, const char *name,
+                                  uint64_t *bytes)
+{
 	struct {
 		uint32_t buckets, first, bloom_words, bloom_shift;
 	} head;
@@ -110,8 +117,10 @@ uint64_t sl_object_function(int memory, const struct sl_object *object, const ch
 		    sl_memory_read(memory, tables.symbols + (uint64_t)index * sizeof(symbol),
 		                   &symbol, sizeof(symbol)) &&
 		    ELF64_ST_TYPE(symbol.st_info) == STT_FUNC && symbol.st_shndx != SHN_UNDEF &&
-		    is_named(memory, tables.names + symbol.st_name, name))
+		    is_named(memory, tables.names + symbol.st_name, name)) {
+			*bytes = symbol.st_size;
 			return object->bias + symbol.st_value;
+		}
 		if (chain & 1)
 			return 0;
 	}

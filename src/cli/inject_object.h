@@ -25,6 +25,9 @@ bool sl_object_read(int memory, uint64_t start, struct sl_object *object);
 
 /* Address of a function that it exports; 0: none. */
 uint64_t sl_object_function(int memory, const struct sl_object *object, const char *name);
+/* The same, and how many bytes it has. */
+uint64_t sl_object_function_bytes(int memory, const struct sl_object *object, const char *name,
+                                  uint64_t *bytes);
 
 /* Its segment of code: where it begins and ends in memory; false: none. */
 bool sl_object_code(const struct sl_object *object, uint64_t *start, uint64_t *end);

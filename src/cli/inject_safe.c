@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "cli/heap.h"
 #include "cli/inject_unwind.h"
@@ -30,16 +31,26 @@ static bool is_code(void *context, uint64_t address)
 	return map && map->is_executable;
 }
 
+/* Where a program lets signals in that have waited for it: a place of its own choice. Not where libc does so for itself, as in the midst
+ * of fork(), where it has the allocator's locks. */
+static bool is_unmasking(const struct sl_target *target, const struct sl_point *point)
+{
+	return point->call == SYS_rt_sigprocmask && point->pc > target->mask_start &&
+	       point->pc < target->mask_end;
+}
+
 /* A signal frame means that a handler runs: what it interrupted may hold any lock. But not one that waited in a call that is
- * safe itself: whole processes live so, as those that PostgreSQL up to 15 forks from its handler of SIGCHLD, which comes into
- * select(). */
+ * safe itself, or had a handler in where it wanted it: whole processes live so, as those that PostgreSQL up to 15 forks from its
+ * handler of SIGCHLD, which comes into select(), or into the sigprocmask() before it. */
 static bool is_handler(struct sl_target *target, uint64_t address)
 {
 	struct sl_point point;
-	return sl_machine_is_signal_frame(target->memory, address, is_code, &target->maps,
-	                                  &point) &&
-	       !(is_in_libc(target, &point) &&
-	         sl_call_use(point.call, point.arguments) == SL_CALL_WAITING);
+	if (!sl_machine_is_signal_frame(target->memory, address, is_code, &target->maps, &point))
+		return false;
+	if (!is_in_libc(target, &point))
+		return true;
+	return sl_call_use(point.call, point.arguments) != SL_CALL_WAITING &&
+	       !is_unmasking(target, &point);
 }
 
 /* The highest between `from` and `to` of what looks like one; 0: there is none. UINT64_MAX: that is not to be known. */

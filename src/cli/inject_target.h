@@ -22,6 +22,7 @@ struct sl_target {
 	struct sl_target_calls calls;
 	uint64_t libc_start, libc_end; /* the code of its libc */
 	uint64_t restorer;             /* where libc's signal handlers return to; 0: not found */
+	uint64_t mask_start, mask_end; /* pthread_sigmask(), where it is libc's; else 0 */
 };
 
 /* Says why it does not go on; returns `error`. */

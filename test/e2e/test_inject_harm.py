@@ -103,9 +103,10 @@ def test_threads_that_may_not_be_borrowed_are_left_out(at_work):
     assert finish(program) > 0
 
 
-@pytest.mark.parametrize("interrupted", [2, 3], ids=["select", "read"])
+@pytest.mark.parametrize("interrupted", [2, 3, 4], ids=["select", "read", "sigprocmask"])
 def test_one_that_lives_in_a_handler(at_work, interrupted):
-    """Where the handler came into a wait nobody holds a lock: the program may be had, and both calls go on as they would have."""
+    """Where the handler came into a wait, or was let in, nobody holds a lock: the program may be had, and both calls go on as they
+    would have."""
     program = at_work("handler", interrupted)
     assert program.line() == "in"
     bring_in_often(program, 20)

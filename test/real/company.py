@@ -27,7 +27,8 @@ class Company(threading.Thread):
         self.programs = []
         self.left_at = {}
         self.held_us = collections.defaultdict(list)  # by the name of the program
-        self.attached = self.put_off = 0
+        self.attached = 0
+        self.put_off = []
         self.wrong = []
 
     def run(self):
@@ -54,7 +55,7 @@ class Company(threading.Thread):
             return done.stdout
         # Nothing was done: no thread was at a safe point, as in a server that was in a handler a moment ago.
         if "this may be tried again" in done.stderr:
-            self.put_off += 1
+            self.put_off.append(done.stderr)
             return None
         if done.returncode != NO_PROCESS and processes.program(pid) == before:
             self.wrong.append((words, done.returncode, done.stderr, processes.command_line(pid)))

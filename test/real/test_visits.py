@@ -23,7 +23,7 @@ from test_postgresql import Postgres
 VISITS = int(os.environ.get("REAL_VISITS", "3"))
 LENGTH = min(VISITS, 20)  # of a load, which is begun again for as long as the visits take
 PLACE = test_inject.PLACE
-TRIES = 20  # of one visit: a thread that is not at a safe point for five seconds
+TRIES = 5  # of one visit: a thread that is not at a safe point for five seconds
 
 
 class Load:
@@ -68,14 +68,14 @@ class Visits:
         for _ in range(TRIES):
             if self.come(pid, name):
                 return
-        pytest.fail(f"{name} {pid} could not be visited")
+        pytest.fail(f"{name} {pid} could not be visited: {self.guest.put_off[-1:]}")
 
     def leave(self):
         for load in self.loads:
             load.end()
         assert not self.guest.wrong, self.guest.wrong[:3]
         times = " and ".join(str(load.times) for load in self.loads)
-        lines = [f"load average {os.getloadavg()[0]:.1f}; the clients ran {times} times; put off {self.guest.put_off} times"]
+        lines = [f"load average {os.getloadavg()[0]:.1f}; the clients ran {times} times; put off {len(self.guest.put_off)} times"]
         for name, held in sorted(self.held_us.items()):
             median, worst = statistics.median(held) / 1000, max(held) / 1000
             lines.append(f"{name}: {len(held)} visits, held for {median:.1f} ms, at worst {worst:.1f} ms")

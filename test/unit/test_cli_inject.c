@@ -118,6 +118,10 @@ static void test_functions_are_found_as_the_loader_finds_them(void **state)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		assert_int_equal(sl_object_function(own->memory, &libc, names[i]),
 		                 (uintptr_t)dlsym(handle, names[i]));
+	uint64_t bytes = 0;
+	assert_int_equal(sl_object_function_bytes(own->memory, &libc, "pthread_sigmask", &bytes),
+	                 (uintptr_t)dlsym(handle, "pthread_sigmask"));
+	assert_in_range(bytes, 32, 512);
 	assert_int_equal(sl_object_function(own->memory, &libc, "no_such_function"), 0);
 	assert_int_equal(sl_object_function(own->memory, &libc, ""), 0);
 	/* Data is no function. */

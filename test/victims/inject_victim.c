@@ -264,7 +264,7 @@ static void do_wakeups(int n)
 }
 
 /* ---- handler: the only thread waits within a signal handler. N says what that interrupted: 0 kill(), 1 malloc(), 2 select(), 3 a
- * read() that is begun again ---- */
+ * read() that is begun again, 4 sigprocmask() ---- */
 
 static int gate[2];
 static atomic_int has_been_in, leaves_byte;
@@ -290,6 +290,15 @@ static void be_interrupted(int where)
 	leaves_byte = where == 3; /* which the read() gets */
 	if (where == 0) {
 		raise(SIGALRM);
+		return;
+	}
+	if (where == 4) {
+		sigset_t alarm;
+		sigemptyset(&alarm);
+		sigaddset(&alarm, SIGALRM);
+		sigprocmask(SIG_BLOCK, &alarm, NULL);
+		kill(getpid(), SIGALRM);
+		sigprocmask(SIG_UNBLOCK, &alarm, NULL);
 		return;
 	}
 	setitimer(ITIMER_REAL, &soon, NULL);
