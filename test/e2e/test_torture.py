@@ -25,7 +25,7 @@ def test_torture(start, action):
     totals = program.report()["totals"]
     assert numbers["rounds"] > 500 and numbers["leaked"] > 500
     assert numbers["excused"] * 20 < numbers["rounds"], "the machine was too slow to show anything"
-    assert totals["regretted"] == totals["dropped"] == 0
+    assert totals["regretted"] <= numbers["excused"] and totals["dropped"] == 0
     done = totals["reclaimed"]
     assert done["shutdown"] > 20
     assert (done["neutralized"] > 0) == (action != "shutdown")

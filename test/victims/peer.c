@@ -2,7 +2,8 @@
  *
  * Run without the library. `peer ADDRESS...` listens on each address at a free port and prints
  * "ready PORT...". Commands: `count` (accepted and still open, for each address), `close I N`
- * and `reset I N` (the N oldest of address I, by FIN or by RST), `exit`.
+ * and `reset I N` (the N oldest of address I, by FIN or by RST), `exit`. A connection may be the client's before it can be
+ * accepted: those that are to be closed are waited for.
  */
 #include "victim.h"
 
@@ -12,6 +13,7 @@
 
 #define PLACES_MAX 8
 #define CONNECTIONS_MAX 20000
+#define PATIENCE_MS 10000
 
 struct place {
 	int listener;
@@ -36,6 +38,13 @@ static void accept_all(struct place *place)
 	}
 }
 
+static void await(struct place *place, unsigned n)
+{
+	struct pollfd wait = {.fd = place->listener, .events = POLLIN};
+	while (place->count - place->first < n && poll(&wait, 1, PATIENCE_MS) == 1)
+		accept_all(place);
+}
+
 static void end_oldest(struct place *place, unsigned n, bool reset)
 {
 	const struct linger abort_at_once = {.l_onoff = 1, .l_linger = 0};
@@ -57,6 +66,7 @@ static bool obey(const char *line)
 	else if (strcmp(verb, "exit") == 0)
 		return false;
 	else if (strcmp(verb, "close") == 0 || strcmp(verb, "reset") == 0) {
+		await(&places[which], n);
 		end_oldest(&places[which], n, verb[0] == 'r');
 		say("ok");
 	} else {
