@@ -512,13 +512,14 @@ bool sl_cfi_find(uintptr_t return_address, struct sl_cfi_rule *rule)
 		return false;
 	const uint8_t *head = object.dlfo_eh_frame, *start = object.dlfo_map_start;
 	*rule = (struct sl_cfi_rule){.kind = SL_CFI_BROKEN};
-	if (!sl_segment_at(start, object.dlfo_map_end, head, &segment))
-		return true;
+	enum sl_segment_answer answer = sl_segment_at(start, object.dlfo_map_end, head, &segment);
+	if (answer != SL_SEGMENT_FOUND)
+		return answer == SL_SEGMENT_NONE;
 	if (!find_entry(&object, &segment, pc, &pair, &is_broken))
 		return is_broken;
 	uintptr_t begin = (uintptr_t)head + (uintptr_t)(intptr_t)pair.function;
 	const uint8_t *entry = head + pair.entry;
-	if (!sl_segment_at(start, object.dlfo_map_end, entry, &segment))
+	if (sl_segment_at(start, object.dlfo_map_end, entry, &segment) != SL_SEGMENT_FOUND)
 		return true;
 	return read_function(entry, &segment, begin, pc, rule);
 }

@@ -7,16 +7,20 @@
 #ifndef SL_STACK_SEGMENT_H
 #define SL_STACK_SEGMENT_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct sl_segment {
 	const uint8_t *begin, *end;
 };
 
-/* Of the object that is mapped from `start` to `end`. False: the address is in no part that may be read, or there is no header.
- * Async-signal-safe: yes. */
-bool sl_segment_at(const void *start, const void *end, const void *address,
-                   struct sl_segment *segment);
+enum sl_segment_answer {
+	SL_SEGMENT_FOUND,
+	SL_SEGMENT_NONE,    /* the address is in no part that may be read */
+	SL_SEGMENT_UNKNOWN, /* the parts' table is not where linkers leave it, nor is this the program itself (getauxval(3), AT_PHDR) */
+};
+
+/* Of the object that is mapped from `start` to `end`. One system call. Async-signal-safe: yes. */
+enum sl_segment_answer sl_segment_at(const void *start, const void *end, const void *address,
+                                     struct sl_segment *segment);
 
 #endif
