@@ -510,16 +510,17 @@ bool sl_cfi_find(uintptr_t return_address, struct sl_cfi_rule *rule)
 	uintptr_t pc = return_address - 1;
 	if (!find_object || find_object((void *)pc, &object) != 0 || !object.dlfo_eh_frame)
 		return false;
-	const uint8_t *head = object.dlfo_eh_frame, *start = object.dlfo_map_start;
+	const struct link_map *map = object.dlfo_link_map;
+	const uint8_t *head = object.dlfo_eh_frame, *mapped = object.dlfo_map_start;
 	*rule = (struct sl_cfi_rule){.kind = SL_CFI_BROKEN};
-	enum sl_segment_answer answer = sl_segment_at(start, object.dlfo_map_end, head, &segment);
+	enum sl_segment_answer answer = sl_segment_at(map, mapped, head, &segment);
 	if (answer != SL_SEGMENT_FOUND)
 		return answer == SL_SEGMENT_NONE;
 	if (!find_entry(&object, &segment, pc, &pair, &is_broken))
 		return is_broken;
 	uintptr_t begin = (uintptr_t)head + (uintptr_t)(intptr_t)pair.function;
 	const uint8_t *entry = head + pair.entry;
-	if (sl_segment_at(start, object.dlfo_map_end, entry, &segment) != SL_SEGMENT_FOUND)
+	if (sl_segment_at(map, mapped, entry, &segment) != SL_SEGMENT_FOUND)
 		return true;
 	return read_function(entry, &segment, begin, pc, rule);
 }

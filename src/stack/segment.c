@@ -1,6 +1,5 @@
 #include "stack/segment.h"
 
-#include <link.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -13,63 +12,61 @@
 struct table {
 	const ElfW(Phdr) * rows;
 	unsigned count;
+	uintptr_t bias; /* from an address in the file to one in memory */
 };
 
-/* In the first page, behind the header. */
-static bool find_in_first_page(const ElfW(Ehdr) * header, struct table *table)
+static const ElfW(Phdr) * find_row(const struct table *table, uint32_t type)
 {
-	const ElfW(Off) at = header->e_phoff;
-	table->rows = (const void *)((const uint8_t *)header + at);
+	for (unsigned i = 0; i < table->count; i++)
+		if (table->rows[i].p_type == type)
+			return &table->rows[i];
+	return NULL;
+}
+
+/* Only the program has no name. Started by the loader's, the kernel's table is that one's. */
+static bool find_of_program(const struct link_map *object, struct table *table)
+{
+	if (!object->l_name || object->l_name[0])
+		return false;
+	table->rows = (const void *)getauxval(AT_PHDR);
+	table->count = table->rows ? (unsigned)getauxval(AT_PHNUM) : 0;
+	const ElfW(Phdr) *itself = find_row(table, PT_PHDR);
+	return itself && table->bias + itself->p_vaddr == (uintptr_t)table->rows;
+}
+
+/* In the first page, behind the header, and about this very page. */
+static bool find_behind(const void *page, struct table *table)
+{
+	const ElfW(Ehdr) *header = page;
+	if (!sl_sys_is_readable(page, sizeof(*header)) ||
+	    memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
+	    header->e_phentsize != sizeof(ElfW(Phdr)) || header->e_phoff >= SL_SYS_PAGE_BYTES ||
+	    header->e_phoff % sizeof(void *) != 0 ||
+	    header->e_phnum > (SL_SYS_PAGE_BYTES - header->e_phoff) / sizeof(ElfW(Phdr)))
+		return false;
+	table->rows = (const void *)((const uint8_t *)page + header->e_phoff);
 	table->count = header->e_phnum;
-	return at < SL_SYS_PAGE_BYTES && at % sizeof(void *) == 0 &&
-	       table->count <= (SL_SYS_PAGE_BYTES - at) / sizeof(ElfW(Phdr));
+	const ElfW(Phdr) *first = find_row(table, PT_LOAD);
+	return first && first->p_offset == 0 && table->bias + first->p_vaddr == (uintptr_t)page;
 }
 
-/* What rewrites a program (llvm-bolt) may have put its table elsewhere, and the kernel says where. */
-static bool find_of_program(const uint8_t *start, const uint8_t *end, struct table *table)
+enum sl_segment_answer sl_segment_at(const struct link_map *object, const void *mapped,
+                                     const void *address, struct sl_segment *segment)
 {
-	const uintptr_t rows = getauxval(AT_PHDR);
-	table->rows = (const void *)rows;
-	table->count = (unsigned)getauxval(AT_PHNUM);
-	return rows >= (uintptr_t)start && rows < (uintptr_t)end &&
-	       table->count <= ((uintptr_t)end - rows) / sizeof(ElfW(Phdr));
-}
-
-static bool find_table(const uint8_t *start, const uint8_t *end, struct table *table)
-{
-	const ElfW(Ehdr) *header = (const void *)start;
-	return (size_t)(end - start) >= SL_SYS_PAGE_BYTES &&
-	       sl_sys_is_readable(start, sizeof(*header)) &&
-	       memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 &&
-	       header->e_phentsize == sizeof(ElfW(Phdr)) &&
-	       (find_in_first_page(header, table) || find_of_program(start, end, table));
-}
-
-enum sl_segment_answer sl_segment_at(const void *start, const void *end, const void *address,
-                                     struct sl_segment *segment)
-{
-	const uintptr_t first_page = (uintptr_t)start, at = (uintptr_t)address;
-	struct table table;
-	uintptr_t bias = 0;
-	bool is_first = true;
-	if (at < first_page || at >= (uintptr_t)end)
-		return SL_SEGMENT_NONE;
-	if (!find_table(start, end, &table))
+	const uintptr_t at = (uintptr_t)address;
+	struct table table = {.bias = object->l_addr};
+	if (!find_of_program(object, &table) && !find_behind(mapped, &table) &&
+	    !find_behind((const void *)object->l_addr, &table))
 		return SL_SEGMENT_UNKNOWN;
 	for (unsigned i = 0; i < table.count; i++) {
 		const ElfW(Phdr) *row = &table.rows[i];
-		if (row->p_type != PT_LOAD)
+		const uintptr_t begin = table.bias + row->p_vaddr;
+		if (row->p_type != PT_LOAD || !(row->p_flags & PF_R) || at < begin ||
+		    at - begin >= row->p_filesz)
 			continue;
-		if (is_first)
-			bias = first_page - (row->p_vaddr & ~(uintptr_t)(SL_SYS_PAGE_BYTES - 1));
-		is_first = false;
-		uintptr_t begin = bias + row->p_vaddr;
-		if ((row->p_flags & PF_R) && at >= begin && at - begin < row->p_filesz) {
-			segment->begin = (const uint8_t *)begin;
-			segment->end = segment->begin + row->p_filesz;
-			return segment->end <= (const uint8_t *)end ? SL_SEGMENT_FOUND
-			                                            : SL_SEGMENT_NONE;
-		}
+		segment->begin = (const uint8_t *)begin;
+		segment->end = segment->begin + row->p_filesz;
+		return SL_SEGMENT_FOUND;
 	}
 	return SL_SEGMENT_NONE;
 }

@@ -7,6 +7,7 @@
 #ifndef SL_STACK_SEGMENT_H
 #define SL_STACK_SEGMENT_H
 
+#include <link.h>
 #include <stdint.h>
 
 struct sl_segment {
@@ -16,11 +17,13 @@ struct sl_segment {
 enum sl_segment_answer {
 	SL_SEGMENT_FOUND,
 	SL_SEGMENT_NONE,    /* the address is in no part that may be read */
-	SL_SEGMENT_UNKNOWN, /* the parts' table is not where linkers leave it, nor is this the program itself (getauxval(3), AT_PHDR) */
+	SL_SEGMENT_UNKNOWN, /* the table of the parts is not where it is looked for */
 };
 
-/* Of the object that is mapped from `start` to `end`. One system call. Async-signal-safe: yes. */
-enum sl_segment_answer sl_segment_at(const void *start, const void *end, const void *address,
-                                     struct sl_segment *segment);
+/* The table is looked for behind the header of the object, at the place where something of it is mapped or where its addresses count
+ * from; that of the program itself is where the kernel says (getauxval(3), AT_PHDR), for what rewrites programs (llvm-bolt) moves it.
+ * Two system calls at most. Async-signal-safe: yes. */
+enum sl_segment_answer sl_segment_at(const struct link_map *object, const void *mapped,
+                                     const void *address, struct sl_segment *segment);
 
 #endif
