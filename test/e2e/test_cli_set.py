@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -196,6 +197,8 @@ def test_a_program_that_writes_over_its_environment(start, networks, tmp_path):
     assert "deadline=7s" in lasting and "never=10.0.0.0/8" in lasting and f"dir={program.directory}/ctl" in lasting
     assert "grace=" not in lasting and "enabled" not in lasting
     assert cli.parsed("report", program.pid)["mode"] == "preload"
+    program.send_signal(signal.SIGTERM)  # its worker ends with it
+    assert program.wait() == 0
 
 
 def said(program, *words):
