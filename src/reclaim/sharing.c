@@ -164,17 +164,23 @@ static bool is_owner(const struct reading *reading, int proc, const char *pid)
 	return file.st_uid == reading->own_uid || (int)number_at(pid) == reading->parent_pid;
 }
 
-/* The fds of a process below /proc, or of a thread below its task/. How many there are; -errno. */
-static long read_fds(struct reading *reading, int directory, const char *id)
+/* A folder of a process or thread. -errno. */
+static int open_of(int directory, const char *id, const char *name)
 {
 	char path[32];
 	struct sl_out out;
 	sl_out_init(&out, path, sizeof(path) - 1, NULL, NULL);
 	sl_out_text(&out, id);
-	sl_out_text(&out, "/fd");
+	sl_out_text(&out, name);
 	path[out.length] = 0;
+	return (int)SL_SYS4(SYS_openat, directory, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+}
+
+/* The fds of a process below /proc, or of a thread below its task/. How many there are; -errno. */
+static long read_fds(struct reading *reading, int directory, const char *id)
+{
 	uint32_t before = reading->fds;
-	int fd = (int)SL_SYS4(SYS_openat, directory, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	int fd = open_of(directory, id, "/fd");
 	reading->is_denied = false;
 	if (fd < 0)
 		return fd;
@@ -195,13 +201,7 @@ static bool read_thread(void *context, int tasks, const char *tid)
 /* A process whose first thread has ended: the others have the fds still, or are about to end as well. */
 static bool read_other_threads(struct reading *reading, int proc, const char *pid)
 {
-	char path[32];
-	struct sl_out out;
-	sl_out_init(&out, path, sizeof(path) - 1, NULL, NULL);
-	sl_out_text(&out, pid);
-	sl_out_text(&out, "/task");
-	path[out.length] = 0;
-	int fd = (int)SL_SYS4(SYS_openat, proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	int fd = open_of(proc, pid, "/task");
 	reading->is_hidden = fd < 0 && fd != -ENOENT && fd != -ESRCH;
 	if (fd >= 0) {
 		for_each_number(fd, read_thread, reading);

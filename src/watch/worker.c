@@ -36,7 +36,8 @@ static _Atomic uint64_t pressure;      /* error << 32 | dest; 0: none */
 static _Atomic int worker_tid;
 static _Atomic bool is_main_gone;    /* the first thread called pthread_exit() */
 static _Atomic bool is_main_unknown; /* it may have, before anybody told us */
-static _Atomic bool is_put_off;
+static _Atomic bool is_put_off; /* it should run, and could not be started where it was asked for */
+static _Atomic bool is_refused; /* at the last attempt there could be no more threads */
 static _Atomic uint32_t resters; /* threads of the program that want ours gone for now */
 
 /* On a kernel before 5.9, among the program's own fds: only the end of the process is worth that. */
@@ -156,8 +157,6 @@ static bool is_no_place(void)
 	atomic_store(&is_put_off, true);
 	return true;
 }
-
-static _Atomic bool is_refused; /* the last attempt: there could be no more threads */
 
 bool sl_worker_is_refused(void)
 {

@@ -32,6 +32,14 @@ def end_ab(program):
     return read_ab(real.Done(program.wait(), "\n".join(lines), program.stderr(), program))
 
 
+def check_ab(program, requests):
+    """All of them were answered, and well."""
+    counts = end_ab(program)
+    assert (counts["status"], counts["Complete requests"]) == (0, str(requests * real.ROUNDS)), counts
+    assert counts["Failed requests"] == "0" and "Non-2xx responses" not in counts, counts
+    assert "Write errors" not in counts, counts
+
+
 class Client:
     """A connection to "127.0.0.1:80" in the scene's network."""
 

@@ -83,13 +83,7 @@ class Visits:
 
 
 def ab(scene, requests, *flags):
-    def check(program):
-        counts = loads.end_ab(program)
-        assert (counts["status"], counts["Complete requests"]) == (0, str(requests * real.ROUNDS)), counts
-        assert counts["Failed requests"] == "0" and "Non-2xx responses" not in counts, counts
-        assert "Write errors" not in counts, counts
-
-    return Load(lambda: loads.start_ab(scene, PLACE, "/", requests, *flags), check)
+    return Load(lambda: loads.start_ab(scene, PLACE, "/", requests, *flags), lambda program: loads.check_ab(program, requests))
 
 
 def visit_often(loads_, pids):
