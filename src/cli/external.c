@@ -168,5 +168,5 @@ int sl_external_take(struct sl_arena *arena, const struct sl_proc *proc, const c
 	};
 	fill(arena, proc, &outside, snapshot);
 	sl_outside_free(&outside);
-	return 0;
+	return sl_proc_is_same(proc) ? 0 : -ESRCH;
 }

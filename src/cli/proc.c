@@ -15,6 +15,8 @@
 #include "cli/say.h"
 #include "stack/blame.h"
 
+#define SL_PF_EXITING 0x4 /* of the flags in `stat`: do_exit() has begun */
+
 char *sl_proc_file(int pid, const char *name, size_t *n)
 {
 	char path[128];
@@ -102,18 +104,26 @@ static int read_status(struct sl_proc *proc)
 	return is_process ? 0 : -ESRCH;
 }
 
-static int read_start(struct sl_proc *proc)
+/* The text from a field of `stat` on; NULL: there is none. Field 2 is the name in parentheses, and may hold both of them and spaces. */
+static const char *stat_field(const char *stat, int wanted)
+{
+	const char *at = strrchr(stat, ')');
+	for (int field = 2; at && field < wanted; field++)
+		at = strchr(at + 1, ' ');
+	return at;
+}
+
+static int read_stat(struct sl_proc *proc)
 {
 	size_t n;
 	struct timespec now;
 	char *stat = sl_proc_file(proc->pid, "stat", &n);
-	/* Field 2 is the name in parentheses, and may hold both of them and spaces. */
-	const char *at = stat ? strrchr(stat, ')') : NULL;
-	for (int field = 2; at && field < 22; field++)
-		at = strchr(at + 1, ' ');
-	proc->start_ticks = at ? strtoull(at, NULL, 10) : 0;
+	const char *flags = stat ? stat_field(stat, 9) : NULL;
+	const char *start = flags ? stat_field(stat, 22) : NULL;
+	const bool is_there = start && !(strtoul(flags, NULL, 10) & SL_PF_EXITING);
+	proc->start_ticks = start ? strtoull(start, NULL, 10) : 0;
 	free(stat);
-	if (!at)
+	if (!is_there)
 		return -ESRCH;
 	(void)clock_gettime(CLOCK_BOOTTIME, &now);
 	uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
@@ -136,7 +146,7 @@ int sl_proc_read(int pid, struct sl_proc *proc)
 	*proc = (struct sl_proc){.pid = pid};
 	int error = read_status(proc);
 	if (!error)
-		error = read_start(proc);
+		error = read_stat(proc);
 	if (error)
 		return error;
 	sl_proc_exe(pid, path);
@@ -145,10 +155,16 @@ int sl_proc_read(int pid, struct sl_proc *proc)
 	return 0;
 }
 
+static bool is_there(int pid)
+{
+	struct sl_proc now = {.pid = pid};
+	return read_stat(&now) == 0;
+}
+
 bool sl_proc_is_same(const struct sl_proc *proc)
 {
 	struct sl_proc now = {.pid = proc->pid};
-	return read_start(&now) == 0 && now.start_ticks == proc->start_ticks;
+	return read_stat(&now) == 0 && now.start_ticks == proc->start_ticks;
 }
 
 int sl_proc_has_object(int pid, const char *name, char path[SL_PROC_PATH_BYTES])
@@ -157,7 +173,8 @@ int sl_proc_has_object(int pid, const char *name, char path[SL_PROC_PATH_BYTES])
 	char *maps = sl_proc_file(pid, "maps", &n);
 	if (!maps)
 		return errno == EACCES || errno == EPERM ? -EACCES : -ESRCH;
-	int found = 0;
+	/* Of a thread of the kernel they are empty too. */
+	int found = n == 0 && !is_there(pid) ? -ESRCH : 0;
 	for (char *line = maps; line && *line && !found;) {
 		char *end = strchr(line, '\n');
 		if (end)
@@ -275,10 +292,27 @@ void sl_proc_each(sl_proc_each_fn *each, void *context)
 		(void)closedir(directory);
 }
 
+static int refuse_ended(int pid)
+{
+	char state[32], count[16];
+	sl_proc_status_word(pid, "State", state, sizeof(state));
+	sl_proc_status_word(pid, "Threads", count, sizeof(count));
+	if (state[0] == 'Z' && strtol(count, NULL, 10) > 1)
+		return sl_say(SL_EXIT_NO_LIBRARY,
+		              "process %d: its first thread has ended while others run, and /proc "
+		              "shows nothing of such a process",
+		              pid);
+	if (state[0] == 'Z')
+		return sl_say(SL_EXIT_NO_PROCESS,
+		              "process %d has ended, and is a zombie until its parent waits for it",
+		              pid);
+	return sl_say(SL_EXIT_NO_PROCESS, "no process %d", pid);
+}
+
 int sl_proc_refuse(int pid, int error, const char *verb)
 {
 	if (error == -ESRCH)
-		return sl_say(SL_EXIT_NO_PROCESS, "no process %d", pid);
+		return refuse_ended(pid);
 	if (geteuid() == 0)
 		return sl_say(SL_EXIT_DENIED,
 		              "process %d: not permitted even to root here: from the host this "

@@ -1,6 +1,7 @@
 /* proc.h - what /proc tells of a process.
  *
- * Layer: cli. Context: one thread. Source: proc(5). Errors: -ESRCH: no such process, or it has ended; -EACCES: not ours to see.
+ * Layer: cli. Context: one thread. Source: proc(5). Errors: -ESRCH: no such process, or it has ended, or is about
+ * to: its memory goes first, then its descriptors, and what is seen of it meanwhile is not what it was; -EACCES: not ours to see.
  */
 #ifndef SL_CLI_PROC_H
 #define SL_CLI_PROC_H
@@ -28,7 +29,7 @@ struct sl_proc {
 };
 
 int sl_proc_read(int pid, struct sl_proc *proc);
-/* Is it the same process still, not another with its number? */
+/* Is it the same process still: not ending, nor another with its number? */
 bool sl_proc_is_same(const struct sl_proc *proc);
 
 /* Path of the executable; "" where it cannot be read. */

@@ -22,23 +22,12 @@
 
 #define SAY(watch, ...) ((void)snprintf((watch)->said, sizeof((watch)->said), __VA_ARGS__))
 
-/* Its memory is gone, its descriptors are about to be closed: what is seen of it then is not what it was. */
-static bool is_ending(int pid)
-{
-	size_t n = 1;
-	char *maps = sl_proc_file(pid, "maps", &n);
-	free(maps);
-	return maps && n == 0;
-}
-
 static int look(struct sl_top_watch *watch, const struct sl_proc *proc)
 {
 	struct sl_arena arena = SL_ARENA(SL_TOP_CHUNK_BYTES, 0);
 	struct sl_snapshot snapshot;
 	struct sl_taken taken;
 	int error = sl_take(&arena, proc, SL_TOP_PATIENCE_MS, &snapshot, &taken);
-	if (!error && (!sl_proc_is_same(proc) || is_ending(proc->pid)))
-		error = -ESRCH;
 	if (error) {
 		sl_arena_free(&arena);
 		return error;

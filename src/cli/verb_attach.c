@@ -82,29 +82,11 @@ static error_t take(int key, char *argument, struct argp_state *state)
 	}
 }
 
-static bool has_other_threads(int pid)
-{
-	char count[16];
-	sl_proc_status_word(pid, "Threads", count, sizeof(count));
-	return strtol(count, NULL, 10) > 1;
-}
-
 /* Who it is, and that it may be looked at. 0, or the exit code, said. */
 static int find_process(struct attempt *attempt)
 {
-	char state[32];
 	const int pid = attempt->wanted->pid;
 	const int error = sl_proc_read(pid, &attempt->proc);
-	sl_proc_status_word(pid, "State", state, sizeof(state));
-	if (error == -ESRCH && state[0] == 'Z' && has_other_threads(pid))
-		return sl_say(SL_EXIT_NO_LIBRARY,
-		              "process %d: its first thread has ended while others run, and /proc "
-		              "shows nothing of such a process",
-		              pid);
-	if (error == -ESRCH && state[0] == 'Z')
-		return sl_say(SL_EXIT_NO_PROCESS,
-		              "process %d has ended, and is a zombie until its parent waits for it",
-		              pid);
 	if (error)
 		return sl_proc_refuse(pid, error, sl_again_words());
 	if (pid == getpid())

@@ -133,6 +133,36 @@ def test_a_zombie():
     child.wait()
 
 
+LARGE = """
+import mmap, sys
+memory = mmap.mmap(-1, 512 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+memory.madvise(mmap.MADV_NOHUGEPAGE)
+for at in range(0, len(memory), mmap.PAGESIZE):
+    memory[at] = 1
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("words", ["attach", "detach", "report", "reap", "doctor", "set action=report"])
+def test_a_process_that_is_ending(words):
+    """Its memory is being given back, which takes a while: nothing is mapped, and it is no zombie yet."""
+
+    def is_asked_while_it_ends():
+        with subprocess.Popen([sys.executable, "-c", LARGE], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            child.stdout.readline()
+            maps = harness.pathlib.Path(f"/proc/{child.pid}/maps")
+            child.kill()
+            while maps.read_text():
+                pass
+            verb, *more = words.split()
+            line = cli.refusal(verb, child.pid, *more, code=cli.NO_PROCESS)
+            assert line.startswith((f"sockleak: no process {child.pid}", f"sockleak: process {child.pid} has ended"))
+            return "State:\tZ" not in harness.pathlib.Path(f"/proc/{child.pid}/status").read_text()
+
+    harness.wait_until(is_asked_while_it_ends, "an answer before the end")
+
+
 def test_a_process_whose_first_thread_has_ended(start):
     program = start("main_gone", library=False)
     program.ready()

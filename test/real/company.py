@@ -57,7 +57,7 @@ class Company(threading.Thread):
         if "this may be tried again" in done.stderr:
             self.put_off.append(done.stderr)
             return None
-        if done.returncode != NO_PROCESS and processes.program(pid) == before:
+        if done.returncode != NO_PROCESS and before and processes.program(pid) == before:
             self.wrong.append((words, done.returncode, done.stderr, processes.command_line(pid)))
         return None
 
