@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "base/directory.h"
 #include "base/options.h"
 #include "base/out.h"
 #include "base/sys.h"
@@ -19,14 +20,6 @@
 #define SL_PLACE_BYTES 600
 #define SL_SUFFIX ".sock"
 #define SL_FRESH ".new" /* of one that does not listen yet */
-
-struct directory_entry { /* struct linux_dirent64, getdents64(2) */
-	uint64_t inode;
-	int64_t offset;
-	uint16_t length;
-	uint8_t type;
-	char name[];
-};
 
 static char runtime_dir[SL_OPTION_TEXT_MAX]; /* constant after start */
 static char bound[SL_PLACE_BYTES];           /* the path, to be removed; "": none */
@@ -144,21 +137,21 @@ static bool is_stale(int directory, const char *name)
 	return !is_alive(directory, name);
 }
 
+static bool prune_one(void *unused, int directory, const char *name)
+{
+	(void)unused;
+	if (is_stale(directory, name))
+		(void)SL_SYS3(SYS_unlinkat, directory, name, 0);
+	return true;
+}
+
 static void prune(int directory)
 {
-	char bytes[4096] __attribute__((aligned(8)));
-	long got;
-	int listed =
-		(int)SL_SYS4(SYS_openat, directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	while (listed >= 0 && (got = SL_SYS3(SYS_getdents64, listed, bytes, sizeof(bytes))) > 0)
-		for (long at = 0; at < got;) {
-			const struct directory_entry *entry = (const void *)(bytes + at);
-			at += entry->length;
-			if (is_stale(directory, entry->name))
-				(void)SL_SYS3(SYS_unlinkat, directory, entry->name, 0);
-		}
-	if (listed >= 0)
-		(void)sl_sys_close(listed);
+	int listed = sl_directory_open(directory, ".");
+	if (listed < 0)
+		return;
+	(void)sl_directory_each(listed, prune_one, NULL);
+	(void)sl_sys_close(listed);
 }
 
 /* The directory, if it is ours: a descriptor or -errno. */

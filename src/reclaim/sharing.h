@@ -49,13 +49,9 @@ bool sl_sharing_read(struct sl_sharing *sharing, uint64_t wait_ms);
 uint64_t sl_sharing_inode(int fd);
 
 enum sl_sharing_answer sl_sharing_of(struct sl_sharing *sharing, uint64_t inode);
-/* What is known of this one; NULL: nothing. */
-const struct sl_shared *sl_sharing_get(struct sl_sharing *sharing, uint64_t inode);
+/* This one; NULL: nobody asked about it. */
+struct sl_shared *sl_sharing_get(struct sl_sharing *sharing, uint64_t inode);
 bool sl_sharing_is_in_epoll(struct sl_sharing *sharing, uint64_t inode);
 bool sl_sharing_is_level_triggered(struct sl_sharing *sharing, uint64_t inode);
-
-/* The inode and the events of one line of an epoll set's fdinfo ("tfd: 7 events: 2001 data: ... ino:1234 sdev:8"). False: it is
- * another line. Pure. */
-bool sl_sharing_parse_epoll(const char *line, uint64_t *inode, uint32_t *events);
 
 #endif

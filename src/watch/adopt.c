@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 
 #include "base/clerk.h"
+#include "base/directory.h"
 #include "base/out.h"
 #include "base/ownfd.h"
 #include "base/sys.h"
@@ -13,14 +14,6 @@
 #include "watch/kernel.h"
 
 #include "base/poison.h"
-
-struct directory_entry { /* struct linux_dirent64, getdents64(2) */
-	uint64_t inode;
-	int64_t offset;
-	uint16_t length;
-	uint8_t type;
-	char name[];
-};
 
 #define SL_CLOSES 64
 #define SL_CLOSE_LOST_MS 3000
@@ -185,16 +178,6 @@ static void look_at(struct scan *scan, int fd)
 		settle(scan);
 }
 
-static int number_of(const char *name)
-{
-	int number = 0;
-	if (*name < '0' || *name > '9')
-		return -1;
-	for (; *name >= '0' && *name <= '9'; name++)
-		number = number * 10 + (*name - '0');
-	return number;
-}
-
 /* The numbers of one listing. Filled by the clerk, or at start by the only thread; then the worker's. */
 static struct {
 	char path[64];
@@ -216,36 +199,32 @@ static void keep(int fd)
 	}
 }
 
-static void list_entries(int directory)
+static bool list_entry(void *unused, int directory, const char *name)
 {
-	char bytes[4096] __attribute__((aligned(8)));
-	long got;
-	listing.count = listing.words = listing.high_count = 0;
-	while ((got = SL_SYS3(SYS_getdents64, directory, bytes, sizeof(bytes))) > 0) {
-		for (long at = 0; at < got;) {
-			const struct directory_entry *entry = (const void *)(bytes + at);
-			int fd = number_of(entry->name);
-			at += entry->length;
-			if (fd < 0)
-				continue;
-			listing.count++;
-			keep(fd);
-		}
+	(void)unused, (void)directory;
+	int fd = (int)sl_directory_number(name);
+	if (fd >= 0) {
+		listing.count++;
+		keep(fd);
 	}
-	if (got < 0)
-		listing.count = got;
+	return true;
+}
+
+static void list(const char *path)
+{
+	int directory = sl_directory_open(AT_FDCWD, path);
+	listing.count = listing.words = listing.high_count = 0;
+	long error = directory < 0 ? directory : sl_directory_each(directory, list_entry, NULL);
+	if (directory >= 0)
+		(void)sl_sys_close(directory);
+	if (error)
+		listing.count = error;
 }
 
 static void list_task(void *unused)
 {
 	(void)unused;
-	int directory = sl_sys_open(listing.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (directory < 0) {
-		listing.count = directory;
-		return;
-	}
-	list_entries(directory);
-	(void)sl_sys_close(directory);
+	list(listing.path);
 }
 
 static uint64_t scanned_at_ms; /* 0: never; the worker's, but at start */
@@ -298,11 +277,9 @@ int64_t sl_adopt_scan(uint64_t now_ms)
 int sl_adopt_at_start(uint64_t now_ms)
 {
 	struct scan scan = {.now_ms = now_ms, .is_alone = true};
-	int directory = sl_sys_open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (directory < 0)
+	list("/proc/self/fd");
+	if (listing.count < 0)
 		return 0;
-	list_entries(directory);
-	(void)sl_sys_close(directory);
 	(void)take_in(&scan); /* the directory itself is no socket */
 	return scan.tcp_found;
 }

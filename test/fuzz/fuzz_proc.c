@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reclaim/sharing.h"
+#include "reclaim/sharing_epoll.h"
 #include "report/self.h"
 #include "watch/limits.h"
 

@@ -22,6 +22,7 @@
 #include "base/clerk.h"
 #include "child.h"
 #include "reclaim/sharing.h"
+#include "reclaim/sharing_epoll.h"
 #include "suspected.h"
 
 static bool parse(const char *line, uint64_t *inode, uint32_t *events)
