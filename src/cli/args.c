@@ -99,3 +99,16 @@ bool sl_args_read_pid(const char *text, int *pid)
 	*pid = (int)value;
 	return true;
 }
+
+error_t sl_args_take_pid(int key, const char *argument, const struct argp_state *state, int *pid)
+{
+	if (key == ARGP_KEY_NO_ARGS)
+		sl_args_fail(state, "which process?");
+	if (key != ARGP_KEY_ARG)
+		return ARGP_ERR_UNKNOWN;
+	if (*pid)
+		sl_args_fail(state, "one PID only");
+	if (!sl_args_read_pid(argument, pid))
+		sl_args_fail(state, "%s: not a process id", argument);
+	return 0;
+}

@@ -27,4 +27,7 @@ uint64_t sl_args_duration(struct argp_state *state, const char *text, const char
 /* Digits only, 1 .. INT_MAX. Pure. False: no process id. */
 bool sl_args_read_pid(const char *text, int *pid);
 
+/* Of a verb that takes one process: its keys of argp(3) for arguments. *pid is 0 at first. */
+error_t sl_args_take_pid(int key, const char *argument, const struct argp_state *state, int *pid);
+
 #endif

@@ -38,17 +38,8 @@ static error_t take(int key, char *argument, struct argp_state *state)
 	case 'f':
 		wanted->is_forced = true;
 		return 0;
-	case ARGP_KEY_ARG:
-		if (wanted->pid)
-			sl_args_fail(state, "one PID only");
-		if (!sl_args_read_pid(argument, &wanted->pid))
-			sl_args_fail(state, "%s: not a process id", argument);
-		return 0;
-	case ARGP_KEY_NO_ARGS:
-		sl_args_fail(state, "which process?");
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return sl_args_take_pid(key, argument, state, &wanted->pid);
 	}
 }
 

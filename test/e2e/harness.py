@@ -295,10 +295,14 @@ def start(
         words += ["prlimit", f"--nofile={nofile}:"]
     if library:
         settings = options_text(directory, options or {})
-        came = LIBRARY if WAY == "preload" else BUILD / "victims" / "so_attach.so"
+        came = LIBRARY if WAY == "preload" else BUILD / "victims" / "so_gate.so"
         preload = ":".join(map(str, [*ahead, came, *beside]))
-        words += ["env", f"LD_PRELOAD={preload}", f"SOCKLEAK_OPTIONS={settings}"]
-        words += [f"ATTACH_LIBRARY={LIBRARY}"] if WAY == "attach" else []
+        words += ["env", f"LD_PRELOAD={preload}"]
+        if WAY == "preload":
+            words += [f"SOCKLEAK_OPTIONS={settings}"]
+        else:
+            os.mkfifo(directory / "gate")
+            words += [f"ATTACH_GATE={directory / 'gate'}"]
     words += [str(word) for word in argv]
     stderr_path = None
     if stderr == "file":
@@ -315,7 +319,36 @@ def start(
             env={**os.environ, **(env or {})},
             **popen_args,
         )
-    return Program(popen, directory, stderr_path)
+    program = Program(popen, directory, stderr_path)
+    if library and WAY == "attach":
+        attach_at_gate(program, settings)
+    return program
+
+
+def attach_at_gate(program, settings):
+    """Before its main(), where it waits for a byte of a FIFO (so_gate.c)."""
+    gate = program.directory / "gate"
+    waits = lambda: read_of(program.pid, "syscall").startswith("0 ") and str(gate) in links_of(program.pid)
+    wait_until(lambda: waits() or not program.is_alive(), lambda: f"{program.popen.args} to wait; {program.stderr()}")
+    done = subprocess.run([LIBRARY.with_name("sockleak"), "attach", "-o", settings, str(program.pid)], capture_output=True, text=True,
+                          timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0, (done.stderr, program.stderr())
+    with open(gate, "w", encoding="ascii") as file:
+        file.write(".")
+    gate.unlink()
+
+
+def read_of(pid, name):
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/{name}").read_text()
+    return ""
+
+
+def links_of(pid):
+    """Where its descriptors lead."""
+    with contextlib.suppress(OSError):
+        return [os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd")]
+    return []
 
 
 class Forbidden(pytest.skip.Exception):

@@ -7,6 +7,8 @@ import harness
 import ladder
 import pytest
 
+WAYS = "both"
+
 IN, OUT, RDHUP = 0x1, 0x4, 0x2000
 ONESHOT, EDGE = 1 << 30, 1 << 31
 

@@ -6,6 +6,7 @@ import harness
 import ladder
 import pytest
 
+WAYS = "both"
 
 HOLDERS = ["fork", "_Fork", "clone", "system", "popen"]
 

@@ -7,6 +7,7 @@ import harness
 import ladder
 import pytest
 
+WAYS = "both"
 RUNS = "first"  # takes minutes (scripts/check-all)
 
 
@@ -113,6 +114,7 @@ def test_a_rule_for_the_local_port(puppet, networks, start, rule, spared_port):
     assert done["fd"] != spared["fd"]
 
 
+@pytest.mark.preloaded  # `attach` refuses it
 @pytest.mark.parametrize("bad", ["never=10.0.0.0/33", "only=example.org", "never=127.0.0.1:http"])
 def test_a_rule_that_cannot_be_read_disarms(puppet, peer, bad):
     """Whom it would have spared is not known: nobody is touched, and it is said."""

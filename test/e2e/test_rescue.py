@@ -9,6 +9,7 @@ import harness
 import pytest
 import services
 
+WAYS = "both"
 RUNS = "alone"  # a rescue has a moment, no more (scripts/check-all)
 
 PORTS = 100

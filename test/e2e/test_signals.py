@@ -6,6 +6,8 @@ import signal
 import harness
 import pytest
 
+WAYS = "both"
+
 
 def test_a_program_asks_and_sees_its_own_disposition(puppet, peer):
     program = puppet()
@@ -115,6 +117,7 @@ def test_a_forked_child_dies_of_it_as_before(puppet, peer):
     program.report()  # the parent still answers
 
 
+@pytest.mark.preloaded
 def test_without_sockets_it_says_so_in_one_line(puppet):
     program = puppet(options={"report": "stderr"})
     program.send_signal()

@@ -1,13 +1,19 @@
 /* opener - opens, connects and closes N sockets, one after another and always from the same lines, to a port where nobody listens: in its
- * first thread, or, as `opener N thread`, in a second one. Nothing else of it makes a system call meanwhile.
+ * first thread, or, as `opener N thread`, in a second one. Nothing else of it makes a system call meanwhile. The address lies in the middle of
+ * a page of the stack, whatever place the kernel has chosen: behind a page's boundary the library would have to ask whether it is there.
  */
 #include "victim.h"
+
+#include <alloca.h>
+#include <stdint.h>
 
 #include <pthread.h>
 
 static long n;
 
-static void *open_all(void *unused)
+#define PAGE 4096u
+
+__attribute__((noinline)) static void open_each(void)
 {
 	struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons(1)};
 
@@ -20,6 +26,14 @@ static void *open_all(void *unused)
 		(void)!connect(fd, (struct sockaddr *)&here, sizeof(here));
 		close(fd);
 	}
+}
+
+static void *open_all(void *unused)
+{
+	char *volatile room = alloca(PAGE / 2 + ((uintptr_t)__builtin_frame_address(0) & (PAGE - 1)));
+
+	*room = 0;
+	open_each();
 	return unused;
 }
 
