@@ -190,7 +190,7 @@ static void fork_prepare(void)
 	sl_locks_fork_prepare();
 	sl_process_count_fork();
 	signals_before_fork = signals;
-	sl_loader_fork_prepare();
+	sl_loader_hold(SL_LOADER_FORK_MS);
 }
 
 static void fork_parent(void)
@@ -198,7 +198,7 @@ static void fork_parent(void)
 	if (is_bare_fork || --forks_under_way > 0)
 		return;
 	uint64_t signals = signals_before_fork;
-	sl_loader_fork_parent();
+	sl_loader_release();
 	sl_locks_fork_done();
 	sl_sys_unblock_signals(signals);
 }

@@ -14,14 +14,18 @@
 #include "hooks/range.h"
 #include "hooks/real.h"
 #include "hooks/walker.h"
+#include "stack/loader.h"
+#include "stack/names.h"
 #include "watch/worker.h"
 
 #include "base/poison.h"
 
-/* Before a call that may set a filter, which may forbid to start a thread later, or to ask for memory: now, then. */
+/* Before a call that may set a filter, which may forbid to start a thread later, to ask for memory, or to wait for a lock that another
+ * thread holds: now, then. */
 static bool before_filter(bool is_filter)
 {
 	struct sl_guard g;
+	int saved_errno = errno;
 	if (!is_filter || !sl_entry_is_ours())
 		return false;
 	if (sl_process_is_sandboxed())
@@ -29,9 +33,22 @@ static bool before_filter(bool is_filter)
 	if (sl_guard_enter(&g)) {
 		sl_fdtable_prepare();
 		sl_worker_ensure(&g);
+		sl_names_native();
+		sl_loader_hold(SL_LOADER_SANDBOX_MS);
 	}
 	sl_guard_leave(&g);
+	errno = saved_errno;
 	return true;
+}
+
+static void after_filter(bool is_set)
+{
+	if (is_set) {
+		sl_process_sandboxed();
+		sl_loader_close();
+	} else {
+		sl_loader_release();
+	}
 }
 
 /* The filter would be one for our threads too, which it may kill, and the program with them: they end, for good if it comes. */
@@ -85,8 +102,8 @@ long sl_hook_syscall(long number, long a, long b, long c, long d, long e, long f
 	long result = sl_real.syscall(number, a, b, c, d, e, f);
 	/* With a listener it gives that one's fd; with TSYNC the thread that it failed for (seccomp(2)). */
 	bool has_listener = result > 0 && (b & SECCOMP_FILTER_FLAG_NEW_LISTENER);
-	if (is_filter && (result == 0 || has_listener))
-		sl_process_sandboxed();
+	if (is_filter)
+		after_filter(result == 0 || has_listener);
 	if (is_for_all)
 		sl_alone_end(&alone, false);
 	return result;
@@ -120,8 +137,8 @@ int sl_hook_prctl(int option, unsigned long a, unsigned long b, unsigned long c,
 {
 	bool is_filter = before_filter(option == PR_SET_SECCOMP && (a == SECCOMP_MODE_STRICT || b));
 	int result = sl_real.prctl(option, a, b, c, d);
-	if (is_filter && result == 0)
-		sl_process_sandboxed();
+	if (is_filter)
+		after_filter(result == 0);
 	return result;
 }
 

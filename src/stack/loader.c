@@ -11,10 +11,8 @@
 
 #include "base/poison.h"
 
-#define SL_GATE_WAIT_MS 20
-
 /* Unsure: in a forked child, until the worker has been in. */
-enum { SL_GATE_OPEN, SL_GATE_FORKING, SL_GATE_UNSURE, SL_GATE_CLOSED };
+enum { SL_GATE_OPEN, SL_GATE_HELD, SL_GATE_UNSURE, SL_GATE_CLOSED };
 
 static _Atomic uint32_t gate;   /* futex word */
 static _Atomic uint32_t inside; /* futex word: threads that are */
@@ -23,9 +21,9 @@ static _Atomic uint32_t inside; /* futex word: threads that are */
 static __thread bool is_inside;
 
 /* Wait while *word is `value`, or not `value` where is_until; bounded. */
-static void wait_on(const _Atomic uint32_t *word, uint32_t value, bool is_until)
+static void wait_on(const _Atomic uint32_t *word, uint32_t value, bool is_until, uint64_t wait_ms)
 {
-	uint64_t until_ms = sl_clock_ms() + SL_GATE_WAIT_MS;
+	uint64_t until_ms = sl_clock_ms() + wait_ms;
 	uint32_t seen;
 	for (uint64_t now = sl_clock_ms();
 	     ((seen = atomic_load(word)) == value) != is_until && now < until_ms;
@@ -43,9 +41,9 @@ bool sl_loader_enter(void)
 		if (now == SL_GATE_OPEN)
 			return true;
 		sl_loader_leave();
-		if (now != SL_GATE_FORKING)
+		if (now != SL_GATE_HELD)
 			return false;
-		wait_on(&gate, SL_GATE_FORKING, false);
+		wait_on(&gate, SL_GATE_HELD, false, SL_LOADER_FORK_MS);
 	}
 	return false;
 }
@@ -55,22 +53,27 @@ void sl_loader_leave(void)
 	if (!is_inside)
 		return; /* a handler has forked meanwhile, and this is the child */
 	is_inside = false;
-	if (atomic_fetch_sub(&inside, 1) == 1 && atomic_load(&gate) == SL_GATE_FORKING)
+	if (atomic_fetch_sub(&inside, 1) == 1 && atomic_load(&gate) == SL_GATE_HELD)
 		sl_sys_futex_wake(&inside);
 }
 
-void sl_loader_fork_prepare(void)
+void sl_loader_hold(uint64_t wait_ms)
 {
 	uint32_t open = SL_GATE_OPEN;
-	atomic_compare_exchange_strong(&gate, &open, SL_GATE_FORKING);
-	wait_on(&inside, 0, true);
+	atomic_compare_exchange_strong(&gate, &open, SL_GATE_HELD);
+	wait_on(&inside, 0, true, wait_ms);
 }
 
-void sl_loader_fork_parent(void)
+void sl_loader_release(void)
 {
-	uint32_t forking = SL_GATE_FORKING;
-	if (atomic_compare_exchange_strong(&gate, &forking, SL_GATE_OPEN))
+	uint32_t held = SL_GATE_HELD;
+	if (atomic_compare_exchange_strong(&gate, &held, SL_GATE_OPEN))
 		sl_sys_futex_wake(&gate);
+}
+
+void sl_loader_close(void)
+{
+	atomic_store(&gate, SL_GATE_CLOSED);
 }
 
 void sl_loader_forked(void)

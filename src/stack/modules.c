@@ -139,16 +139,14 @@ static void describe(uint64_t word, uint64_t second, void *context, struct sl_fr
 	              sl_file_name_of(search.path));
 }
 
-static unsigned long long unloaded; /* the worker's: objects that were, when it looked last */
+static _Atomic unsigned long long unloaded; /* objects that were, when somebody looked last */
 
 static int look_for_unloaded(struct dl_phdr_info *info, size_t size, void *context)
 {
 	(void)context;
 	if (size >= offsetof(struct dl_phdr_info, dlpi_subs) + sizeof(info->dlpi_subs) &&
-	    info->dlpi_subs != unloaded) {
-		unloaded = info->dlpi_subs;
+	    info->dlpi_subs != atomic_exchange(&unloaded, info->dlpi_subs))
 		sl_walk_forget();
-	}
 	return 1;
 }
 

@@ -17,11 +17,11 @@ typedef void sl_frame_describe_fn(uint64_t word, uint64_t second, void *context,
                                   struct sl_frame *frame);
 
 /* Name the frames of this site with `describe`, find the blame, and publish both, unless another thread was first.
- * Context: Java sites by the thread that made them; native ones by the worker. */
+ * Context: Java sites by the thread that made them; native ones by the worker or before a sandbox. */
 void sl_site_name(struct sl_site *site, sl_frame_describe_fn *describe, void *context);
 
 /* Name every native site that has no names yet.
- * Context: the worker only: takes the loader's lock. */
+ * Context: the worker; before a sandbox, the thread that sets it up: takes the loader's lock. */
 void sl_names_native(void);
 
 #endif

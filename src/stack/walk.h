@@ -29,7 +29,7 @@ uint32_t sl_walk(const void *caller, uint64_t *words, uint32_t limit, bool may_l
 bool sl_walk_is_amidst(void);
 
 /* Forget all rules: code is gone, and other code may come in its place.
- * Context: the worker. */
+ * Context: any thread. */
 void sl_walk_forget(void);
 
 #endif

@@ -105,6 +105,9 @@ def test_a_sandboxed_program_reports_by_signal(start):
     for _ in range(2):
         snapshot = program.report()
         assert (snapshot["totals"]["opened"], snapshot["totals"]["open"]) == (3, 1)
+        # What was opened before it has its names.
+        stacks = [site["frames"] for site in snapshot["sites"] if site["kind"] == "native"]
+        assert stacks and all(stack and stack[-1]["module"].endswith("/sandboxed") for stack in stacks), snapshot["sites"]
     assert program.end() == 0
     assert program.stderr() == ""
 
@@ -118,6 +121,12 @@ def test_a_filter_on_all_threads_ends_ours(start):
     assert program.end() == 0
     (line,) = program.stderr().splitlines()
     assert "seccomp" in line and "no reports" in line
+
+
+def test_a_filter_while_our_threads_hold_a_lock_of_libc(tmp_path):
+    """The worker names a function, for which it takes the loader's lock, as the filter comes: exit() would wait for it, in futex()."""
+    words = [harness.victim("slow_loader"), harness.victim("so_slow_start.so")]
+    assert run(words, True, tmp_path) == (0, "done\n", [])
 
 
 def test_a_filter_that_is_refused_changes_nothing(start):

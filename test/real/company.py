@@ -15,6 +15,7 @@ FINE, NO_PROCESS = 0, 3
 LOOK_S = 0.02
 # Between two visits of one process: a visit begins an epoll_wait() anew, with all of its timeout, and clocks of a second must come to their end.
 PAUSE_S = 1.2
+FIRST_VISIT_S = 60
 GROWN_UP_S = 1.0  # a Java VM that has just begun cannot be asked yet
 
 
@@ -23,6 +24,7 @@ class Company(threading.Thread):
 
     def __init__(self):
         super().__init__(daemon=True)
+        self.began = time.monotonic()
         self.is_over = threading.Event()
         self.programs = []
         self.left_at = {}
@@ -70,6 +72,10 @@ class Company(threading.Thread):
             self.held_us[answer["name"].split()[0]].append(answer["held_us"])
         self.attached += 1
         self.say("detach", str(pid))
+
+    def may_yet_come(self):
+        """Nothing was attached to yet, though all went well and the time is not over."""
+        return not self.attached and not self.wrong and time.monotonic() - self.began < FIRST_VISIT_S
 
     def leave(self):
         """All of it went well, and often enough."""

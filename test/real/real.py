@@ -86,6 +86,10 @@ class Scene:
         status = program.wait(patience_s)
         return Done(status, "\n".join(lines), without_ours(program.stderr()), program)
 
+    def waits_for_company(self):
+        """Has nobody come yet, who should, and may still? Then there is to be more work."""
+        return self.company is not None and self.company.may_yet_come()
+
     def wait_for_listener(self, place, program):
         """Until somebody listens at "127.0.0.1:80"."""
         is_there = lambda: place in self.network.run("ss", "-tlnH") or not program.is_alive()

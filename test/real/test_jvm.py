@@ -57,6 +57,8 @@ def serving(scene):
         "big": loads.ab(scene, PLACE, "/big?1000000,1", 60, at_once=8),
         "run": loads.ab(scene, PLACE, "/run?hello", 60, at_once=8),
     }
+    while scene.waits_for_company():
+        assert loads.ab(scene, PLACE, "/echo", 500) == shown["once"]
     for path in ("/big?3000000,7", "/run?" + urllib.parse.quote("a text"), "/nothing"):
         shown[path] = get(scene, path)
     if scene.can_ask:

@@ -74,18 +74,18 @@ static void in_and_out(void **state)
 static void prepare_child(void)
 {
 	errno = ERRNO_BEFORE;
-	sl_loader_fork_prepare();
+	sl_loader_hold(SL_LOADER_FORK_MS);
 	uint64_t before_ms = sl_clock_ms();
 	CHECK(!sl_loader_enter());
 	uint64_t waited_ms = sl_clock_ms() - before_ms;
 	CHECK(waited_ms >= WAIT_MS - 1 && waited_ms < PATIENCE_MS);
-	sl_loader_fork_parent();
+	sl_loader_release();
 	enter_and_leave();
 	/* Nobody was counted in who was turned away: the next fork does not wait. */
 	before_ms = sl_clock_ms();
-	sl_loader_fork_prepare();
+	sl_loader_hold(SL_LOADER_FORK_MS);
 	CHECK(sl_clock_ms() - before_ms < WAIT_MS);
-	sl_loader_fork_parent();
+	sl_loader_release();
 	CHECK(errno == ERRNO_BEFORE);
 }
 
@@ -109,9 +109,9 @@ static void waits_child(void)
 	/* Bounded: where the machine is too slow to let it leave in time, a turn more. */
 	bool had_left = false;
 	for (int i = 0; i < 100 && !had_left; i++) {
-		sl_loader_fork_prepare();
+		sl_loader_hold(SL_LOADER_FORK_MS);
 		had_left = has_left;
-		sl_loader_fork_parent();
+		sl_loader_release();
 	}
 	CHECK(had_left);
 	CHECK(pthread_join(inside, NULL) == 0 && pthread_join(other, NULL) == 0);
@@ -128,11 +128,11 @@ static void bounded_child(void)
 {
 	pthread_t inside = put_inside();
 	uint64_t before_ms = sl_clock_ms();
-	sl_loader_fork_prepare();
+	sl_loader_hold(SL_LOADER_FORK_MS);
 	uint64_t waited_ms = sl_clock_ms() - before_ms;
 	CHECK(waited_ms >= WAIT_MS - 1 && waited_ms < PATIENCE_MS);
 	CHECK(!has_left);
-	sl_loader_fork_parent();
+	sl_loader_release();
 	may_leave = true;
 	CHECK(pthread_join(inside, NULL) == 0);
 	enter_and_leave();
@@ -142,6 +142,34 @@ static void but_not_for_ever(void **state)
 {
 	(void)state;
 	in_child(bounded_child);
+}
+
+static void sandbox_child(void)
+{
+	pthread_t inside = put_inside(), other;
+	CHECK(pthread_create(&other, NULL, leave_soon, NULL) == 0);
+	sl_loader_hold(PATIENCE_MS);
+	CHECK(has_left);
+	sl_loader_release(); /* it was no filter */
+	CHECK(pthread_join(inside, NULL) == 0 && pthread_join(other, NULL) == 0);
+	enter_and_leave();
+	sl_loader_hold(PATIENCE_MS);
+	sl_loader_close();
+	uint64_t before_ms = sl_clock_ms();
+	for (int i = 0; i < 1000; i++)
+		CHECK(!sl_loader_enter());
+	CHECK(sl_clock_ms() - before_ms < PATIENCE_MS); /* without a wait */
+	sl_loader_release();
+	sl_loader_try();
+	CHECK(!sl_loader_enter());
+	sl_loader_forked();
+	CHECK(!sl_loader_enter());
+}
+
+static void a_sandbox_has_it_closed_for_good(void **state)
+{
+	(void)state;
+	in_child(sandbox_child);
 }
 
 static void *wait_to_enter(void *result)
@@ -160,11 +188,11 @@ static void goes_on_child(void)
 	for (int i = 0; i < 100 && !has_entered; i++) {
 		pthread_t thread;
 		is_in = false;
-		sl_loader_fork_prepare();
+		sl_loader_hold(SL_LOADER_FORK_MS);
 		CHECK(pthread_create(&thread, NULL, wait_to_enter, &has_entered) == 0);
 		while (!is_in)
 			pause_ms(0);
-		sl_loader_fork_parent();
+		sl_loader_release();
 		CHECK(pthread_join(thread, NULL) == 0);
 	}
 	CHECK(has_entered);
@@ -184,8 +212,8 @@ static void left_behind_child(void)
 	sl_loader_leave();
 	uint64_t before_ms = sl_clock_ms();
 	for (int i = 0; i < 100; i++) {
-		sl_loader_fork_prepare();
-		sl_loader_fork_parent();
+		sl_loader_hold(SL_LOADER_FORK_MS);
+		sl_loader_release();
 	}
 	CHECK(sl_clock_ms() - before_ms < 100 * (WAIT_MS - 1));
 	sl_loader_leave(); /* not inside */
@@ -209,9 +237,9 @@ static void is_open_in_child(void)
 
 static void quiet_fork_child(void)
 {
-	sl_loader_fork_prepare();
+	sl_loader_hold(SL_LOADER_FORK_MS);
 	CHECK(child_status(is_open_in_child) == 0);
-	sl_loader_fork_parent();
+	sl_loader_release();
 	CHECK(child_status(is_open_in_child) == 0); /* nobody told of this one */
 	enter_and_leave();
 }
@@ -236,9 +264,9 @@ static void is_closed_in_child(void)
 		CHECK(!sl_loader_enter());
 	CHECK(sl_clock_ms() - before_ms < PATIENCE_MS); /* without a wait */
 	/* Its own forks change nothing: the locks are as they were. */
-	sl_loader_fork_prepare();
+	sl_loader_hold(SL_LOADER_FORK_MS);
 	CHECK(child_status(is_still_closed) == 0);
-	sl_loader_fork_parent();
+	sl_loader_release();
 	CHECK(!sl_loader_enter());
 	sl_loader_forked();
 	CHECK(!sl_loader_enter());
@@ -247,9 +275,9 @@ static void is_closed_in_child(void)
 static void caught_fork_child(void)
 {
 	pthread_t inside = put_inside();
-	sl_loader_fork_prepare();
+	sl_loader_hold(SL_LOADER_FORK_MS);
 	CHECK(child_status(is_closed_in_child) == 0);
-	sl_loader_fork_parent();
+	sl_loader_release();
 	CHECK(child_status(is_closed_in_child) == 0); /* nobody told of this one */
 	enter_and_leave();                            /* here all is well */
 	may_leave = true;
@@ -290,9 +318,9 @@ static void threads_child(void)
 	sl_process_note_threads();
 	sl_loader_try();
 	enter_and_leave();
-	sl_loader_fork_prepare();
+	sl_loader_hold(SL_LOADER_FORK_MS);
 	CHECK(child_status(tries_in_child) == 0);
-	sl_loader_fork_parent();
+	sl_loader_release();
 	CHECK(child_status(does_not_try_in_child) == 0);
 	enter_and_leave();
 }
@@ -310,6 +338,7 @@ int main(void)
 		cmocka_unit_test(closed_while_forking),
 		cmocka_unit_test(fork_waits_for_who_is_inside),
 		cmocka_unit_test(but_not_for_ever),
+		cmocka_unit_test(a_sandbox_has_it_closed_for_good),
 		cmocka_unit_test(who_waits_goes_in),
 		cmocka_unit_test(who_was_left_behind_is_inside_once),
 		cmocka_unit_test(a_child_has_it_open),
