@@ -62,6 +62,11 @@ def open_directory():
     return directory
 
 
+def await_control_socket(program):
+    """It comes with the first TCP socket, made by a thread of its own: a moment later."""
+    harness.wait_until(lambda: parsed("report", program.pid)["mode"] == "preload", "its control socket")
+
+
 def close_wait(program, peer, count):
     """The program's fds of that many connections that the peer has closed."""
     fds = []

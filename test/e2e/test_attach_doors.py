@@ -264,7 +264,7 @@ def test_a_bad_request_changes_nothing(late):
         with pytest.raises(control.Refused) as refused:
             control.ask(where(program), f"detach{words}")
         assert refused.value.args == ("value", "detach: force=1, or nothing")
-    assert traces(program)[0] == 4
+    harness.wait_until(lambda: traces(program)[0] == 4, lambda: f"all of ours: {traces(program)}")
 
 
 def test_preloaded_it_is_not_detached(puppet, peer, monkeypatch):

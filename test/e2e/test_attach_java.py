@@ -153,6 +153,6 @@ def test_detach_of_a_preloaded_process(puppet, peer):
     program = puppet()
     program.number(f"connect 127.0.0.1 {peer.port}")
     peer.accept()
-    harness.wait_until(lambda: cli.parsed("report", program.pid)["mode"] == "preload", "its control socket")
+    cli.await_control_socket(program)
     line = cli.refusal("detach", program.pid, code=cli.USAGE)
     assert f"sockleak off {program.pid}" in line

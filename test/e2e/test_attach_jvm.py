@@ -449,8 +449,9 @@ def test_beside_jcmd(start, kit, any_java):
     """Both speak to one listener, one after the other."""
     program = attach.start_java(start, java=any_java)
     jcmd = harness.need_tool("jcmd")
+    kit.attach(program.pid, "-o", OPTIONS)  # four jcmds that all have to wake it would make it print its stacks, with us or without
     others = [subprocess.Popen([jcmd, str(program.pid), "Thread.print"], stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    for _ in range(10):
+    for _ in range(9):
         kit.attach(program.pid, "-o", OPTIONS)
     for other in others:
         text, _ = other.communicate(timeout=harness.PATIENCE_S)

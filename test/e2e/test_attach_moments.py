@@ -32,7 +32,7 @@ def in_system_call(pid, number):
     return pathlib.Path(f"/proc/{pid}/syscall").read_text().split()[0] == str(number)
 
 
-READ = 0
+READ, CLOCK_NANOSLEEP = 0, 230
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["detached", "and_attached_again"])
@@ -225,10 +225,11 @@ def test_a_program_that_may_have_no_more_threads(start, peer):
 
 def test_a_program_that_becomes_another(start):
     """exec: the library is gone with the old program, and the new one is attached to like any other."""
-    program = start(["sh", "-c", "read line; exec sleep 60"], library=False)
+    program = start(["sh", "-c", "echo ready; read line; exec sleep 60"], library=False)
+    program.ready()
     attach(program)
     program.tell("go")
-    harness.wait_until(lambda: pathlib.Path(f"/proc/{program.pid}/comm").read_text() == "sleep\n", "the exec")
+    harness.wait_until(lambda: in_system_call(program.pid, CLOCK_NANOSLEEP), "the sleep")
     assert "not attached" in cli.refusal("detach", program.pid, code=cli.NO_LIBRARY)
     for _ in range(2):
         attach(program)
@@ -239,6 +240,7 @@ def test_a_program_that_becomes_a_daemon(start):
     """Attached to, it forks twice and closes all it has; who asked goes, and the daemon has the library."""
     text = (
         "import os, socket, sys, threading\n"
+        "print('ready', flush=True)\n"
         "sys.stdin.readline()\n"
         "listener = socket.create_server(('127.0.0.1', 0))\n"
         "if os.fork(): os._exit(0)\n"
@@ -253,6 +255,7 @@ def test_a_program_that_becomes_a_daemon(start):
         "threading.Event().wait(60)\n"
     )
     program = start([sys.executable, "-c", text], library=False)
+    program.ready()
     attach(program)
     program.tell("go")
     daemon = int(program.line())

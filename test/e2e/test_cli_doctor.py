@@ -34,6 +34,7 @@ def test_the_host():
 def test_an_instrumented_process(puppet, peer):
     program = puppet()
     program.number(f"connect 127.0.0.1 {peer.port}")
+    cli.await_control_socket(program)
     rows = findings(program.pid)
     assert find(rows, "instrumented")["status"] == "ok"
     assert find(rows, "control")["detail"] == "its control socket answers"
@@ -45,6 +46,7 @@ def test_an_instrumented_process(puppet, peer):
 def test_a_process_where_it_is_switched_off(puppet, peer):
     program = puppet()
     program.number(f"connect 127.0.0.1 {peer.port}")
+    cli.await_control_socket(program)
     cli.run("off", program.pid)
     found = find(findings(program.pid), "enabled")
     assert found["status"] == "note" and found["advice"] == f"sockleak set {program.pid} enabled=1"

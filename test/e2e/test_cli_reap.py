@@ -1,11 +1,11 @@
 """`sockleak reap`: from outside, by the rules of the ladder; through the library where it can."""
 
+import ctypes
 import os
 import re
 import signal
 import socket
 import subprocess
-import sys
 
 import cli
 import harness
@@ -165,17 +165,14 @@ def test_interrupted_amid_a_probe_it_leaves_no_trace(bare, networks):
 
 
 def settings_of(program, fd):
-    """SO_KEEPALIVE and TCP_KEEPIDLE of another process's socket, through a copy."""
-    script = (
-        "import ctypes,os,socket,sys\n"
-        "libc = ctypes.CDLL(None)\n"
-        "pidfd = os.pidfd_open(int(sys.argv[1]))\n"
-        "copy = socket.socket(fileno=libc.syscall(438, pidfd, int(sys.argv[2]), 0))\n"
-        "print(copy.getsockopt(1, 9), copy.getsockopt(6, 4))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script, str(program.pid), str(fd)], capture_output=True, text=True,
-                          check=True, timeout=harness.PATIENCE_S)
-    return done.stdout
+    """SO_KEEPALIVE and TCP_KEEPIDLE of another process's socket, through a copy: pidfd_getfd(2)."""
+    pidfd = os.pidfd_open(program.pid)
+    try:
+        with socket.socket(fileno=ctypes.CDLL(None).syscall(438, pidfd, fd, 0)) as copy:
+            return copy.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), copy.getsockopt(
+                socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+    finally:
+        os.close(pidfd)
 
 
 def test_a_peer_that_has_forgotten_is_ended_by_the_probe(bare, networks):

@@ -120,6 +120,7 @@ def test_selectors(start, peer, tmp_path):
         programs.append(start([tmp_path / name]))
         programs[-1].ready()
         programs[-1].number(f"connect 127.0.0.1 {peer.port}")
+        cli.await_control_socket(programs[-1])
     bare = start([tmp_path / name], library=False)
     bare.ready()
     done = cli.run("set", "--exe", name, "action=shutdown")
@@ -168,6 +169,7 @@ def test_units_and_control_groups(start, peer, control_groups):
     for program in programs:
         program.ready()
         program.number(f"connect 127.0.0.1 {peer.port}")
+        cli.await_control_socket(program)
     (group / "cgroup.procs").write_text(str(programs[0].pid))
     path = next(line.split(":", 2)[2] for line in pathlib.Path(f"/proc/{programs[0].pid}/cgroup").read_text().splitlines()
                 if name in line)

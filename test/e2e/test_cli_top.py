@@ -168,12 +168,17 @@ def test_windows_of_every_size(top, leaking):
 def test_the_list_opens_a_process(top, leaking):
     screen = top(columns=110)
     screen.until("Processes with the library: ", f" {leaking.pid} ")
-    for _ in range(30):
-        row = harness.wait_until(lambda: [l for l in screen.screen().splitlines() if l.startswith(">")], "the row")[0]
-        if f" {leaking.pid} " in row:
-            break
-        screen.keys("Down")
-        harness.wait_until(lambda: row not in screen.screen().splitlines(), screen.screen)
+
+    def chosen():
+        """Its row, once that is the chosen one. Those of other tests come and go meanwhile, above it and below."""
+        lines = screen.screen().splitlines()
+        at = next((n for n, line in enumerate(lines) if line.startswith(">")), 0)
+        its = next((n for n, line in enumerate(lines) if f" {leaking.pid} " in line), len(lines))
+        if at and at != its:
+            screen.keys("Down" if its > at else "Up")
+        return at == its and lines[at]
+
+    row = harness.wait_until(chosen, screen.screen, every_s=0.3)
     assert "puppet" in row and "do_connect" in row and row.split()[2:4] == ["3", "8"]
     screen.keys("Enter")
     screen.until(f"pid {leaking.pid}", "[Peers 2]", "q back")

@@ -207,6 +207,7 @@ def test_reap(asked, peer, action):
         options["deadline"],
     ) == (action, "1h")
     assert options["only"] == "" and options["dry_run"] == "0"
+    harness.wait_until(lambda: len(program.events("set")) >= 4, "the last event to be written")
     assert len(program.events("set")) == 4
     assert program.end() == 0
 
@@ -271,6 +272,7 @@ def test_off_and_on(asked, peer):
     program.ask(f"connect 127.0.0.1 {peer.port}")
     control.ask(address, "set enabled=1")
     assert control.ask_json(address, "snapshot json")["totals"]["open"] == 2
+    harness.wait_until(lambda: len(program.events("set")) >= 2, "the last event to be written")
     assert [e["new"] for e in program.events("set")] == ["0", "1"]
     assert program.end() == 0
 
@@ -291,8 +293,9 @@ def test_off_for_a_time(asked, peer):
     assert control.ask_json(address, "snapshot json")["totals"]["open"] == 2
     control.ask(address, "off for=1h")
     control.ask(address, "set enabled=1")
+    before = len(program.events())
     assert control.ask_json(address, "set enabled=0 for=100ms")["for_ms"] == 100
-    program.event("reverted", after=len(program.events()), key="enabled", new="1")
+    program.event("reverted", after=before, key="enabled", new="1")
     assert program.end() == 0
 
 

@@ -52,8 +52,10 @@ def run_incident(start, networks, numbers):
 
     harness.wait_until(sockets_when_closed, "the kernel to see every FIN")
     snapshot = victim.report_until(
-        lambda s: s["totals"]["stuck"] >= sum(closed) and (s["verdict"] == "LEAK" or sum(closed) < 1000),
-        "every CLOSE_WAIT to be stuck",
+        lambda s: s["totals"]["stuck"] >= sum(closed)
+        and (s["verdict"] == "LEAK" or sum(closed) < 1000)
+        and all(p["ports"]["exact"] for p in s["peers"]),  # the kernel's list came in time
+        "every CLOSE_WAIT to be stuck, and every port to be counted",
     )
     sockets = harness.ss_sockets(victim.pid, network)
     return network, victim, snapshot, sockets, dict(zip(PLACES, map(int, ports)))

@@ -134,6 +134,7 @@ def test_a_forgotten_close_wait_ends(caller, start, forgetful):
         lambda s: s["totals"]["reclaimed"]["ended_by_keepalive"] == 3, "three that the kernel ended"
     )
     assert services.count_states(program, forgetful) == {"CLOSE_WAIT": 1, "ESTABLISHED": 1}
+    harness.wait_until(lambda: len(program.events("keepalive")) >= 3, "their events, which are written behind the report")
     assert len(program.events("keepalive")) == 3
     assert {e["fd"] for e in program.events("keepalive")} == {3, 4, 5}
     done = snapshot["totals"]["reclaimed"]

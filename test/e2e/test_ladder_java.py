@@ -286,6 +286,7 @@ def test_a_pool_comes_back(start, networks, tmp_path, how, rung):
             lambda s: s["totals"]["regretted"] == regretted, f"{regretted} regretted"
         )["totals"]
         assert totals["open"] == 2 and totals["by_state"].get("ESTABLISHED") == 2
+        harness.wait_until(lambda: len(program.events("regretted")) >= regretted, "events, which are written behind the report")
         assert len(program.events("regretted")) == regretted
         assert program.report()["reclaim"]["stopped"] is False
     assert program.end() == 0

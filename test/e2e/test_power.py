@@ -49,7 +49,8 @@ def test_off_and_on_again(puppet, peer):
     program = puppet(options={"action": "neutralize", "deadline": "1h"})
     before = leak(program, peer, 3)
     program.report()
-    assert traces(program)[:2] == (4, True) and traces(program)[2] > 0
+    harness.wait_until(lambda: traces(program)[:2] == (4, True), lambda: f"all of ours: {traces(program)}")
+    assert traces(program)[2] > 0
     assert program.ask("enable 0") == ["1"]
     assert traces(program) == NOTHING
     assert program.ask("enable 0") == ["0"]
@@ -130,7 +131,7 @@ def test_without_the_library_there_is_nothing_to_ask(puppet):
 def test_a_forked_child_is_left_alone(puppet, peer):
     program = puppet(options={"children": "off", "action": "neutralize", "signal": "USR1"})
     leak(program, peer, 1)
-    assert traces(program)[:2] == (4, True)
+    harness.wait_until(lambda: traces(program)[:2] == (4, True), lambda: f"all of ours: {traces(program)}")
     child = program.number("fork")
     try:
         harness.wait_until(lambda: traces_of(child) == NOTHING, "nothing of ours in it")

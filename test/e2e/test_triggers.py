@@ -19,7 +19,7 @@ def test_every(puppet, peer):
     harness.wait_until(lambda: program.json_identity() != identity, "the next report")
     second = program.new_report("interval")
     apart = second["process"]["uptime_ms"] - first["process"]["uptime_ms"]
-    assert 900 <= apart < 1000 * harness.PATIENCE_S
+    assert 700 <= apart < 1000 * harness.PATIENCE_S  # the first may have been held up; a sweep comes each 250 ms
 
 
 def test_warn_at_a_number_and_each_doubling(puppet, peer):

@@ -139,7 +139,8 @@ class Scene:
                 for state, _, _ in harness.ss_sockets(pid, self.network):
                     states[state] = states.get(state, 0) + 1
                 seen.update(known={k: n for k, n in snapshot["totals"]["by_state"].items() if n}, ss=states)
-                return seen["known"] == states and snapshot
+                # What its clients have closed it closes as well: not at once, where it has to wait for a processor.
+                return seen["known"] == states and "CLOSE_WAIT" not in states and snapshot
 
             snapshot = harness.wait_until(look, lambda: f"agreement with ss: {seen}")
             check_healthy(snapshot)

@@ -24,6 +24,11 @@ parallel_tuple_cost = 0
 min_parallel_table_scan_size = 0
 max_parallel_workers_per_gather = 2
 """
+# Both by a look now and then, and not by a time that a busy machine may exceed.
+UNTIL_BOTH = """SELECT pg_advisory_xact_lock(pg_backend_pid());
+DO $$ BEGIN WHILE (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory') < 2 LOOP PERFORM pg_sleep(0.01); END LOOP; END $$;"""
+UNTIL_THE_FILE = """DO $$ BEGIN WHILE (pg_stat_file('go', true)).size IS NULL LOOP PERFORM pg_sleep(0.01); END LOOP; END $$;
+SELECT 'done'"""
 SQL = """\
 CREATE TABLE numbers (n int PRIMARY KEY, words text);
 INSERT INTO numbers SELECT n, repeat(md5(n::text), 3) FROM generate_series(1, 20000) n;
@@ -96,6 +101,9 @@ class Postgres:
 
     def stop(self, signo, shown):
         self.program.send_signal(signo)
+        self.ended(signo, shown)
+
+    def ended(self, signo, shown):
         shown[f"end by {signo.name}"] = self.program.wait()
         self.scene.check_end(self.program)
 
@@ -222,20 +230,25 @@ def interrupting(scene):
         shown["log", signo] = server.log_kinds()
         server.start()
 
-    client = server.session("SELECT pg_sleep(0.5), 'done'")
-    server.wait_for_activity("query LIKE '%done%' AND pid <> pg_backend_pid() AND state = 'active'")
-    server.stop(signal.SIGTERM, shown)  # waits for its client
+    client = server.session(UNTIL_THE_FILE)
+    server.wait_for_activity("query LIKE '%pg_stat_file%' AND pid <> pg_backend_pid() AND state = 'active'")
+    server.program.send_signal(signal.SIGTERM)  # waits for its client
+    harness.wait_until(lambda: "received smart shutdown request" in server.program.stderr(), "its word on that")
+    assert server.program.is_alive()
+    (server.data / "go").touch()
+    server.ended(signal.SIGTERM, shown)
     shown["client of a smart one"] = finish(client)
     shown["log"] = server.log_kinds()
     return shown
 
 
 def deadlock(server):
-    """Two transactions that wait for each other; one of them is the victim."""
+    """Two transactions that wait for each other; one of them is the victim. Each goes on when the other has its row."""
     server.sql("CREATE TABLE t AS SELECT 1 AS n, 0 AS v UNION SELECT 2, 0")
-    update = "UPDATE t SET v = v + 1 WHERE n = {}; SELECT pg_sleep(0.3); UPDATE t SET v = v + 1 WHERE n = {};"
+    update = f"UPDATE t SET v = v + 1 WHERE n = {{}}; {UNTIL_BOTH} UPDATE t SET v = v + 1 WHERE n = {{}};"
     clients = [server.session("BEGIN; " + update.format(*order) + " COMMIT;") for order in ((1, 2), (2, 1))]
     done = sorted((status, "deadlock detected" in said) for status, _, said in map(finish, clients))
+    assert [is_victim for _, is_victim in done].count(True) == 1, done
     return done, server.sql("SELECT sum(v) FROM t").stdout
 
 

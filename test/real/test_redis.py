@@ -225,6 +225,8 @@ def saving(scene):
     client.ask("CONFIG", "SET", "rdb-key-save-delay", 1000)
     shown["slow"] = client.ask("BGSAVE")
     (child,) = harness.wait_until(lambda: real.children_of(program.pid), "a child that saves")
+    # It takes that name when it has its own handler of the signal, which tells of it.
+    harness.wait_until(lambda: "redis-rdb-bgsave" in real.command_line(child), lambda: f"a name: {real.command_line(child)}")
     shown["flush"] = client.ask("FLUSHALL")  # kills it
     harness.wait_until(lambda: not real.children_of(program.pid), "the end of the child")
     wait_for_info(client, rdb_bgsave_in_progress="0")
