@@ -90,6 +90,12 @@ def test_a_thread_that_waits_is_borrowed_and_waits_on(sleeper, peer, tmp_path, w
             assert sleeper.line().startswith("ok")
 
 
+def test_a_command_whose_parent_ignores_sigchld(sleeper):
+    """The kernel tells such a one of no stop, unless it asks for it: it would keep the thread for as long as its patience lasts."""
+    rows = inject.attempts(sleeper.pid, times=5, ahead=[harness.need_tool("env"), "--ignore-signal=CHLD"])
+    assert all(row["error"] == 0 and 0 < row["stopped_us"] < 5_000_000 for row in rows), rows
+
+
 def test_without_options_it_is_called_with_none(sleeper):
     inject.bring_in(sleeper.pid)
     assert inject.mapped(sleeper.pid)
