@@ -5,6 +5,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import harness
@@ -180,6 +181,46 @@ def test_a_filter_of_its_own(start):
     inject.bring_in(program.pid, force=True)
     program.popen.terminate()
     assert program.line().startswith("ok")
+
+
+# A filter that lets everything pass, and then the words behind it.
+WITH_FILTER = """
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None)
+rule = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0x7FFF0000))
+rules = ctypes.create_string_buffer(struct.pack("HP", 1, ctypes.addressof(rule)))
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, rules):
+    sys.exit("no filter")
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+# A plain user's process and the command, both inside; the first process there is root's. USER DRIVER LIBRARY
+IN_A_CONTAINER = """
+user="setpriv --reuid=$1 --regid=$1 --clear-groups"
+$user sleep 300 &
+until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done
+$user "$2" $! "$3"
+exit $?
+"""
+
+
+def test_a_filter_that_the_whole_container_has():
+    """Its first process has it too, and need not be ours to look at closely."""
+    other = harness.OtherUser()
+    try:
+        driver, library = other.copy(harness.victim("inject_driver")), other.copy(inject.ATTACHED)
+        inside = ["sh", "-c", IN_A_CONTAINER, "sh", other.uid, driver, library]
+        done = subprocess.run(
+            [harness.need_tool("unshare"), "-pf", "--kill-child", "--mount-proc"]
+            + [sys.executable, "-c", WITH_FILTER, *map(str, inside)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (done.returncode, done.stderr) == (inject.FINE, ""), (done.stdout, done.stderr)
+        assert '"error": 0, "result": 0' in done.stdout
+    finally:
+        other.close()
 
 
 @pytest.mark.parametrize("interrupted", ["kill", "malloc"])
