@@ -264,6 +264,11 @@ static int refuse_by_thread(const struct sl_injection *injection, struct sl_targ
 		                       "process %d is stopped (as by SIGSTOP): once it runs again "
 		                       "(kill -CONT %d), this would be: sockleak %s",
 		                       target->pid, target->pid, sl_target_again(target->pid));
+	if (!error && sl_task_is_frozen(target->view))
+		error = sl_target_fail(injected, -EBUSY, SL_EXIT_DENIED,
+		                       "process %d is frozen by its cgroup (as by 'docker pause'): "
+		                       "once it runs again, this would be: sockleak %s",
+		                       target->pid, sl_target_again(target->pid));
 	if (!error)
 		error = refuse_sandbox(injection, target, injected);
 	if (!error)

@@ -445,6 +445,15 @@ def test_a_stopped_vm_and_a_zombie(start, kit):
     assert "zombie" in kit.refusal("attach", program.pid, code=cli.NO_PROCESS)
 
 
+def test_a_frozen_vm(start, kit):
+    """A signal would wait for it, and have it print its stacks when nobody asks any more."""
+    program = attach.start_java(start)
+    with harness.frozen(program.pid):
+        assert "frozen by its cgroup" in kit.refusal("attach", program.pid, code=cli.DENIED)
+    assert attach.left_behind(program) == [] and program.end() == 0
+    assert not [line for line in iter(program.line, None) if "Full thread dump" in line]
+
+
 def test_beside_jcmd(start, kit, any_java):
     """Both speak to one listener, one after the other."""
     program = attach.start_java(start, java=any_java)

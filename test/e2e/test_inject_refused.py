@@ -148,6 +148,15 @@ def test_stopped(sleeper):
     inject.bring_in(sleeper.pid)
 
 
+def test_frozen(sleeper):
+    """The call would be begun, and made by itself whenever the process is let go on."""
+    with harness.frozen(sleeper.pid):
+        one = inject.refused(sleeper.pid, inject.DENIED, "frozen by its cgroup", f"sockleak attach {sleeper.pid}")
+        assert one["stopped_us"] == 0
+    assert sleeper.ask("listen 127.0.0.1") and not inject.mapped(sleeper.pid)
+    inject.bring_in(sleeper.pid)
+
+
 def as_nobody():
     if os.geteuid() != 0:
         pytest.skip("only root becomes somebody else")
