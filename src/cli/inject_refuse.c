@@ -232,8 +232,8 @@ static int refuse_sandbox(const struct sl_injection *injection, struct sl_target
 	                      "%sprocess %d has a seccomp filter of its own, which may kill it for "
 	                      "a system call that it makes for the library; where it is known to "
 	                      "let open, mmap, mprotect and clone pass, this would be: sockleak "
-	                      "attach --force %d",
-	                      who, target->pid, target->pid);
+	                      "%s --force",
+	                      who, target->pid, sl_target_again(target->pid));
 }
 
 /* The way back is a "ret", which a shadow stack does not know of. */

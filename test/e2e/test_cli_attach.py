@@ -129,6 +129,17 @@ def test_a_traced_process(start):
     assert holder.end() == 0
 
 
+def test_what_would_do_it_has_the_options_and_is_no_other_verb(start):
+    program = start([harness.victim("inject_victim"), "filtered"], library=False)
+    program.ready()
+    assert program.line() == "in"
+    line = cli.refusal("attach", "-o", "deadline=9s", program.pid, code=cli.DENIED)
+    assert line.endswith(f"this would be: sockleak attach -o deadline=9s {program.pid} --force")
+    (finding,) = [row for row in cli.parsed("doctor", program.pid) if row["check"] == "attach"]
+    assert finding["detail"].endswith(f"this would be: sockleak attach {program.pid} --force")
+    assert "attached to" in cli.output("attach", "-o", "deadline=9s", program.pid, "--force")
+
+
 def test_another_user(start):
     program = start("puppet", library=False)
     program.ready()

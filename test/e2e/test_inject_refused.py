@@ -185,7 +185,7 @@ def test_a_filter_of_its_own(start):
     program = start([harness.victim("inject_victim"), "filtered"], library=False)
     program.ready()
     assert program.line() == "in"
-    one = inject.refused(program.pid, inject.DENIED, "seccomp filter of its own", f"attach --force {program.pid}")
+    one = inject.refused(program.pid, inject.DENIED, "seccomp filter of its own", f"attach {program.pid} --force")
     assert one["stopped_us"] == 0 and one["tid"] == 0
     inject.bring_in(program.pid, force=True)
     program.popen.terminate()
