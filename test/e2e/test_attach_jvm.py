@@ -358,7 +358,7 @@ def held(start, kit):
         command.communicate()
 
 
-@pytest.mark.parametrize("signo", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("signo", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_an_interrupt_leaves_nothing_behind(held, signo):
     program, command, holder = held()
     command.send_signal(signo)
