@@ -1,7 +1,7 @@
 /* as_user.h - for a moment, what the user of another process may do: files are made as that user, and peers see that user
  * (SO_PEERCRED).
  *
- * Only the effective ids change: that user can neither trace nor kill us meanwhile.
+ * Only the effective ids change, and our further groups are left: that user can neither trace nor kill us meanwhile.
  *
  * Layer: cli. Context: one thread. Source: credentials(7).
  */
@@ -14,6 +14,8 @@
 struct sl_as_user {
 	uid_t uid; /* who we were */
 	gid_t gid;
+	gid_t *groups; /* those that were left */
+	int group_count;
 	bool is_switched;
 };
 

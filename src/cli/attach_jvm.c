@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/inject_odd.h"
+#include "cli/inject_tasks.h"
 #include "cli/jvm_socket.h"
 #include "cli/sudo.h"
 
@@ -73,6 +74,12 @@ static void check_state(const struct sl_proc *proc, struct sl_attach_refusal *re
 		                 "process %d is stopped by process %d, which traces it: its VM "
 		                 "answers nobody",
 		                 proc->pid, proc->tracer);
+	else if (sl_task_is_frozen(proc->pid))
+		sl_attach_refuse(
+			refusal, SL_EXIT_DENIED,
+			"process %d is frozen by its cgroup (as by 'docker pause'): its VM "
+			"answers nobody",
+			proc->pid);
 }
 
 /* Neither the VM's socket could be opened nor the library's file. */

@@ -7,10 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/version.h"
 #include "cli/client.h"
+#include "cli/inject_loader.h"
+#include "cli/inject_maps.h"
 
 #define SL_LIBRARY "libsockleak.so"
 #define SL_ASK_MS 2000
@@ -29,12 +32,21 @@ static bool ask_version(const struct sl_proc *proc, char *version, size_t n)
 	return true;
 }
 
-static bool is_in_preload(int pid)
+static bool came_late(int pid)
+{
+	const int memory = sl_memory_open(pid);
+	const bool is_late = memory >= 0 && sl_loader_is_late(pid, memory, SL_LIBRARY);
+	if (memory >= 0)
+		(void)close(memory);
+	return is_late;
+}
+
+bool sl_attach_there_is_preloaded(int pid)
 {
 	char *preload = sl_proc_variable(pid, "LD_PRELOAD");
 	const bool is_it = preload && strstr(preload, SL_LIBRARY);
 	free(preload);
-	return is_it;
+	return is_it && !came_late(pid);
 }
 
 /* Where no build id is to be had, the version has to do. */
@@ -55,7 +67,7 @@ int sl_attach_there_look(const struct sl_proc *proc, const char *library,
 		return has_library;
 	there->is_mapped = true;
 	sl_proc_inner_path(proc->pid, there->path);
-	there->is_preloaded = is_in_preload(proc->pid);
+	there->is_preloaded = sl_attach_there_is_preloaded(proc->pid);
 	there->is_active = ask_version(proc, there->version, sizeof(there->version));
 	if (!sl_build_id_of_mapped(proc->pid, SL_LIBRARY, there->build_id))
 		there->build_id[0] = 0;

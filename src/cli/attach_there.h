@@ -14,7 +14,7 @@ struct sl_attach_there {
 	bool is_mapped;
 	char path
 		[SL_PROC_PATH_BYTES]; /* as it was loaded: the same words load the same object, its file gone or not */
-	bool is_preloaded;                /* LD_PRELOAD names it, so it was there from the start */
+	bool is_preloaded;                /* it was there from the start */
 	bool is_active;                   /* its control socket answers */
 	char version[32];                 /* what that says; "": nothing */
 	char build_id[SL_BUILD_ID_BYTES]; /* "": not to be had */
@@ -24,6 +24,9 @@ struct sl_attach_there {
 /* 0, -ESRCH, -EACCES. `library` is our file. Blocks: for an answer of the control socket. */
 int sl_attach_there_look(const struct sl_proc *proc, const char *library,
                          struct sl_attach_there *there);
+
+/* Was it there from the start? What LD_PRELOAD names may have been dropped, and come later (ld.so(8)). */
+bool sl_attach_there_is_preloaded(int pid);
 
 /* Wait until the control socket answers. False: not within the time. */
 bool sl_attach_there_await(const struct sl_proc *proc, unsigned patience_ms);

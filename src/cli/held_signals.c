@@ -10,6 +10,7 @@ void sl_held_signals_begin(sigset_t *before)
 	(void)sigaddset(&held, SIGINT);
 	(void)sigaddset(&held, SIGTERM);
 	(void)sigaddset(&held, SIGHUP);
+	(void)sigaddset(&held, SIGQUIT);
 	(void)sigaddset(&held, SIGPIPE);
 	(void)sigprocmask(SIG_BLOCK, &held, before);
 }
@@ -19,7 +20,7 @@ bool sl_held_signals_came(void)
 	sigset_t waiting;
 	return sigpending(&waiting) == 0 &&
 	       (sigismember(&waiting, SIGINT) == 1 || sigismember(&waiting, SIGTERM) == 1 ||
-	        sigismember(&waiting, SIGHUP) == 1);
+	        sigismember(&waiting, SIGHUP) == 1 || sigismember(&waiting, SIGQUIT) == 1);
 }
 
 void sl_held_signals_end(const sigset_t *before)

@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <stdbool.h>
 
-/* SIGINT, SIGTERM, SIGHUP wait from here on; SIGPIPE too. */
+/* SIGINT, SIGTERM, SIGHUP, SIGQUIT wait from here on; SIGPIPE too. */
 void sl_held_signals_begin(sigset_t *before);
 /* Has one come that should end us? */
 bool sl_held_signals_came(void);

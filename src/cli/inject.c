@@ -2,7 +2,6 @@
 #include "cli/inject.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -74,7 +73,7 @@ static int try_once(const struct sl_injection *injection, struct sl_target *targ
 int sl_inject(const struct sl_injection *injection, struct sl_injected *injected)
 {
 	struct sl_target target;
-	sigset_t before;
+	struct sl_trace_before before;
 	sl_trace_begin(&before);
 	const uint64_t until = sl_trace_now_us() + SL_START_US;
 	int error = try_once(injection, &target, injected);

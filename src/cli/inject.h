@@ -49,6 +49,7 @@ struct sl_injected {
  *   -ENOTSUP  nothing can be brought into it: static, musl, Go, another machine
  *   -EBUSY    it is stopped, or no thread came to a safe point: nothing was changed
  *   -ETIME    the call was begun and has not come back; it goes on without us
+ *   -EINTR    the same, and a signal came that would end us
  * Blocks: five seconds for a safe point, half a minute for the call. Signals that would end us are held back during the call. */
 int sl_inject(const struct sl_injection *injection, struct sl_injected *injected);
 

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "cli/heap.h"
+#include "cli/held_signals.h"
 #include "cli/inject_loader.h"
 #include "cli/inject_object.h"
 #include "cli/inject_tasks.h"
@@ -149,6 +150,8 @@ static int wait_for_end(const struct sl_target *target, struct sl_tracee *tracee
 			error = sl_tracee_run(tracee); /* the process was stopped as a whole */
 		else if (error == -ETIME && take_result(target, call, injected))
 			return 0;
+		else if (error == -ETIME && is_said && sl_held_signals_came())
+			error = -EINTR;
 		else if (error == -ETIME && now < begin + SL_LIMIT_US)
 			error = 0;
 		if (!is_said && now > begin + SL_PATIENCE_US) {
@@ -188,6 +191,11 @@ static int say_failure(const struct sl_target *target, const struct sl_tracee *t
 			"goes on with it alone: 'sockleak list' shows whether it came "
 			"in",
 			target->pid, SL_LIMIT_US / 1000000, tracee->tid);
+	if (error == -EINTR)
+		return sl_target_fail(injected, error, SL_EXIT_USAGE,
+		                      "process %d: interrupted; thread %d goes on with the call "
+		                      "alone: 'sockleak list' shows whether it came in",
+		                      target->pid, tracee->tid);
 	if (error == -ESRCH)
 		return sl_target_fail(
 			injected, error, SL_EXIT_NO_PROCESS,

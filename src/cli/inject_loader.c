@@ -5,13 +5,17 @@
 #include <link.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/inject_maps.h"
 #include "cli/proc.h"
+#include "stack/blame.h"
 
 #define SL_SEGMENTS_MAX 32u
 #define SL_DYNAMIC_MAX 256u
 #define SL_OBJECTS_MAX 65536u
+#define SL_PAGE_BYTES 4096u
+#define SL_LIBC "libc.so."
 
 /* Of the program, as the kernel has told the loader: 0 is none. */
 static uint64_t told(int view, uint64_t type)
@@ -72,6 +76,46 @@ bool sl_loader_has(int view, int memory, uint64_t bias)
 			return true;
 		if (object.l_addr == bias)
 			return true;
+		at = (uint64_t)(uintptr_t)object.l_next;
+	}
+	return false;
+}
+
+/* Page by page: behind the last one there may be nothing. */
+static void read_path(int memory, uint64_t at, char path[SL_PROC_PATH_BYTES])
+{
+	size_t n = 0;
+	while (n + 1 < SL_PROC_PATH_BYTES) {
+		size_t part = SL_PAGE_BYTES - (at + n) % SL_PAGE_BYTES;
+		if (part > SL_PROC_PATH_BYTES - 1 - n)
+			part = SL_PROC_PATH_BYTES - 1 - n;
+		if (!sl_memory_read(memory, at + n, path + n, part))
+			break;
+		if (memchr(path + n, 0, part))
+			return;
+		n += part;
+	}
+	path[n] = 0;
+}
+
+static bool begins(const char *path, const char *name)
+{
+	return strncmp(sl_file_name_of(path), name, strlen(name)) == 0;
+}
+
+bool sl_loader_is_late(int view, int memory, const char *name)
+{
+	struct link_map object;
+	char path[SL_PROC_PATH_BYTES];
+	bool is_behind = false;
+	uint64_t at = find_first(view, memory);
+	for (unsigned i = 0; at && i < SL_OBJECTS_MAX; i++) {
+		if (!sl_memory_read(memory, at, &object, sizeof(object)))
+			return false;
+		read_path(memory, (uint64_t)(uintptr_t)object.l_name, path);
+		if (begins(path, name))
+			return is_behind;
+		is_behind |= begins(path, SL_LIBC);
 		at = (uint64_t)(uintptr_t)object.l_next;
 	}
 	return false;

@@ -12,4 +12,8 @@
  * is not to be read. `view`: a thread of the process, `memory`: its memory. */
 bool sl_loader_has(int view, int memory, uint64_t bias);
 
+/* Is the first object whose file name begins so behind libc, and so one that came when the program ran already? What is preloaded stands
+ * before it. False also where the list is not to be read. */
+bool sl_loader_is_late(int view, int memory, const char *name);
+
 #endif

@@ -137,14 +137,27 @@ static int refuse_program(struct sl_target *target, struct sl_injected *injected
 	return 0;
 }
 
+static bool read_link(const char *path, char text[SL_LINK_BYTES])
+{
+	const ssize_t n = readlink(path, text, SL_LINK_BYTES - 1);
+	text[n > 0 ? n : 0] = 0;
+	return n > 0;
+}
+
 /* The pid namespace of a process, as text. */
 static bool read_namespace(int pid, char text[SL_LINK_BYTES])
 {
 	char path[64];
 	(void)snprintf(path, sizeof(path), "/proc/%d/ns/pid", pid);
-	const ssize_t n = readlink(path, text, SL_LINK_BYTES - 1);
-	text[n > 0 ? n : 0] = 0;
-	return n > 0;
+	return read_link(path, text);
+}
+
+/* Is it in there? Another user does not show it; but in our own namespace the first process is the one with the number 1. */
+static bool is_in_namespace(int pid, const char *namespace)
+{
+	char its[SL_LINK_BYTES];
+	return (read_namespace(pid, its) || (pid == 1 && read_link("/proc/self/ns/pid", its))) &&
+	       strcmp(its, namespace) == 0;
 }
 
 struct init_search {
@@ -157,10 +170,9 @@ static bool find_init(void *context, int pid)
 {
 	struct init_search *search = context;
 	struct sl_proc proc;
-	char namespace[SL_LINK_BYTES];
 	size_t n;
 	if (sl_proc_read(pid, &proc) < 0 || proc.inner_pid != 1 ||
-	    !read_namespace(pid, namespace) || strcmp(namespace, search->namespace) != 0)
+	    !is_in_namespace(pid, search->namespace))
 		return true;
 	char *status = sl_proc_file(pid, "status", &n);
 	if (status)
@@ -220,8 +232,8 @@ static int refuse_sandbox(const struct sl_injection *injection, struct sl_target
 	                      "%sprocess %d has a seccomp filter of its own, which may kill it for "
 	                      "a system call that it makes for the library; where it is known to "
 	                      "let open, mmap, mprotect and clone pass, this would be: sockleak "
-	                      "attach --force %d",
-	                      who, target->pid, target->pid);
+	                      "%s --force",
+	                      who, target->pid, sl_target_again(target->pid));
 }
 
 /* The way back is a "ret", which a shadow stack does not know of. */
@@ -252,6 +264,11 @@ static int refuse_by_thread(const struct sl_injection *injection, struct sl_targ
 		                       "process %d is stopped (as by SIGSTOP): once it runs again "
 		                       "(kill -CONT %d), this would be: sockleak %s",
 		                       target->pid, target->pid, sl_target_again(target->pid));
+	if (!error && sl_task_is_frozen(target->view))
+		error = sl_target_fail(injected, -EBUSY, SL_EXIT_DENIED,
+		                       "process %d is frozen by its cgroup (as by 'docker pause'): "
+		                       "once it runs again, this would be: sockleak %s",
+		                       target->pid, sl_target_again(target->pid));
 	if (!error)
 		error = refuse_sandbox(injection, target, injected);
 	if (!error)

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli/again.h"
@@ -25,8 +26,10 @@ int sl_target_fail(struct sl_injected *injected, int error, enum sl_exit code, c
 const char *sl_target_again(int pid)
 {
 	static char words[32];
-	if (*sl_again_words())
-		return sl_again_words();
+	const char *given = sl_again_words();
+	if (strncmp(given, "attach ", 7) == 0 || strncmp(given, "detach ", 7) == 0 ||
+	    strcmp(given, "...") == 0) /* too long to be said */
+		return given;
 	(void)snprintf(words, sizeof(words), "attach %d", pid);
 	return words;
 }

@@ -28,7 +28,7 @@ struct sl_target {
 /* Says why it does not go on; returns `error`. */
 int sl_target_fail(struct sl_injected *injected, int error, enum sl_exit code, const char *format,
                    ...) __attribute__((format(printf, 4, 5)));
-/* "attach 4242", or the words of the command as it was called: for "this would be: sockleak ...". */
+/* "attach 4242", or the words of the command as it was called, where it was to attach or detach: for "this would be: sockleak ...". */
 const char *sl_target_again(int pid);
 /* As sl_target_fail(), for what ptrace or /proc did not permit; for a process that has ended. */
 int sl_target_denied(int pid, struct sl_injected *injected);

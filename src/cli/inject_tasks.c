@@ -37,6 +37,20 @@ bool sl_task_is_gone(int tid)
 	return is_gone;
 }
 
+/* In some kernels do_freezer_trap() is a part of get_signal(), where nobody else sleeps but who is stopped. */
+bool sl_task_is_frozen(int tid)
+{
+	size_t n;
+	char *place = sl_proc_file(tid, "wchan", &n);
+	char *status = place ? sl_proc_file(tid, "status", &n) : NULL;
+	const char *state = status ? sl_proc_status_value(status, "State") : NULL;
+	const bool is_it = state && (strcmp(place, "do_freezer_trap") == 0 ||
+	                             (*state == 'S' && strcmp(place, "get_signal") == 0));
+	free(status);
+	free(place);
+	return is_it;
+}
+
 enum sl_task_state sl_task_look(int pid, int tid, struct sl_point *point)
 {
 	char name[64];

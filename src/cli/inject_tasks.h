@@ -16,6 +16,10 @@ bool sl_tasks_each(int pid, sl_task_each_fn *each, void *context);
 /* Has it ended, or is it a zombie? */
 bool sl_task_is_gone(int tid);
 
+/* Frozen by its cgroup, of version 2? Seen by where in the kernel it sleeps: false also where that is not told. A cgroup of version 1
+ * leaves most where they wait, and they stop for nobody. */
+bool sl_task_is_frozen(int tid);
+
 enum sl_task_state {
 	SL_TASK_GONE,    /* or a zombie */
 	SL_TASK_UNKNOWN, /* not told */

@@ -22,19 +22,22 @@ uint64_t sl_trace_now_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-void sl_trace_begin(sigset_t *before)
+void sl_trace_begin(struct sl_trace_before *before)
 {
+	const struct sigaction initial = {.sa_handler = SIG_DFL};
 	sigset_t child;
 	(void)sigemptyset(&child);
 	(void)sigaddset(&child, SIGCHLD);
-	(void)sigprocmask(SIG_BLOCK, &child, before);
+	(void)sigprocmask(SIG_BLOCK, &child, &before->mask);
+	(void)sigaction(SIGCHLD, &initial, &before->child);
 	(void)prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0); /* waits of microseconds mean it */
 }
 
-void sl_trace_end(const sigset_t *before)
+void sl_trace_end(const struct sl_trace_before *before)
 {
 	(void)prctl(PR_SET_TIMERSLACK, 0UL, 0, 0, 0); /* as it was at first */
-	(void)sigprocmask(SIG_SETMASK, before, NULL);
+	(void)sigaction(SIGCHLD, &before->child, NULL);
+	(void)sigprocmask(SIG_SETMASK, &before->mask, NULL);
 }
 
 static long request(int what, int tid, uint64_t address, uint64_t data)

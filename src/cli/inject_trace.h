@@ -29,9 +29,16 @@ struct sl_tracee {
 	uint64_t held_us; /* CLOCK_MONOTONIC since when it does not go its own way; 0: it does */
 };
 
-/* Signals that tell of stops are caught from here on, and waited for below. */
-void sl_trace_begin(sigset_t *before);
-void sl_trace_end(const sigset_t *before);
+/* What sl_trace_begin() changes in us. */
+struct sl_trace_before {
+	sigset_t mask;
+	struct sigaction child; /* of SIGCHLD */
+};
+
+/* SIGCHLD, which tells of stops, is caught from here on, and waited for below. Where it is ignored, as a parent may have left it to us,
+ * the kernel would not send it. */
+void sl_trace_begin(struct sl_trace_before *before);
+void sl_trace_end(const struct sl_trace_before *before);
 
 uint64_t sl_trace_now_us(void);
 

@@ -12,6 +12,7 @@
 #include "cli/again.h"
 #include "cli/args.h"
 #include "cli/args_parse.h"
+#include "cli/attach_there.h"
 #include "cli/client.h"
 #include "cli/detach_by_hand.h"
 #include "cli/print.h"
@@ -43,14 +44,6 @@ static error_t take(int key, char *argument, struct argp_state *state)
 	}
 }
 
-static bool is_in_preload(int pid)
-{
-	char *preload = sl_proc_variable(pid, "LD_PRELOAD");
-	const bool is_it = preload && strstr(preload, "libsockleak.so");
-	free(preload);
-	return is_it;
-}
-
 static int refuse(const struct sl_proc *proc, int error, const struct sl_client_reply *reply)
 {
 	const int pid = proc->pid;
@@ -58,7 +51,7 @@ static int refuse(const struct sl_proc *proc, int error, const struct sl_client_
 		return sl_proc_refuse(pid, -EACCES, sl_again_words());
 	if (!sl_proc_is_same(proc))
 		return sl_proc_refuse(pid, -ESRCH, sl_again_words());
-	if (error == -EREMOTEIO && is_in_preload(pid))
+	if (error == -EREMOTEIO && sl_attach_there_is_preloaded(pid))
 		return sl_say(SL_EXIT_USAGE,
 		              "process %d: it was preloaded, not attached: sockleak off %d "
 		              "switches it off",
@@ -155,7 +148,7 @@ int sl_verb_detach(int argc, char **argv)
 		              proc.name);
 	const int asked = sl_client_ask(&proc, wanted.is_forced ? "detach force=1" : "detach",
 	                                SL_CLIENT_PATIENCE_MS, &reply);
-	if (asked == -ENOENT && sl_proc_is_same(&proc) && !is_in_preload(wanted.pid))
+	if (asked == -ENOENT && sl_proc_is_same(&proc) && !sl_attach_there_is_preloaded(wanted.pid))
 		return sl_detach_by_hand(&proc, wanted.is_forced, wanted.is_json);
 	if (asked)
 		return refuse(&proc, asked, &reply);

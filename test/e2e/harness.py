@@ -436,6 +436,31 @@ def can_mount():
     return words
 
 
+@contextlib.contextmanager
+def frozen(pid):
+    """The process in a cgroup (version 2) that is frozen, until the end of a with statement; raises Forbidden."""
+    mounts = [line.split() for line in pathlib.Path("/proc/mounts").read_text().splitlines()]
+    roots = [pathlib.Path(words[1]) for words in mounts if words[2] == "cgroup2"]
+    group = roots[0] / f"sockleak-test-{os.getpid()}" if roots else None
+    try:
+        if not group:
+            raise OSError("none is mounted")
+        group.mkdir()
+    except OSError as error:
+        raise Forbidden(f"a cgroup to freeze: {error}") from None
+    try:
+        try:
+            (group / "cgroup.procs").write_text(str(pid))
+            (group / "cgroup.freeze").write_text("1")
+        except OSError as error:
+            raise Forbidden(f"to freeze a cgroup: {error}") from None
+        wait_until(lambda: "frozen 1" in (group / "cgroup.events").read_text(), "the cgroup to freeze")
+        yield
+    finally: # it goes on where nothing is frozen
+        (roots[0] / "cgroup.procs").write_text(str(pid))
+        group.rmdir()
+
+
 # The names that ss uses, as netstat writes them.
 SS_STATES = {
     "ESTAB": "ESTABLISHED",

@@ -358,7 +358,7 @@ def held(start, kit):
         command.communicate()
 
 
-@pytest.mark.parametrize("signo", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("signo", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_an_interrupt_leaves_nothing_behind(held, signo):
     program, command, holder = held()
     command.send_signal(signo)
@@ -443,6 +443,15 @@ def test_a_stopped_vm_and_a_zombie(start, kit):
     status = harness.pathlib.Path(f"/proc/{program.pid}/status")
     harness.wait_until(lambda: "State:\tZ" in status.read_text() and "Threads:\t1\n" in status.read_text(), "the end")
     assert "zombie" in kit.refusal("attach", program.pid, code=cli.NO_PROCESS)
+
+
+def test_a_frozen_vm(start, kit):
+    """A signal would wait for it, and have it print its stacks when nobody asks any more."""
+    program = attach.start_java(start)
+    with harness.frozen(program.pid):
+        assert "frozen by its cgroup" in kit.refusal("attach", program.pid, code=cli.DENIED)
+    assert attach.left_behind(program) == [] and program.end() == 0
+    assert not [line for line in iter(program.line, None) if "Full thread dump" in line]
 
 
 def test_beside_jcmd(start, kit, any_java):

@@ -161,6 +161,22 @@ def test_a_library_that_its_user_cannot_read(start, tmp_path):
         other.close()
 
 
+def test_a_library_that_only_a_group_of_ours_can_read(start):
+    """As in /root of mode 0750: what root's further groups open is shut for the process."""
+    other = harness.OtherUser()
+    try:
+        kit = attach.Kit(other.directory / "kit")
+        kit.directory.chmod(0o750)
+        program = start([other.copy(harness.victim("sleeper"))], library=False, wrap=other.prefix())
+        program.ready()
+        groups = [harness.need_tool("setpriv"), "--groups=0"]
+        found = harness.json.loads(kit.attach(program.pid, "-o", OPTIONS, "--json", wrap=groups))
+        assert found["copied"] and attach.calls(program) != []
+        assert attach.left_behind(program) == []
+    finally:
+        other.close()
+
+
 def copies():
     """What lies in a place where anybody may: {path: (owner, mode)}"""
     found = {}

@@ -38,6 +38,17 @@ def test_a_process_that_was_preloaded(puppet):
     assert f"sockleak set {program.pid} deadline=9s action=shutdown" in line
 
 
+def test_a_preload_that_the_loader_has_dropped(start, tmp_path):
+    """LD_PRELOAD names a library that was not to be had when the program began: this one has come later."""
+    program = start("puppet", library=False, env={"LD_PRELOAD": str(tmp_path / "libsockleak.so")})
+    program.ready()
+    for options in ("control=on", "control=off"):
+        assert "attached to" in cli.output("attach", "-o", options, program.pid)
+        assert "attached already" in cli.run("attach", program.pid).stderr
+        assert "lead to libc again" in cli.output("detach", program.pid)
+    assert program.end() == 0
+
+
 def test_another_version_is_refused(start, tmp_path):
     """The library that is mapped is not the one that lies beside the command."""
     program = attach.start_java(start)
@@ -116,6 +127,17 @@ def test_a_traced_process(start):
     line = cli.refusal("attach", program.pid, code=cli.DENIED)
     assert "traced" in line and str(holder.pid) in line
     assert holder.end() == 0
+
+
+def test_what_would_do_it_has_the_options_and_is_no_other_verb(start):
+    program = start([harness.victim("inject_victim"), "filtered"], library=False)
+    program.ready()
+    assert program.line() == "in"
+    line = cli.refusal("attach", "-o", "deadline=9s", program.pid, code=cli.DENIED)
+    assert line.endswith(f"this would be: sockleak attach -o deadline=9s {program.pid} --force")
+    (finding,) = [row for row in cli.parsed("doctor", program.pid) if row["check"] == "attach"]
+    assert finding["detail"].endswith(f"this would be: sockleak attach {program.pid} --force")
+    assert "attached to" in cli.output("attach", "-o", "deadline=9s", program.pid, "--force")
 
 
 def test_another_user(start):

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 
@@ -88,6 +89,32 @@ def test_a_thread_that_waits_is_borrowed_and_waits_on(sleeper, peer, tmp_path, w
     else:
         with socket.create_connection(("127.0.0.1", port)):
             assert sleeper.line().startswith("ok")
+
+
+def test_a_command_whose_parent_ignores_sigchld(sleeper):
+    """The kernel tells such a one of no stop, unless it asks for it: it would keep the thread for as long as its patience lasts."""
+    rows = inject.attempts(sleeper.pid, times=5, ahead=[harness.need_tool("env"), "--ignore-signal=CHLD"])
+    assert all(row["error"] == 0 and 0 < row["stopped_us"] < 5_000_000 for row in rows), rows
+
+
+def test_an_interrupt_while_the_call_waits_for_a_lock(start, tmp_path):
+    """It need not wait for the lock, nor for the end of the command's patience; the thread makes the call when it can."""
+    program = start([harness.victim("inject_victim"), "locked"], library=False)
+    program.ready()
+    assert program.line() == "in"
+    said = tmp_path / "said"
+    with (tmp_path / "stderr").open("w") as stderr:
+        driver = subprocess.Popen(inject.words(program.pid, options=said), stdout=subprocess.DEVNULL, stderr=stderr)
+    harness.wait_until(lambda: "no harm is done if this command is ended" in (tmp_path / "stderr").read_text(), "the wait")
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(20) == -signal.SIGINT
+    assert not said.exists()
+    os.kill(program.pid, signal.SIGUSR1)
+    assert program.line() == "out"
+    harness.wait_until(lambda: said.exists() and said.read_text(), "the call")
+    inject.bring_in(program.pid)
+    program.popen.terminate()
+    assert program.line().startswith("ok")
 
 
 def test_without_options_it_is_called_with_none(sleeper):

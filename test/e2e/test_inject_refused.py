@@ -5,6 +5,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import harness
@@ -147,6 +148,15 @@ def test_stopped(sleeper):
     inject.bring_in(sleeper.pid)
 
 
+def test_frozen(sleeper):
+    """The call would be begun, and made by itself whenever the process is let go on."""
+    with harness.frozen(sleeper.pid):
+        one = inject.refused(sleeper.pid, inject.DENIED, "frozen by its cgroup", f"sockleak attach {sleeper.pid}")
+        assert one["stopped_us"] == 0
+    assert sleeper.ask("listen 127.0.0.1") and not inject.mapped(sleeper.pid)
+    inject.bring_in(sleeper.pid)
+
+
 def as_nobody():
     if os.geteuid() != 0:
         pytest.skip("only root becomes somebody else")
@@ -175,11 +185,51 @@ def test_a_filter_of_its_own(start):
     program = start([harness.victim("inject_victim"), "filtered"], library=False)
     program.ready()
     assert program.line() == "in"
-    one = inject.refused(program.pid, inject.DENIED, "seccomp filter of its own", f"attach --force {program.pid}")
+    one = inject.refused(program.pid, inject.DENIED, "seccomp filter of its own", f"attach {program.pid} --force")
     assert one["stopped_us"] == 0 and one["tid"] == 0
     inject.bring_in(program.pid, force=True)
     program.popen.terminate()
     assert program.line().startswith("ok")
+
+
+# A filter that lets everything pass, and then the words behind it.
+WITH_FILTER = """
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None)
+rule = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0x7FFF0000))
+rules = ctypes.create_string_buffer(struct.pack("HP", 1, ctypes.addressof(rule)))
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, rules):
+    sys.exit("no filter")
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+# A plain user's process and the command, both inside; the first process there is root's. USER DRIVER LIBRARY
+IN_A_CONTAINER = """
+user="setpriv --reuid=$1 --regid=$1 --clear-groups"
+$user sleep 300 &
+until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done
+$user "$2" $! "$3"
+exit $?
+"""
+
+
+def test_a_filter_that_the_whole_container_has():
+    """Its first process has it too, and need not be ours to look at closely."""
+    other = harness.OtherUser()
+    try:
+        driver, library = other.copy(harness.victim("inject_driver")), other.copy(inject.ATTACHED)
+        inside = ["sh", "-c", IN_A_CONTAINER, "sh", other.uid, driver, library]
+        done = subprocess.run(
+            [harness.need_tool("unshare"), "-pf", "--kill-child", "--mount-proc"]
+            + [sys.executable, "-c", WITH_FILTER, *map(str, inside)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (done.returncode, done.stderr) == (inject.FINE, ""), (done.stdout, done.stderr)
+        assert '"error": 0, "result": 0' in done.stdout
+    finally:
+        other.close()
 
 
 @pytest.mark.parametrize("interrupted", ["kill", "malloc"])

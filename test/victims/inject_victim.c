@@ -7,6 +7,7 @@
 #include "victim.h"
 
 #include <fenv.h>
+#include <link.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -537,6 +538,37 @@ static void do_filtered(int n)
 	}
 }
 
+/* ---- locked: a thread that keeps the loader's lock until SIGUSR1 ---- */
+
+static int wait_inside(struct dl_phdr_info *info, size_t size, void *unused)
+{
+	char byte;
+	(void)info, (void)size, (void)unused;
+	say("in");
+	while (read(gate[0], &byte, 1) < 0)
+		;
+	return 1;
+}
+
+static void *keep_lock(void *unused)
+{
+	dl_iterate_phdr(wait_inside, unused);
+	say("out");
+	return NULL;
+}
+
+static void do_locked(int n)
+{
+	pthread_t thread;
+	(void)n;
+	if (pipe(gate) < 0 || pthread_create(&thread, NULL, keep_lock, NULL))
+		die("thread");
+	while (!is_over) {
+		poll(NULL, 0, 1000);
+		count++;
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*work)(int n);
@@ -544,7 +576,7 @@ static const struct {
 	{"registers", do_registers}, {"signals", do_signals},   {"wakeups", do_wakeups},
 	{"handler", do_handler},     {"malloc", do_malloc},     {"deadline", do_deadline},
 	{"crowd", do_crowd},         {"filtered", do_filtered}, {"mixed", do_mixed},
-	{"becoming", do_becoming},   {"leftover", do_leftover},
+	{"becoming", do_becoming},   {"leftover", do_leftover}, {"locked", do_locked},
 };
 
 int main(int argc, char **argv)
