@@ -30,7 +30,8 @@ __attribute__((noinline)) static void open_each(void)
 
 static void *open_all(void *unused)
 {
-	char *volatile room = alloca(PAGE / 2 + ((uintptr_t)__builtin_frame_address(0) & (PAGE - 1)));
+	char *volatile room =
+		alloca(PAGE / 2 + ((uintptr_t)__builtin_frame_address(0) & (PAGE - 1)));
 
 	*room = 0;
 	open_each();

@@ -26,14 +26,17 @@ int dladdr(const void *address, Dl_info *info)
 	static atomic_int has_begun;
 	dladdr_fn *real = (dladdr_fn *)dlsym(RTLD_NEXT, "dladdr");
 
-	if (object && gettid() != getpid() && !atomic_exchange(&has_begun, 1) && !dlopen(object, RTLD_NOW))
+	if (object && gettid() != getpid() && !atomic_exchange(&has_begun, 1) &&
+	    !dlopen(object, RTLD_NOW))
 		die("dlopen");
 	return real(address, info);
 }
 
 static void lock_in(void)
 {
-#define ALLOW(number) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define ALLOW(number)                                      \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), \
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 		ALLOW(SYS_write),
@@ -42,7 +45,8 @@ static void lock_in(void)
 	};
 	struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
 		die("seccomp");
 }
 
