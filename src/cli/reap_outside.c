@@ -20,15 +20,17 @@
 
 #define SL_BATCH_MAX 8192 /* copies that are held at a time */
 #define SL_OTHER_FDS 64   /* of our own limit, for everything else */
-#define SL_PROBE_MS 1000
-#define SL_TICK_MS 10 /* ages that the kernel tells are as coarse as that */
+#define SL_PROBE_MS 1000  /* for the answer, from when the probe was sent */
+#define SL_SENT_MS 2000   /* for it to be sent */
+#define SL_TICK_MS 10     /* ages that the kernel tells are as coarse as that */
 
 /* One that is to be ended, and its copy. */
 struct target {
 	struct sl_outside_socket seen;
 	int copy;
 	bool is_probed;
-	uint64_t probed_at_ms;
+	uint64_t probed_at_ms; /* asked for */
+	uint64_t sent_at_ms;   /* seen to be out and unanswered; 0: not yet */
 	int keepalive, idle_s; /* as the program has set them */
 };
 
@@ -129,24 +131,30 @@ static bool has_acknowledged(const struct target *target, const struct sl_kernel
 	       tcp->last_ack_recv_ms <= sl_clock_ms() - target->probed_at_ms + SL_TICK_MS;
 }
 
-/* The answer is there: the connection is ended, or acknowledged. */
-static bool is_answered(const struct target *target)
+/* The answer is there: the connection is ended, or acknowledged; or there will be none. The kernel sends no probe before a second without a
+ * packet, and by its timers somewhat later: what has not been asked yet is not silent. */
+static bool is_settled(struct target *target)
 {
 	struct sl_kernel_tcp tcp;
-	return sl_kernel_tcp(target->copy, &tcp) < 0 || tcp.state != TCP_CLOSE_WAIT ||
-	       has_acknowledged(target, &tcp);
+	const uint64_t now_ms = sl_clock_ms();
+	if (target->copy < 0 || !target->is_probed || sl_kernel_tcp(target->copy, &tcp) < 0 ||
+	    tcp.state != TCP_CLOSE_WAIT || has_acknowledged(target, &tcp))
+		return true;
+	if (tcp.probes == 0)
+		return now_ms - target->probed_at_ms >= SL_SENT_MS;
+	if (!target->sent_at_ms)
+		target->sent_at_ms = now_ms;
+	return now_ms - target->sent_at_ms >= SL_PROBE_MS;
 }
 
-static void wait_for_answers(const struct target *targets, unsigned n)
+static void wait_for_answers(struct target *targets, unsigned n)
 {
-	uint64_t until_ms = sl_clock_ms() + SL_PROBE_MS;
-	for (unsigned i = 0; i < n;) {
-		if (targets[i].copy < 0 || !targets[i].is_probed || is_answered(&targets[i]))
-			i++;
-		else if (sl_clock_ms() >= until_ms)
-			return;
-		else
-			(void)poll(NULL, 0, 10);
+	for (unsigned waiting = n; waiting;) {
+		waiting = 0;
+		for (unsigned i = 0; i < n; i++)
+			waiting += !is_settled(&targets[i]);
+		if (waiting)
+			(void)poll(NULL, 0, SL_TICK_MS);
 	}
 }
 
@@ -161,7 +169,7 @@ static void end_one(const struct target *target, struct sl_reap_done *done)
 	else if (!is_known || tcp.state != TCP_CLOSE_WAIT ||
 	         tcp.bytes_sent != target->seen.tcp.bytes_sent)
 		done->skipped[SL_REAP_GONE]++;
-	else if (target->seen.direction != SL_DIRECTION_OUT && (is_waiting || !target->is_probed))
+	else if (target->seen.direction != SL_DIRECTION_OUT && (is_waiting || tcp.probes == 0))
 		done->skipped[SL_REAP_PEER_WAITS]++; /* or may wait: it could not be asked */
 	else if (shutdown(target->copy, SHUT_RDWR) == 0)
 		done->shut_down++;
