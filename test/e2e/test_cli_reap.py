@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 
 import cli
 import harness
@@ -126,6 +127,22 @@ def test_inbound_connections_are_asked_for_and_probed(bare):
     assert reap(program, "--inbound") == (0, {"end-unread": 1})
     assert program.number(f"read {fd}") == 0
     (done,) = cli.parsed("reap", program.pid, NOW, "--inbound")
+    assert (done["reaped"], done["probed"], done["skipped_because"]["peer-waits"]) == (0, 1, 1)
+    program.ask(f"write {fd} 5")
+    assert client.recv(10) != b"", "the answer"
+    client.close()
+
+
+def test_a_peer_that_was_not_asked_in_time_is_not_silent(bare):
+    """The kernel's timer comes later than the wait for an answer ends."""
+    program = bare()
+    client, fd = connect_in(program)
+    client.shutdown(socket.SHUT_WR)
+    assert program.number(f"read {fd}") == 0
+    began = time.monotonic()
+    harness.wait_until(lambda: time.monotonic() - began > 0.1, "the FIN to be older than a tick")
+    late = {"LD_PRELOAD": str(harness.victim("so_late_probe.so"))}
+    (done,) = cli.parsed("reap", program.pid, NOW, "--inbound", env=late)
     assert (done["reaped"], done["probed"], done["skipped_because"]["peer-waits"]) == (0, 1, 1)
     program.ask(f"write {fd} 5")
     assert client.recv(10) != b"", "the answer"
