@@ -456,7 +456,7 @@ def frozen(pid):
             raise Forbidden(f"to freeze a cgroup: {error}") from None
         wait_until(lambda: "frozen 1" in (group / "cgroup.events").read_text(), "the cgroup to freeze")
         yield
-    finally: # it goes on where nothing is frozen
+    finally:  # it goes on where nothing is frozen
         (roots[0] / "cgroup.procs").write_text(str(pid))
         group.rmdir()
 

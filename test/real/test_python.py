@@ -79,39 +79,25 @@ test_multiprocessing_fork test_multiprocessing_spawn test_multiprocessing_forkse
 test_multiprocessing_main_handling"""
 MODULES = QUICK.split() + (LONG.split() if real.IS_LONG else [])
 NOT_HERE = "*VSOCK*"  # in a virtual machine its accept() waits for ever
-TRIES = 3  # some of them fail where a call takes ten milliseconds, as on a busy machine any may
 
 
 @functools.lru_cache(maxsize=None)
 def suite(module):
-    """A module of CPython's tests: how each of them ended, the last time that it was tried."""
+    """A module of CPython's tests: how each of them ended."""
 
     def run(scene):
-        status, ends = run_suite(scene, module)
-        for _ in range(TRIES - 1):
-            failed = [name for name, end in ends.items() if "failure" in end or "error" in end]
-            if not failed:
-                break
-            status, again = run_suite(scene, module, *failed)
-            ends.update(again)
-        return {"status": status, "ends": ends}
+        results = scene.directory / "results.xml"
+        words = ["-m", "test", "-u", "network", "-i", NOT_HERE, "--junit-xml", results, module]
+        done = scene.run([real.PYTHON, *words], watched=True, patience_s=900, cwd=scene.directory)
+        if "No module named" in done.stdout + done.stderr:
+            raise harness.Forbidden("CPython's test suite (libpython3.11-testsuite)")
+        ends = {}
+        for case in ElementTree.parse(results).iter("testcase"):
+            ends[case.get("name")] = sorted(child.tag for child in case if child.tag in ("failure", "error", "skipped"))
+        assert ends, done.all()
+        return {"status": done.status, "ends": ends}
 
     return run
-
-
-def run_suite(scene, module, *names):
-    """All of its tests, or those of these names: the exit code, and how each ended."""
-    results = scene.directory / "results.xml"
-    words = ["-m", "test", "-u", "network", "-i", NOT_HERE, "--junit-xml", results, module]
-    words += [word for name in names for word in ("-m", name)]
-    done = scene.run([real.PYTHON, *words], watched=True, patience_s=900, cwd=scene.directory)
-    if "No module named" in done.stdout + done.stderr:
-        raise harness.Forbidden("CPython's test suite (libpython3.11-testsuite)")
-    ends = {}
-    for case in ElementTree.parse(results).iter("testcase"):
-        ends[case.get("name")] = sorted(child.tag for child in case if child.tag in ("failure", "error", "skipped"))
-    assert ends, done.all()
-    return done.status, ends
 
 
 @pytest.mark.parametrize("variant", real.VARIANTS)
